@@ -1,0 +1,71 @@
+"""The nouns of the loop: frozen records that every stage shares, and the ports they pass through.
+
+Belongs here: what a thing *is*. Does not belong: how it is found, drawn, stored or judged.
+"""
+
+from selfdrive_dagster.model.changes import (
+    Attempt,
+    Candidate,
+    Check,
+    Claim,
+    Commit,
+    Diagnosis,
+    FrameFinding,
+    ObservedInput,
+    Report,
+    Reproducer,
+    Reproduction,
+    SuspectCommit,
+    Support,
+    Suspicion,
+    Verdict,
+    Way,
+)
+from selfdrive_dagster.model.crashes import Crash, Frame, HttpRequest, RaisedException
+from selfdrive_dagster.model.digests import canonical, digest, short_id
+from selfdrive_dagster.model.ports import (
+    Ending,
+    History,
+    Job,
+    Progress,
+    Ran,
+    Sandbox,
+    SandboxLevel,
+    silent,
+)
+from selfdrive_dagster.model.product import Product
+
+__all__ = [
+    "Attempt",
+    "Candidate",
+    "Check",
+    "Claim",
+    "Commit",
+    "Crash",
+    "Diagnosis",
+    "Ending",
+    "Frame",
+    "FrameFinding",
+    "History",
+    "HttpRequest",
+    "Job",
+    "ObservedInput",
+    "Product",
+    "Progress",
+    "RaisedException",
+    "Ran",
+    "Report",
+    "Reproducer",
+    "Reproduction",
+    "Sandbox",
+    "SandboxLevel",
+    "Support",
+    "SuspectCommit",
+    "Suspicion",
+    "Verdict",
+    "Way",
+    "canonical",
+    "digest",
+    "short_id",
+    "silent",
+]

@@ -1,0 +1,54 @@
+"""The product at one revision: an exported tree, its interpreter and its test command."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """A host directory that holds one revision without `.git`, and how to run its tests.
+
+    `root` is never written to. `source` are folders (or single modules) below it that hold
+    the product's own code; `tests` are the arguments pytest gets. Paths are POSIX, relative.
+    """
+
+    name: str
+    root: str
+    python: str
+    revision: str = ""
+    source: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+    def read(self, path: str) -> str:
+        """Return a file's text. `path` must be relative and stay inside the tree."""
+        return (Path(self.root) / path).read_text(encoding="utf-8")
+
+    def has(self, path: str) -> bool:
+        """Say whether `path` is a file of this revision."""
+        return (Path(self.root) / path).is_file()
+
+    def source_files(self) -> tuple[str, ...]:
+        """Return the product's own Python files, sorted, tests left out."""
+        root = Path(self.root)
+        found = {
+            file
+            for folder in self.source
+            for file in ([root / folder] if folder.endswith(".py") else (root / folder).rglob("*.py"))
+            if file.is_file()
+        }
+        paths = sorted(file.relative_to(root).as_posix() for file in found)
+        return tuple(path for path in paths if not is_test_path(path))
+
+    def import_roots(self) -> tuple[str, ...]:
+        """Return the folders that must be on `sys.path`, the tree's top first."""
+        parents = {Path(folder).parent.as_posix() for folder in self.source}
+        return (".", *sorted(parents - {"."}))
+
+
+def is_test_path(path: str) -> bool:
+    """Say whether a relative path is a test's: by pytest's usual names and folders."""
+    parts = Path(path).parts
+    name = parts[-1]
+    in_folder = any(part in ("tests", "test", "testing") for part in parts[:-1])
+    return in_folder or name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
