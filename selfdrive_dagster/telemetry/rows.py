@@ -1,0 +1,178 @@
+"""The typed rows of telemetry: one frozen record per warehouse table, flat and plainly typed.
+
+Column names are snake_case OpenTelemetry names with the unit as suffix; what has no column of
+its own goes to `attributes_json`. Times are aware UTC datetimes with microseconds. A row holds
+redacted values only. Belongs here: what a row *is*. Does not: how it is decoded or stored.
+
+`event_id` is the sha256 (64 hex digits) of what the sender said plus an ordinal, so that a
+second delivery is the same row and two identical lines of one log stay two.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+
+class FrameRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One stack frame of an exception, innermost last. Unknown is None, never an empty text."""
+
+    module: str | None = None
+    code_function_name: str | None = None
+    code_file_path: str | None = None
+    code_line_number: int | None = None
+    in_app: bool | None = None
+
+
+class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One exception event, whichever SDK sent it.
+
+    `exception_*` describe the exception last raised; `chain_json` lists `[{type, message}]`
+    from the root cause to it. `frames` are those of the exception last raised, outermost call
+    first. `crash_json` is the canonical JSON of the redacted `model.Crash`.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    severity_text: str = "ERROR"
+    severity_number: int = 17
+    exception_type: str
+    exception_message: str | None = None
+    exception_stacktrace: str | None = None
+    handled: bool | None = None
+    chain_json: str
+    frames: tuple[FrameRow, ...] = ()
+    transaction: str | None = None
+    http_request_method: str | None = None
+    url_path: str | None = None
+    crash_json: str
+    attributes_json: str = "{}"
+
+
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start."""
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    name: str
+    kind: str = "INTERNAL"
+    duration_ms: float
+    status_code: str = "UNSET"
+    status_message: str | None = None
+    error_type: str | None = None
+    http_request_method: str | None = None
+    http_response_status_code: int | None = None
+    http_route: str | None = None
+    url_path: str | None = None
+    attributes_json: str = "{}"
+
+
+class LogEventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One log record, breadcrumb-free. `event_name` is set for OpenTelemetry events."""
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    severity_text: str | None = None
+    severity_number: int | None = None
+    event_name: str | None = None
+    logger_name: str | None = None
+    body: str | None = None
+    attributes_json: str = "{}"
+
+
+class MetricPointRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One data point. `value` is the number, or the mean of a histogram point.
+
+    `kind` is gauge, sum, histogram, exponential_histogram or summary. `bucket_json` holds
+    the sender's buckets as `{"bounds": […], "counts": […]}`, None where there are none.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    metric_name: str
+    unit: str | None = None
+    kind: str
+    is_monotonic: bool | None = None
+    temporality: str | None = None
+    value: float | None = None
+    count: int | None = None
+    sum: float | None = None
+    min: float | None = None
+    max: float | None = None
+    bucket_json: str | None = None
+    attributes_json: str = "{}"
+
+
+class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a service seen at work; `event_id` is over service, environment, version.
+
+    `timestamp` is the event that told of it: the first sighting is the least of them.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str
+    deployment_environment_name: str | None = None
+    attributes_json: str = "{}"
+
+
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """What one delivery decoded to: rows by table; `rejected` tells what could not be read."""
+
+    exceptions: tuple[ExceptionRow, ...] = ()
+    spans: tuple[SpanRow, ...] = ()
+    log_events: tuple[LogEventRow, ...] = ()
+    metric_points: tuple[MetricPointRow, ...] = ()
+    deployments: tuple[DeploymentRow, ...] = ()
+    rejected: tuple[str, ...] = ()
+
+
+Row = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | DeploymentRow
+
+TABLES: Mapping[str, type] = MappingProxyType(
+    {
+        "exceptions": ExceptionRow,
+        "spans": SpanRow,
+        "log_events": LogEventRow,
+        "metric_points": MetricPointRow,
+        "deployments": DeploymentRow,
+    }
+)
+"""Warehouse table → row type; the names are also the fields of `Records`."""
