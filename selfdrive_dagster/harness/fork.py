@@ -1,0 +1,88 @@
+"""Do a piece of work in a forked child, under an alarm, and get a JSON answer or none.
+
+A fork keeps every side effect of a try to itself: memory, patched code, open transactions.
+What it does not keep apart is the disk; the sandbox's work directory is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Deadline(BaseException):
+    """The work ran too long. Not an Exception, so that the subject cannot swallow it."""
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[None]:
+    """Raise Deadline in the main thread after `seconds`."""
+
+    def ring(_signum: int, _frame: object) -> None:
+        raise Deadline
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_child(work: Callable[[], Any], patience: float) -> Any | None:
+    """Return what `work` returned in a child of its own, or None if it never answered."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reader)
+            os.setpgid(0, 0)
+            _write_all(writer, json.dumps(work()).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writer)
+    try:
+        data = _read_until(reader, time.monotonic() + patience)
+    finally:
+        os.close(reader)
+        _end_group(child)
+    try:
+        return json.loads(data) if data else None
+    except ValueError:  # the child died in the middle of its answer
+        return None
+
+
+def _read_until(reader: int, end: float) -> bytes | None:
+    chunks: list[bytes] = []
+    while (left := end - time.monotonic()) > 0:
+        if not select.select([reader], [], [], left)[0]:
+            return None
+        chunk = os.read(reader, 65536)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+    return None
+
+
+def _end_group(child: int) -> None:
+    """Kill the child's whole process group, so that nothing it started stays."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(child, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # gone already, or it had not become a group leader yet
+    os.waitpid(child, 0)
+
+
+def _write_all(writer: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(writer, data) :]

@@ -1,0 +1,231 @@
+"""Run base and patch side by side on real calls and on their neighbours.
+
+The product's tests run on the base tree; whenever one enters a function that a variant
+changes, the living call is studied: its arguments are perturbed, and base and every variant
+answer each input in a fork of their own. Answers are testimony; the host judges them.
+
+Spec: `path`, `variants` [{id, source}], `node_ids` (the reproducer first), `args`,
+`calls` studied at most, `inputs` a call, `seed`, `deadline_seconds` an answer, `seconds` in all.
+Emits {"kind": "neighbour", "test", "call", "input", "shown", "base": answer,
+"variants": {id: answer}}, where an answer is {"how": returned | raised | hung | unstable,
+"value", "type", "where"}; and {"kind": "cold", "id"} for a variant that cannot be swapped in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sys
+import threading
+import time
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from . import fork, live
+from .observe import observe
+from .perturb import neighbours
+from .trial import read_text
+
+Emit = Callable[[dict[str, Any]], None]
+Answer = dict[str, Any]
+SHOWN = 300  # characters of a value that an answer carries
+ITEMS = 1000  # items taken of a generator
+
+
+def main(spec: dict[str, Any], emit: Emit) -> int:
+    """Run the named tests on the base tree and study the calls they make."""
+    arguments = [*spec.get("args", []), "-p", "no:cacheprovider", "-q", *spec["node_ids"]]
+    return int(pytest.main(arguments, plugins=[Laboratory(spec, emit)]))
+
+
+class Laboratory:
+    """A pytest plugin that stops at the calls worth studying."""
+
+    def __init__(self, spec: dict[str, Any], emit: Emit) -> None:
+        self.spec = spec
+        self.emit = emit
+        self.end = time.monotonic() + spec["seconds"]
+        self.base = read_text(spec["path"])
+        self.targets: set[tuple[str, int]] = set()
+        self.variants: list[dict[str, str]] = []
+        self.calls: dict[str, int] = {}
+        self.seen: set[str] = set()
+        self.test = ""
+        self.studying = threading.Lock()
+
+    def pytest_collection_finish(self) -> None:
+        """Find the functions that the variants change."""
+        path = self.spec["path"]
+        old = live.compile_file(self.base, path)
+        for variant in self.spec["variants"]:
+            try:
+                pairs = live.changed_functions(old, live.compile_file(variant["source"], path))
+            except live.Cold:
+                self.emit({"kind": "cold", "id": variant["id"]})
+                continue
+            self.variants.append(variant)
+            self.targets |= {(code.co_qualname, code.co_firstlineno) for code, _ in pairs}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        """Watch the calls of one test, in every thread it starts."""
+        self.test = item.nodeid
+        threading.settrace(self._watch)
+        sys.settrace(self._watch)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+
+    def _watch(self, frame: types.FrameType, event: str, _arg: Any) -> None:
+        code = frame.f_code
+        if (code.co_qualname, code.co_firstlineno) not in self.targets:
+            return
+        if code.co_filename != os.path.abspath(self.spec["path"]):
+            return
+        if event != "call" or frame.f_lineno != code.co_firstlineno:
+            return  # a generator that goes on is no new call
+        with self.studying:
+            self._study(frame)
+
+    def _study(self, frame: types.FrameType) -> None:
+        arguments = _arguments(frame)
+        what = f"{frame.f_code.co_qualname} {observe(arguments)}"
+        done = self.calls.get(self.test, 0)
+        if what in self.seen or sum(self.calls.values()) >= self.spec["calls"] or done >= 3:
+            return
+        if time.monotonic() > self.end:
+            return
+        self.seen.add(what)
+        self.calls[self.test] = done + 1
+        function = _function_of(frame)
+        if function is None:
+            return
+        left = max(1.0, self.end - time.monotonic())
+        share = self.spec["inputs"] if self.test == self.spec["node_ids"][0] else 24
+        fork.in_child(lambda: self._experiment(function, arguments, share), patience=left + 5)
+
+    def _experiment(
+        self, function: types.FunctionType, arguments: dict[str, Any], share: int
+    ) -> None:
+        """Runs in a child: nothing it does to the arguments is seen by the test."""
+        sys.settrace(None)
+        number = sum(self.calls.values())
+        for index, made in enumerate(neighbours(arguments, share, self.spec["seed"])):
+            if time.monotonic() > self.end:
+                break
+            answers = {v["id"]: self._ask(function, made, v) for v in self.variants}
+            base = self._ask(function, made, None)
+            if any(answer != base for answer in answers.values()):
+                again = self._ask(function, made, None)
+                base = base if again == base else {"how": "unstable"}
+            line = {"test": self.test, "call": number, "input": index, "base": base}
+            shown = _show(made)
+            self.emit({"kind": "neighbour", **line, "shown": shown, "variants": answers})
+
+    def _ask(
+        self, function: types.FunctionType, arguments: dict[str, Any], variant: dict[str, str] | None
+    ) -> Answer:
+        def work() -> Answer:
+            if variant is not None:
+                live.swap(self.spec["path"], self.base, variant["source"])
+            return _answer(function, arguments, self.spec["deadline_seconds"])
+
+        answer = fork.in_child(work, patience=self.spec["deadline_seconds"] + 2)
+        return {"how": "hung"} if answer is None else dict(answer)
+
+
+def _answer(function: types.FunctionType, arguments: dict[str, Any], seconds: float) -> Answer:
+    positional, named = _call_shape(function.__code__, arguments)
+    try:
+        if threading.current_thread() is threading.main_thread():
+            with fork.alarm(seconds):
+                value = _finish(function(*positional, **named))
+        else:  # no alarm rings in another thread: the parent's patience ends it
+            value = _finish(function(*positional, **named))
+    except fork.Deadline:
+        return {"how": "hung"}
+    except BaseException as error:  # SystemExit too is an answer of the product
+        where = _where(error)
+        return {"how": "raised", "type": type(error).__qualname__, "where": where}
+    return {"how": "returned", "value": observe(value), "after": observe(arguments)}
+
+
+def _finish(value: Any) -> Any:
+    """Run a coroutine to its end and a generator to its items."""
+    if inspect.iscoroutine(value):
+        asyncio._set_running_loop(None)  # we forked inside the test's loop
+        return asyncio.run(value)
+    if inspect.isgenerator(value):
+        return [item for _, item in zip(range(ITEMS), value, strict=False)]
+    return value
+
+
+def _where(error: BaseException) -> str:
+    """Return `path:function` of the innermost frame below the working directory."""
+    here = os.getcwd() + os.sep
+    frames = [f for f in traceback.walk_tb(error.__traceback__)]
+    for frame, _line in reversed(frames):
+        file = frame.f_code.co_filename
+        if file.startswith(here):
+            return f"{os.path.relpath(file)}:{frame.f_code.co_qualname}"
+    return ""
+
+
+def _arguments(frame: types.FrameType) -> dict[str, Any]:
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return {name: frame.f_locals[name] for name in code.co_varnames[:count]}
+
+
+def _call_shape(
+    code: types.CodeType, arguments: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    names = list(arguments)
+    plain, keyword = code.co_argcount, code.co_kwonlyargcount
+    positional = [arguments[name] for name in names[:plain]]
+    named = {name: arguments[name] for name in names[plain : plain + keyword]}
+    rest = names[plain + keyword :]
+    if code.co_flags & inspect.CO_VARARGS:
+        positional += arguments[rest.pop(0)]
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        named |= arguments[rest.pop(0)]
+    return positional, named
+
+
+def _function_of(frame: types.FrameType) -> types.FunctionType | None:
+    """Find the living function that this frame runs, with the same closure."""
+    code = frame.f_code
+    key = (code.co_qualname, code.co_firstlineno)
+    for function in live.living(code.co_filename).get(key, ()):
+        cells = function.__closure__ or ()
+        held = {n: c for n, c in zip(code.co_freevars, cells, strict=True)}
+        if all(_holds(cell, frame.f_locals.get(name)) for name, cell in held.items()):
+            return function
+    return None
+
+
+def _holds(cell: types.CellType, value: Any) -> bool:
+    try:
+        return cell.cell_contents is value
+    except ValueError:  # an empty cell
+        return value is None
+
+
+def _show(arguments: dict[str, Any]) -> str:
+    parts = [f"{name}={_short(value)}" for name, value in arguments.items()]
+    return ", ".join(parts)[:SHOWN]
+
+
+def _short(value: Any) -> str:
+    try:
+        return repr(value)[:120]
+    except Exception:  # a stranger's __repr__ may raise anything
+        return f"<{type(value).__qualname__}>"

@@ -1,0 +1,131 @@
+"""Try many candidates in one process: import and collect once, fork for each.
+
+The parent is a zygote: pytest has collected, nothing has run. Each child swaps one
+candidate's code in, runs the failing tests, then the others, and stops at the first
+failure. A survivor is only *plausible*: a clean process must prove it.
+
+Spec: `candidates` [{id, path, source}], `targets` [node id], `suite` [node id],
+`args` [pytest argument], `deadline_seconds` a test, `stop_after` survivors (0: never).
+Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | broken, "by", "cold"}.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from . import fork, live
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def main(spec: dict[str, Any], emit: Emit) -> int:
+    """Collect once and try every candidate; return pytest's exit code."""
+    node_ids = list(dict.fromkeys([*spec["targets"], *spec["suite"]]))
+    arguments = [*spec.get("args", []), "-p", "no:cacheprovider", "-q", *node_ids]
+    return int(pytest.main(arguments, plugins=[Zygote(spec, emit)]))
+
+
+class Zygote:
+    """A pytest plugin that forks in place of running."""
+
+    def __init__(self, spec: dict[str, Any], emit: Emit) -> None:
+        self.spec = spec
+        self.emit = emit
+        self.killers: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Fork once for each candidate."""
+        items = {item.nodeid: item for item in session.items}
+        survivors = 0
+        for candidate in self.spec["candidates"]:
+            verdict = self._try(candidate, items)
+            survivors += verdict["outcome"] == "plausible"
+            self.emit({"kind": "trial", "id": candidate["id"], **verdict})
+            if 0 < self.spec.get("stop_after", 0) <= survivors:
+                break
+        return True
+
+    def _try(self, candidate: dict[str, str], items: dict[str, pytest.Item]) -> dict[str, Any]:
+        targets = [items[i] for i in self.spec["targets"] if i in items]
+        rest = [i for i in self.spec["suite"] if i in items and i not in self.spec["targets"]]
+        rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
+        seconds = self.spec["deadline_seconds"]
+        answer = fork.in_child(
+            lambda: _run_swapped(candidate, [*targets, *(items[i] for i in rest)], seconds),
+            patience=seconds * (len(targets) + 2) + 30,
+        )
+        if answer is None:
+            return {"outcome": "hung", "by": "", "cold": False}
+        if answer["cold"]:
+            answer = self._try_cold(candidate, [*self.spec["targets"], *rest])
+        if answer["by"] in rest:
+            self.killers = [answer["by"], *(k for k in self.killers if k != answer["by"])]
+        return dict(answer)
+
+    def _try_cold(self, candidate: dict[str, str], node_ids: list[str]) -> dict[str, Any]:
+        """Write the file, run a fresh pytest, put the file back."""
+        path, original = candidate["path"], read_text(candidate["path"])
+        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        _write_text(path, candidate["source"])
+        try:
+            done = subprocess.run(
+                [*command, *self.spec.get("args", []), *node_ids],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=self.spec["deadline_seconds"] * 3 + 30,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return {"outcome": "hung", "by": "", "cold": True}
+        finally:
+            _write_text(path, original)
+        outcome = "plausible" if done.returncode == 0 else "killed"
+        return {"outcome": outcome, "by": "", "cold": True}
+
+
+def _run_swapped(
+    candidate: dict[str, str], items: list[pytest.Item], seconds: float
+) -> dict[str, Any]:
+    try:
+        live.swap(candidate["path"], read_text(candidate["path"]), candidate["source"])
+    except live.Cold:
+        return {"outcome": "broken", "by": "", "cold": True}
+    for number, item in enumerate(items):
+        following = items[number + 1] if number + 1 < len(items) else None
+        outcome = run_item(item, following, seconds)
+        if outcome != "passed":
+            return {"outcome": outcome, "by": item.nodeid, "cold": False}
+    return {"outcome": "plausible", "by": "", "cold": False}
+
+
+def run_item(item: pytest.Item, following: pytest.Item | None, seconds: float) -> str:
+    """Run one test under an alarm: `passed`, `killed` or `hung`."""
+    from _pytest.runner import runtestprotocol
+
+    try:
+        with fork.alarm(seconds):
+            reports = runtestprotocol(item, log=False, nextitem=following)
+    except fork.Deadline:
+        return "hung"
+    if any("Deadline" in str(report.longrepr) for report in reports if report.failed):
+        return "hung"
+    called = any(report.when == "call" and report.passed for report in reports)
+    return "passed" if called and not any(report.failed for report in reports) else "killed"
+
+
+def read_text(path: str) -> str:
+    """Return a file's text with its line endings as they are."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def _write_text(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
