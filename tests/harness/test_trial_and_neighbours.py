@@ -1,0 +1,170 @@
+"""Forked trials and the neighbour experiment, on a small product in a real process."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfdrive_dagster.model import Job, Ran
+from tests.fakes.plain_sandbox import PlainSandbox
+
+SIGN = '''\
+"""A product of one module."""
+LIMIT = 3
+
+
+def read(text):
+    """Read a signed number."""
+    sign = 1
+    if text[0] == "-":
+        sign, text = -1, text[1:]
+    return sign * int(text or "0")
+
+
+class Box:
+    def __init__(self, items):
+        self.items = items
+
+    def first(self):
+        return self.items[0]
+
+
+async def later(text):
+    return read(text)
+'''
+TESTS = """\
+import asyncio
+
+import sign
+
+
+def test_positive():
+    assert sign.read("12") == 12
+
+
+def test_negative():
+    assert sign.read("-7") == -7
+
+
+def test_box():
+    assert sign.Box([4, 5]).first() == 4
+
+
+def test_later():
+    assert asyncio.run(sign.later("8")) == 8
+"""
+REPRODUCER = "import sign\n\n\ndef test_empty():\n    sign.read('')\n"
+TARGET = "test_repro.py::test_empty"
+SUITE = [f"test_sign.py::{name}" for name in ("test_positive", "test_negative", "test_later")]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "sign.py").write_text(SIGN)
+    (tmp_path / "test_sign.py").write_text(TESTS)
+    (tmp_path / "test_repro.py").write_text(REPRODUCER)
+    return tmp_path
+
+
+def run(program: str, tree: Path, spec: dict[str, object]) -> Ran:
+    job = Job(program=program, tree=str(tree), python=sys.executable, spec=spec, seconds=60)
+    return PlainSandbox().run(job)
+
+
+def variant(old: str, new: str) -> str:
+    assert old in SIGN
+    return SIGN.replace(old, new)
+
+
+CANDIDATES = {
+    "guard": variant('if text[0] == "-"', 'if text and text[0] == "-"'),
+    "wrong": variant(
+        "    sign = 1\n", "    if not text or True:\n        return len(text)\n    sign = 1\n"
+    ),
+    "nothing": variant("sign = 1\n", "sign = +1\n"),
+    "loop": variant("    sign = 1\n", "    while not text:\n        pass\n    sign = 1\n"),
+    "cold": variant("LIMIT = 3", "LIMIT = 4"),
+    "exit": variant(
+        "    sign = 1\n", "    if not text:\n        raise SystemExit(0)\n    sign = 1\n"
+    ),
+}
+
+
+def test_each_candidate_gets_its_own_verdict(tree: Path) -> None:
+    spec = {
+        "candidates": [{"id": k, "path": "sign.py", "source": v} for k, v in CANDIDATES.items()],
+        "targets": [TARGET],
+        "suite": SUITE,
+        "deadline_seconds": 1.0,
+    }
+    ran = run("trial", tree, spec)
+    outcomes = {line["id"]: line["outcome"] for line in ran.lines if line["kind"] == "trial"}
+    assert outcomes == {
+        "guard": "plausible",
+        "wrong": "killed",  # by the suite: the empty text is quiet now
+        "nothing": "killed",
+        "loop": "hung",
+        "cold": "killed",  # in a process of its own
+        "exit": "killed",
+    }
+    assert (tree / "sign.py").read_text() == SIGN
+
+
+def test_search_can_stop_at_the_first_survivor(tree: Path) -> None:
+    guard = {"id": "guard", "path": "sign.py", "source": CANDIDATES["guard"]}
+    spec = {
+        "candidates": [guard, {**guard, "id": "again"}],
+        "targets": [TARGET],
+        "suite": SUITE,
+        "deadline_seconds": 1.0,
+        "stop_after": 1,
+    }
+    ran = run("trial", tree, spec)
+    assert [line["id"] for line in ran.lines if line["kind"] == "trial"] == ["guard"]
+
+
+def experiment(tree: Path, **variants: str) -> list[dict[str, object]]:
+    spec = {
+        "path": "sign.py",
+        "variants": [{"id": k, "source": v} for k, v in variants.items()],
+        "node_ids": [TARGET, *SUITE, "test_sign.py::test_box"],
+        "calls": 8,
+        "inputs": 24,
+        "seed": 7,
+        "deadline_seconds": 2.0,
+        "seconds": 40.0,
+    }
+    return [line for line in run("neighbours", tree, spec).lines if line["kind"] == "neighbour"]
+
+
+def test_a_right_guard_agrees_wherever_the_base_did_not_fail(tree: Path) -> None:
+    lines = experiment(tree, guard=CANDIDATES["guard"])
+    fine = [line for line in lines if line["base"]["how"] == "returned"]
+    assert len(fine) > 10
+    assert all(line["variants"]["guard"] == line["base"] for line in fine)
+    failing = [line for line in lines if line["base"].get("type") == "IndexError"]
+    assert failing and failing[0]["base"]["where"] == "sign.py:read"
+    assert failing[0]["variants"]["guard"]["value"] == "int:0"
+
+
+def test_a_length_guard_that_breaks_short_input_is_told_apart(tree: Path) -> None:
+    lines = experiment(
+        tree,
+        short=variant("    if text[0]", "    if len(text) < 2:\n        return 0\n    if text[0]"),
+    )
+    differing = [
+        line
+        for line in lines
+        if line["base"]["how"] == "returned" and line["variants"]["short"] != line["base"]
+    ]
+    assert any("text='" in line["shown"] for line in differing)
+
+
+def test_state_of_a_living_object_is_perturbed(tree: Path) -> None:
+    lines = experiment(tree, last=variant("self.items[0]", "self.items[-1]"))
+    differ = [
+        line
+        for line in lines
+        if line["base"]["how"] == "returned" and line["variants"]["last"] != line["base"]
+    ]
+    assert differ, "items of another length must tell first from last"
