@@ -1,0 +1,37 @@
+"""What the user chose: `selfdrive.toml`, read once at the edge into one frozen value.
+
+Belongs here: the sections and their defaults, the reading of the file with every fault told
+at once, what a repository tells about itself, and where the home directory is. Does not
+belong: anything that acts on a setting.
+"""
+
+from selfdrive_dagster.config.discover import Found, discover, find_python
+from selfdrive_dagster.config.home import home_path, open_home
+from selfdrive_dagster.config.reading import FILE_NAME, load, parse
+from selfdrive_dagster.config.settings import (
+    Autonomy,
+    Notify,
+    Patches,
+    Rollout,
+    Service,
+    Settings,
+    Telemetry,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "Autonomy",
+    "Found",
+    "Notify",
+    "Patches",
+    "Rollout",
+    "Service",
+    "Settings",
+    "Telemetry",
+    "discover",
+    "find_python",
+    "home_path",
+    "load",
+    "open_home",
+    "parse",
+]

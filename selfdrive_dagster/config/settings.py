@@ -1,0 +1,159 @@
+"""The sections of `selfdrive.toml`, their types, defaults and meaning.
+
+Each field's description says what it wants, in words that fit behind "wants …": the reader
+puts them into its faults. A new setting is one line here. Rules that need the disk or a
+parser live in `reading`.
+"""
+
+import shlex
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from selfdrive_dagster.config.discover import Found
+
+Text = Annotated[str, Meta(description="text in quotes")]
+Texts = Annotated[tuple[str, ...], Meta(description='a list of texts, like ["a", "b"]')]
+Switch = Annotated[bool, Meta(description="true or false")]
+Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
+Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0, up to a day")]
+Dollars = Annotated[float, Meta(ge=0, le=1e6, description="US dollars, 0 to a million")]
+Level = Annotated[
+    Literal["L0", "L1", "L2", "L3", "L4"],
+    Meta(description='"L0", "L1" (observe), "L2" (propose), "L3" (drive approved) or "L4"'),
+]
+Format = Literal["otlp", "sentry", "events"]
+Generator = Literal["builtin", "claude"]
+Actuator = Literal["none", "traefik", "haproxy", "flagd"]
+
+ALWAYS_WORTH_A_HUMAN = ("**/auth/**", "**/billing/**", "**/payments/**", "**/migrations/**")
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """`[service]`: what the product is and how its tests run.
+
+    `source` are folders or single modules, relative; `python` is an interpreter's path, ""
+    until found; `tests_isolated` is the test command that needs no network, "" when `tests`
+    needs none itself.
+    """
+
+    name: Text = ""
+    repository: Text = ""
+    branch: Text = ""
+    source: Texts = ()
+    setup: Text = ""
+    tests: Text = "pytest -q"
+    tests_isolated: Text = ""
+    python: Text = ""
+
+    def test_arguments(self) -> tuple[str, ...]:
+        """Return what pytest gets for the tests that run isolated: the words behind `pytest`."""
+        return pytest_arguments(self.tests_isolated or self.tests) or ()
+
+
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
+    """`[telemetry]`: where the receiver listens and what it takes."""
+
+    listen: Text = "127.0.0.1:4318"
+    accept: Annotated[
+        tuple[Format, ...], Meta(description='a list out of "otlp", "sentry", "events"')
+    ] = ("otlp", "sentry", "events")
+    forward: Text = ""
+    capture_arguments: Switch = True
+
+    def address(self) -> tuple[str, int]:
+        """Return (host, port) of `listen`; an IPv6 host comes without its brackets."""
+        return host_and_port(self.listen)
+
+
+class Autonomy(msgspec.Struct, frozen=True, kw_only=True):
+    """`[autonomy]`: how much Selfdrive may do alone. `protected` are glob patterns."""
+
+    level: Level = "L1"
+    protected: Texts = ALWAYS_WORTH_A_HUMAN
+    max_open_changes: Count = 5
+    max_lines: Count = 50
+
+
+class Patches(msgspec.Struct, frozen=True, kw_only=True):
+    """`[patches]`: who drafts, and what it may cost."""
+
+    generators: Annotated[
+        tuple[Generator, ...], Meta(description='a list out of "builtin", "claude"')
+    ] = ("builtin",)
+    budget_usd_per_day: Dollars = 0.0
+    model: Text = ""
+    max_candidates: Count = 400
+    seconds: Seconds = 600.0
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """`[rollout]`: who moves the traffic. "none": you deploy, Selfdrive watches."""
+
+    actuator: Annotated[Actuator, Meta(description='"none", "traefik", "haproxy" or "flagd"')] = (
+        "none"
+    )
+
+
+class Notify(msgspec.Struct, frozen=True, kw_only=True):
+    """`[notify]`: whom to tell, as addresses that contain `://`."""
+
+    urls: Texts = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All sections. `path` is the file they came from, "" when there was none."""
+
+    path: Text = ""
+    service: Service = Service()
+    telemetry: Telemetry = Telemetry()
+    autonomy: Autonomy = Autonomy()
+    patches: Patches = Patches()
+    rollout: Rollout = Rollout()
+    notify: Notify = Notify()
+
+    @classmethod
+    def default_for(cls, found: Found) -> "Settings":
+        """Return the settings of a repository without a file, from what it told of itself."""
+        return cls().completed(found)
+
+    def completed(self, found: Found) -> "Settings":
+        """Return these settings with what the file left open taken from the repository."""
+        replace = msgspec.structs.replace
+        service = replace(
+            self.service,
+            name=self.service.name or found.name,
+            source=self.service.source or found.source,
+            python=self.service.python or found.python,
+        )
+        return replace(self, service=service)
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """Split "host:port" or "[v6]:port". Raises ValueError when it is not one."""
+    host, colon, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+        raise ValueError(listen)
+    return host, int(port)
+
+
+PYTEST_CALLS = (
+    ("pytest",),
+    ("python", "-m", "pytest"),
+    ("python3", "-m", "pytest"),
+    ("py.test",),
+)
+
+
+def pytest_arguments(command: str) -> tuple[str, ...] | None:
+    """Return the words behind `pytest` of a test command, None when it is not one."""
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError:
+        return None
+    for call in PYTEST_CALLS:
+        if words[: len(call)] == call:
+            return words[len(call) :]
+    return None
