@@ -1,4 +1,4 @@
-"""Do a piece of work in a forked child, under an alarm, and get a JSON answer or none.
+"""Do a piece of work in a forked child and get a JSON answer, or none.
 
 A fork keeps every side effect of a try to itself: memory, patched code, open transactions.
 What it does not keep apart is the disk; the sandbox's work directory is thrown away.
@@ -11,29 +11,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-
-
-class Deadline(BaseException):
-    """The work ran too long. Not an Exception, so that the subject cannot swallow it."""
-
-
-@contextmanager
-def alarm(seconds: float) -> Iterator[None]:
-    """Raise Deadline in the main thread after `seconds`."""
-
-    def ring(_signum: int, _frame: object) -> None:
-        raise Deadline
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def in_child(work: Callable[[], Any], patience: float) -> Any | None:

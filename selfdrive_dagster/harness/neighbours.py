@@ -29,18 +29,19 @@ import pytest
 from . import fork, live
 from .observe import observe
 from .perturb import neighbours
-from .trial import read_text
+from .session import SelfdriveDeadline, deadline, settle
+from .trial import read_text, run_session
 
 Emit = Callable[[dict[str, Any]], None]
 Answer = dict[str, Any]
+Variant = dict[str, str]
 SHOWN = 300  # characters of a value that an answer carries
 ITEMS = 1000  # items taken of a generator
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
     """Run the named tests on the base tree and study the calls they make."""
-    arguments = [*spec.get("args", []), "-p", "no:cacheprovider", "-q", *spec["node_ids"]]
-    return int(pytest.main(arguments, plugins=[Laboratory(spec, emit)]))
+    return run_session(spec["node_ids"], spec.get("args", []), Laboratory(spec, emit))
 
 
 class Laboratory:
@@ -52,11 +53,22 @@ class Laboratory:
         self.end = time.monotonic() + spec["seconds"]
         self.base = read_text(spec["path"])
         self.targets: set[tuple[str, int]] = set()
-        self.variants: list[dict[str, str]] = []
+        self.variants: list[Variant] = []
         self.calls: dict[str, int] = {}
         self.seen: set[str] = set()
         self.test = ""
         self.studying = threading.Lock()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Undo settings that end a session early."""
+        settle(config)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave the wanted tests, in the wanted order: the reproducer is studied first."""
+        place = {node_id: number for number, node_id in enumerate(self.spec["node_ids"])}
+        items[:] = sorted((i for i in items if i.nodeid in place), key=lambda i: place[i.nodeid])
 
     def pytest_collection_finish(self) -> None:
         """Find the functions that the variants change."""
@@ -81,7 +93,7 @@ class Laboratory:
             return (yield)
         finally:
             sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
 
     def _watch(self, frame: types.FrameType, event: str, _arg: Any) -> None:
         code = frame.f_code
@@ -130,7 +142,10 @@ class Laboratory:
             self.emit({"kind": "neighbour", **line, "shown": shown, "variants": answers})
 
     def _ask(
-        self, function: types.FunctionType, arguments: dict[str, Any], variant: dict[str, str] | None
+        self,
+        function: types.FunctionType,
+        arguments: dict[str, Any],
+        variant: dict[str, str] | None,
     ) -> Answer:
         def work() -> Answer:
             if variant is not None:
@@ -145,11 +160,11 @@ def _answer(function: types.FunctionType, arguments: dict[str, Any], seconds: fl
     positional, named = _call_shape(function.__code__, arguments)
     try:
         if threading.current_thread() is threading.main_thread():
-            with fork.alarm(seconds):
+            with deadline(seconds):
                 value = _finish(function(*positional, **named))
         else:  # no alarm rings in another thread: the parent's patience ends it
             value = _finish(function(*positional, **named))
-    except fork.Deadline:
+    except SelfdriveDeadline:
         return {"how": "hung"}
     except BaseException as error:  # SystemExit too is an answer of the product
         where = _where(error)
@@ -170,7 +185,7 @@ def _finish(value: Any) -> Any:
 def _where(error: BaseException) -> str:
     """Return `path:function` of the innermost frame below the working directory."""
     here = os.getcwd() + os.sep
-    frames = [f for f in traceback.walk_tb(error.__traceback__)]
+    frames = list(traceback.walk_tb(error.__traceback__))
     for frame, _line in reversed(frames):
         file = frame.f_code.co_filename
         if file.startswith(here):
@@ -206,7 +221,7 @@ def _function_of(frame: types.FrameType) -> types.FunctionType | None:
     key = (code.co_qualname, code.co_firstlineno)
     for function in live.living(code.co_filename).get(key, ()):
         cells = function.__closure__ or ()
-        held = {n: c for n, c in zip(code.co_freevars, cells, strict=True)}
+        held = dict(zip(code.co_freevars, cells, strict=True))
         if all(_holds(cell, frame.f_locals.get(name)) for name, cell in held.items()):
             return function
     return None

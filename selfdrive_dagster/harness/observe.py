@@ -40,7 +40,7 @@ def observe(value: Any, depth: int = DEPTH) -> str:
 
 def _observe_object(value: Any, depth: int) -> str:
     kind = type(value)
-    if kind.__repr__ is not object.__repr__:
+    if "__repr__" in {n for c in kind.__mro__[:-1] for n in vars(c)}:
         try:
             return f"{kind.__qualname__}:{ADDRESS.sub('', repr(value))[:2000]}"
         except Exception as error:  # a stranger's __repr__ may raise anything

@@ -151,8 +151,10 @@ def _sequence_changes(value: Any, depth: int) -> Iterator[Make]:
         yield lambda old: old[::-1]
     for index in range(min(len(value), ENTRIES)):
         for inner in _changes(value[index], depth - 1):
-            yield lambda old, i=index, inner=inner: (
-                old[:i] + type(old)([inner(old[i])]) + old[i + 1 :]
+            yield (
+                lambda old, i=index, inner=inner: (
+                    old[:i] + type(old)([inner(old[i])]) + old[i + 1 :]
+                )
             )
 
 

@@ -11,6 +11,7 @@ Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | broken, "b
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,15 +20,21 @@ from typing import Any
 import pytest
 
 from . import fork, live
+from .session import SelfdriveDeadline, arguments, deadline, settle
 
 Emit = Callable[[dict[str, Any]], None]
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
     """Collect once and try every candidate; return pytest's exit code."""
-    node_ids = list(dict.fromkeys([*spec["targets"], *spec["suite"]]))
-    arguments = [*spec.get("args", []), "-p", "no:cacheprovider", "-q", *node_ids]
-    return int(pytest.main(arguments, plugins=[Zygote(spec, emit)]))
+    return run_session([*spec["targets"], *spec["suite"]], spec.get("args", []), Zygote(spec, emit))
+
+
+def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
+    """Run pytest over the files of these tests with one plugin of ours."""
+    files = list(dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids))
+    plain = [arg for arg in args if arg.startswith("-")]
+    return int(pytest.main([*arguments(plain, os.getcwd()), *files], plugins=[plugin]))
 
 
 class Zygote:
@@ -37,6 +44,11 @@ class Zygote:
         self.spec = spec
         self.emit = emit
         self.killers: list[str] = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Undo settings that end a session early."""
+        settle(config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -110,11 +122,11 @@ def run_item(item: pytest.Item, following: pytest.Item | None, seconds: float) -
     from _pytest.runner import runtestprotocol
 
     try:
-        with fork.alarm(seconds):
+        with deadline(seconds):
             reports = runtestprotocol(item, log=False, nextitem=following)
-    except fork.Deadline:
+    except SelfdriveDeadline:
         return "hung"
-    if any("Deadline" in str(report.longrepr) for report in reports if report.failed):
+    if any(SelfdriveDeadline.__name__ in str(r.longrepr) for r in reports if r.failed):
         return "hung"
     called = any(report.when == "call" and report.passed for report in reports)
     return "passed" if called and not any(report.failed for report in reports) else "killed"
