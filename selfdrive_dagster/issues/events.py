@@ -1,0 +1,115 @@
+"""Issue events: each exception with the issue it belongs to.
+
+Belongs here: the row of the `issue_events` table and how a crash becomes one. Does not belong:
+counting (`gather`, `sql/issues`).
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.issues.fingerprint import FINGERPRINT, Grouping, fingerprint
+from selfdrive_dagster.issues.frames import is_in_app
+from selfdrive_dagster.model import Crash, Frame
+from selfdrive_dagster.telemetry.rows import ExceptionRow
+
+PATHS = 8
+"""In-app files kept with an event, nearest the raise first."""
+
+
+class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One exception event and the issue it belongs to; columns as in `ExceptionRow`.
+
+    `raised_in_app` says whether the innermost frame is the product's own, None without frames.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    trace_id: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    severity_text: str
+    handled: bool | None = None
+    exception_type: str
+    exception_template: str
+    fp_version: str
+    fp_rule: str
+    fp_stack: str | None = None
+    fp_template: str
+    issue_id: str
+    culprit: str
+    in_app_paths: tuple[str, ...] = ()
+    raised_in_app: bool | None = None
+
+
+def issue_event(row: ExceptionRow, grouping: Grouping | None = None) -> IssueEventRow:
+    """Return a stored exception with its issue. Raises BadInput if its crash cannot be read."""
+    try:
+        crash = msgspec.json.decode(row.crash_json, type=Crash)
+    except (msgspec.ValidationError, msgspec.DecodeError) as fault:
+        raise BadInput(
+            f"exceptions: crash_json of event {row.event_id} cannot be read: {fault}",
+            remedy="ingest the event again with this version",
+        ) from fault
+    return _event(crash, grouping or Grouping(), row.timestamp, row)
+
+
+def crash_event(crash: Crash, now: datetime, grouping: Grouping | None = None) -> IssueEventRow:
+    """Return a crash read from a file with its issue; without a time of its own it is now."""
+    return _event(crash, grouping or Grouping(), crash.timestamp or now, None)
+
+
+def grouping_version(grouping: Grouping) -> str:
+    """Return what a stored issue id depends on besides the crash."""
+    return f"{FINGERPRINT}:{msgspec.json.encode(grouping, order='deterministic').decode()}"
+
+
+def _event(
+    crash: Crash, grouping: Grouping, timestamp: datetime, row: ExceptionRow | None
+) -> IssueEventRow:
+    named = fingerprint(crash, grouping)
+    innermost = _innermost(crash)
+    return IssueEventRow(
+        event_id=row.event_id if row else crash.event_id,
+        source=row.source if row else crash.source,
+        timestamp=timestamp,
+        service_name=row.service_name if row else crash.service_name,
+        service_version=(row.service_version if row else crash.service_version) or None,
+        deployment_environment_name=(
+            (row.deployment_environment_name if row else crash.environment) or None
+        ),
+        trace_id=(row.trace_id if row else crash.trace_id) or None,
+        session_id=(row.session_id if row else crash.session_id) or None,
+        enduser_pseudo_id=(row.enduser_pseudo_id if row else crash.user_id) or None,
+        severity_text=(row.severity_text if row else crash.level).lower(),
+        handled=row.handled if row else crash.raised.handled,
+        exception_type=named.types[-1],
+        exception_template=named.template,
+        fp_version=named.version,
+        fp_rule=named.rule,
+        fp_stack=named.stack,
+        fp_template=named.template_key,
+        issue_id=named.issue_id,
+        culprit=named.culprit,
+        in_app_paths=_in_app_paths(crash, grouping),
+        raised_in_app=None if innermost is None else is_in_app(innermost, grouping.source),
+    )
+
+
+def _innermost(crash: Crash) -> Frame | None:
+    """Return the frame of the root raise: exceptions run from the root cause."""
+    for each in crash.exceptions:
+        if each.frames:
+            return each.frames[-1]
+    return None
+
+
+def _in_app_paths(crash: Crash, grouping: Grouping) -> tuple[str, ...]:
+    nearest_first = (frame for each in crash.exceptions for frame in reversed(each.frames))
+    own = (frame.path for frame in nearest_first if is_in_app(frame, grouping.source))
+    return tuple(list(dict.fromkeys(own))[:PATHS])

@@ -1,0 +1,153 @@
+"""Scores: how much an issue hurts, with every part that led there.
+
+    score = 100 · crit · Σ weight · part,   parts in [0, 1]
+
+The formula and its weights are those of telemetry.md §4. A part that cannot be known is None,
+weighs nothing, and says so: unknown is not zero. Belongs here: the arithmetic. Does not: where
+the counts come from (`rank`, the warehouse).
+"""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+FORMULA = "2026-11"
+"""The version of the formula, kept with every score."""
+
+LEVELS = {"fatal": 1.0, "critical": 1.0, "error": 0.75, "warning": 0.5, "info": 0.25, "debug": 0.0}
+UNHANDLED_BOOST = 0.25
+CRITICALITY = {"critical": 1.0, "high": 0.85, "medium": 0.7, "low": 0.5}
+VOLUME_CAP = 10_000
+RECENCY_HALF_LIFE_HOURS = 24.0
+
+
+class IssueStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one issue at one moment; windows end at `now`, times are UTC.
+
+    `users`, `sessions` and `traces` count distinct ones of 24 h; None where no event carried
+    any. `active_*` count those seen in all telemetry of 24 h. `expected_1h` is the usual number
+    of events in an hour like this one. Counts are of the source that saw most: two SDKs that
+    report one crash do not make it two.
+    """
+
+    issue_id: str
+    now: datetime
+    first_seen: datetime
+    last_seen: datetime
+    events_total: int
+    events_24h: int
+    events_1h: int
+    expected_1h: float = 0.0
+    users: int | None = None
+    sessions: int | None = None
+    traces: int | None = None
+    active_users: int | None = None
+    active_sessions: int | None = None
+    active_traces: int | None = None
+    level: str = "error"
+    unhandled: bool | None = None
+    criticality: str = "critical"
+    is_regressed: bool = False
+    is_paging: bool = False
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares of the parts; they add up to 1. Proposals: calibrate on injected faults."""
+
+    users: float = 0.30
+    volume: float = 0.20
+    severity: float = 0.20
+    spike: float = 0.15
+    recency: float = 0.10
+    regression: float = 0.05
+
+
+class ScorePart(msgspec.Struct, frozen=True, kw_only=True):
+    """One part: `value` in [0, 1] or None when unknown, `points` = 100 · crit · weight · value."""
+
+    name: str
+    value: float | None
+    weight: float
+    points: float
+    says: str
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum, 0 to 100, and everything it was made of."""
+
+    total: float
+    criticality: float
+    parts: tuple[ScorePart, ...]
+    formula_version: str = FORMULA
+
+
+_Reading = tuple[float | None, str]
+
+
+def score(stats: IssueStats, weights: Weights | None = None) -> Score:
+    """Return the score of an issue. Pure: the same counts give the same score."""
+    weights = weights or Weights()
+    criticality = CRITICALITY.get(stats.criticality, 1.0)
+    parts = tuple(
+        _part(name, read(stats), getattr(weights, name), criticality) for name, read in _PARTS
+    )
+    total = math.fsum(part.points for part in parts)
+    return Score(total=min(100.0, max(0.0, total)), criticality=criticality, parts=parts)
+
+
+def _part(name: str, reading: _Reading, weight: float, criticality: float) -> ScorePart:
+    value, says = reading
+    points = 100.0 * criticality * weight * (value or 0.0)
+    return ScorePart(name=name, value=value, weight=weight, points=points, says=says)
+
+
+def _users(stats: IssueStats) -> _Reading:
+    """Share of those who could be hurt that are, on a log scale; the first that is known."""
+    for name in ("users", "sessions", "traces"):
+        hurt, active = getattr(stats, name), getattr(stats, f"active_{name}")
+        if hurt is not None:
+            whole = max(hurt, active or 0)
+            value = math.log1p(hurt) / math.log1p(whole) if whole else 0.0
+            return value, f"{hurt} of {whole} {name} in 24 h"
+    return None, "no event carried a user, session or trace"
+
+
+def _volume(stats: IssueStats) -> _Reading:
+    value = min(1.0, math.log1p(stats.events_24h) / math.log1p(VOLUME_CAP))
+    return value, f"{stats.events_24h} events in 24 h"
+
+
+def _severity(stats: IssueStats) -> _Reading:
+    base = LEVELS.get(stats.level.lower(), LEVELS["error"])
+    value = min(1.0, base + (UNHANDLED_BOOST if stats.unhandled else 0.0))
+    handled = {True: "unhandled", False: "handled", None: "handled or not is unknown"}
+    return value, f"{stats.level}, {handled[stats.unhandled]}"
+
+
+def _spike(stats: IssueStats) -> _Reading:
+    """How far the last hour lies above the usual one, in (smoothed) Poisson deviations."""
+    above = (stats.events_1h - stats.expected_1h) / math.sqrt(stats.expected_1h + 1.0)
+    value = 1.0 - math.exp(-max(0.0, above) / 5.0)
+    return value, f"{stats.events_1h} in the last hour, {stats.expected_1h:.1f} expected"
+
+
+def _recency(stats: IssueStats) -> _Reading:
+    hours = max(0.0, (stats.now - stats.last_seen).total_seconds() / 3600.0)
+    return 0.5 ** (hours / RECENCY_HALF_LIFE_HOURS), f"last seen {hours:.1f} h ago"
+
+
+def _regression(stats: IssueStats) -> _Reading:
+    says = "came back after it was resolved" if stats.is_regressed else "not a regression"
+    return float(stats.is_regressed), says
+
+
+_PARTS: tuple[tuple[str, Callable[[IssueStats], _Reading]], ...] = (
+    ("users", _users),
+    ("volume", _volume),
+    ("severity", _severity),
+    ("spike", _spike),
+    ("recency", _recency),
+    ("regression", _regression),
+)

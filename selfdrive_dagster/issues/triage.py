@@ -1,0 +1,169 @@
+"""Triage: may the loop try to fix an issue, only explain it, or leave it alone, and why.
+
+One ordered table of named rules; the first that holds decides, every other reason that holds is
+told too. Belongs here: the rules. Does not belong: how much an issue hurts (`score`).
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import Enum
+from fnmatch import fnmatchcase
+
+import msgspec
+
+
+class Decision(Enum):
+    """What may be tried."""
+
+    AUTOFIX = "autofix"
+    ROOT_CAUSE_ONLY = "root_cause_only"
+    SKIP = "skip"
+
+
+class TriageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's limits; `protected` are shell patterns over paths (`**` as `*`)."""
+
+    min_events: int = 2
+    max_age: timedelta = timedelta(days=14)
+    protected: tuple[str, ...] = ()
+
+
+class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules look at. `in_app_paths` are files of in-app frames, nearest the raise first.
+
+    `raised_in_app` says whether the innermost frame is the product's own; None without frames.
+    """
+
+    exception_type: str
+    level: str
+    events_total: int
+    last_seen: datetime
+    now: datetime
+    in_app_paths: tuple[str, ...] = ()
+    raised_in_app: bool | None = None
+    culprit: str = ""
+
+
+class Triage(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision; `reasons` are names from the table, the deciding one first."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    says: str
+
+
+TRANSIENT = frozenset(
+    {
+        "TimeoutError", "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "Timeout",
+        "ConnectionError", "ConnectionResetError", "ConnectionRefusedError",
+        "ConnectionAbortedError", "BrokenPipeError", "ConnectError", "ReadError",
+        "RemoteProtocolError", "ServiceUnavailable", "TooManyRequests", "OperationalError",
+        "InterfaceError", "CancelledError", "gaierror", "SSLError", "IncompleteRead",
+    }
+)  # fmt: skip
+"""The neighbour or the network failed; the next try may pass."""
+
+CONFIG = frozenset(
+    {
+        "ImportError", "ModuleNotFoundError", "ImproperlyConfigured", "PermissionError",
+        "NoSectionError", "NoOptionError", "ProgrammingError", "MemoryError", "EnvironmentError",
+    }
+)  # fmt: skip
+"""The installation is wrong, not the code."""
+
+DATA = frozenset({"IntegrityError", "DataError", "CorruptDataError", "BadGzipFile", "BadZipFile"})
+"""A stored record is wrong; code alone does not mend it."""
+
+STOPS = frozenset({"KeyboardInterrupt", "SystemExit", "GeneratorExit"})
+
+_Holds = Callable[[TriageFacts, TriageSettings], bool]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    decision: Decision
+    says: str
+    holds: _Holds
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "stopped",
+        Decision.SKIP,
+        "somebody ended the program: that is no fault",
+        lambda facts, _: facts.exception_type in STOPS,
+    ),
+    Rule(
+        "not_an_error",
+        Decision.SKIP,
+        "reported below the level error",
+        lambda facts, _: facts.level.lower() in ("warning", "info", "debug"),
+    ),
+    Rule(
+        "too_old",
+        Decision.SKIP,
+        "not seen within the time that counts",
+        lambda facts, settings: facts.now - facts.last_seen > settings.max_age,
+    ),
+    Rule(
+        "too_few_events",
+        Decision.SKIP,
+        "seen too seldom to act on",
+        lambda facts, settings: facts.events_total < settings.min_events,
+    ),
+    Rule(
+        "no_stack",
+        Decision.ROOT_CAUSE_ONLY,
+        "no frame was reported, so there is no place to look",
+        lambda facts, _: facts.raised_in_app is None,
+    ),
+    Rule(
+        "transient",
+        Decision.ROOT_CAUSE_ONLY,
+        "a neighbour or the network failed",
+        lambda facts, _: facts.exception_type in TRANSIENT,
+    ),
+    Rule(
+        "config",
+        Decision.ROOT_CAUSE_ONLY,
+        "the installation or its settings are wrong",
+        lambda facts, _: facts.exception_type in CONFIG,
+    ),
+    Rule(
+        "data",
+        Decision.ROOT_CAUSE_ONLY,
+        "a stored record is wrong",
+        lambda facts, _: facts.exception_type in DATA,
+    ),
+    Rule(
+        "third_party",
+        Decision.ROOT_CAUSE_ONLY,
+        "no frame is the product's own",
+        lambda facts, _: not facts.in_app_paths,
+    ),
+    Rule(
+        "protected_path",
+        Decision.ROOT_CAUSE_ONLY,
+        "it was raised in a path that the loop must not touch",
+        lambda facts, settings: _is_protected(facts.in_app_paths[:1], settings.protected),
+    ),
+    Rule("code", Decision.AUTOFIX, "raised through the product's own code", lambda *_: True),
+)
+
+
+def triage(facts: TriageFacts, settings: TriageSettings | None = None) -> Triage:
+    """Return what may be tried and every reason that holds, the deciding one first."""
+    settings = settings or TriageSettings()
+    holding = [rule for rule in RULES if rule.holds(facts, settings)]
+    reasons = [rule.name for rule in holding if rule.name != "code"] or ["code"]
+    return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=holding[0].says)
+
+
+def _is_protected(paths: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    return any(
+        fnmatchcase(f"/{path.lstrip('/')}", f"*/{pattern.removeprefix('**/').lstrip('/')}")
+        for path in paths
+        for pattern in patterns
+    )
