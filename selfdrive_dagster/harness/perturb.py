@@ -12,6 +12,7 @@ import datetime
 import decimal
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 DEPTH = 3
@@ -35,7 +36,7 @@ def neighbours(arguments: dict[str, Any], limit: int, seed: int) -> list[dict[st
     while len(made) < limit and len(single) > 1 and len(made) < 3 * len(single):
         first, second = rng.sample(single, 2)
         before = len(made)
-        _keep(made, lambda value, a=first, b=second: b(a(value)), arguments)
+        _keep(made, partial(_both, first, second), arguments)
         if len(made) == before:
             break
     return made
@@ -51,7 +52,7 @@ def _keep(made: list[dict[str, Any]], change: Make, arguments: dict[str, Any]) -
 def _changes(value: Any, depth: int) -> Iterator[Make]:
     """Yield functions that turn a value into a neighbour of it."""
     for simple in _simple(value):
-        yield lambda _old, new=simple: new
+        yield partial(_replace, simple)
     if depth == 0:
         return
     if isinstance(value, dict):
@@ -60,6 +61,14 @@ def _changes(value: Any, depth: int) -> Iterator[Make]:
         yield from _sequence_changes(value, depth)
     elif isinstance(getattr(value, "__dict__", None), dict) and not isinstance(value, type):
         yield from _object_changes(value, depth)
+
+
+def _replace(new: Any, _old: Any) -> Any:
+    return new
+
+
+def _both(first: Make, second: Make, value: Any) -> Any:
+    return second(first(value))
 
 
 def _simple(value: Any) -> list[Any]:
@@ -126,11 +135,17 @@ NEAR: tuple[tuple[type, Callable[[Any], list[Any]]], ...] = (
 def _dict_changes(value: dict[Any, Any], depth: int) -> Iterator[Make]:
     for key in list(value)[:ENTRIES] if len(value) > FIELDS else list(value):
         if depth < DEPTH:  # the arguments themselves stay complete
-            yield lambda old, key=key: _rebuild(old, {k: v for k, v in old.items() if k != key})
+            yield partial(_without, key)
         for inner in _changes(value[key], depth - 1):
-            yield lambda old, key=key, inner=inner: _rebuild(
-                old, {k: inner(v) if k == key else v for k, v in old.items()}
-            )
+            yield partial(_with_item, key, inner)
+
+
+def _without(key: Any, old: dict[Any, Any]) -> dict[Any, Any]:
+    return _rebuild(old, {k: v for k, v in old.items() if k != key})
+
+
+def _with_item(key: Any, inner: Make, old: dict[Any, Any]) -> dict[Any, Any]:
+    return _rebuild(old, {k: inner(v) if k == key else v for k, v in old.items()})
 
 
 def _rebuild(old: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
@@ -151,20 +166,20 @@ def _sequence_changes(value: Any, depth: int) -> Iterator[Make]:
         yield lambda old: old[::-1]
     for index in range(min(len(value), ENTRIES)):
         for inner in _changes(value[index], depth - 1):
-            yield (
-                lambda old, i=index, inner=inner: (
-                    old[:i] + type(old)([inner(old[i])]) + old[i + 1 :]
-                )
-            )
+            yield partial(_with_entry, index, inner)
+
+
+def _with_entry(index: int, inner: Make, old: Any) -> Any:
+    return old[:index] + type(old)([inner(old[index])]) + old[index + 1 :]
 
 
 def _object_changes(value: Any, depth: int) -> Iterator[Make]:
     for name in [n for n in vars(value) if not n.startswith("__")][:FIELDS]:
         for inner in _changes(vars(value)[name], depth - 1):
-            yield lambda old, name=name, inner=inner: _with_attribute(old, name, inner)
+            yield partial(_with_attribute, name, inner)
 
 
-def _with_attribute(old: Any, name: str, inner: Make) -> Any:
+def _with_attribute(name: str, inner: Make, old: Any) -> Any:
     made = copy.copy(old)
     vars(made)[name] = inner(vars(old)[name])
     return made
