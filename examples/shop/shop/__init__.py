@@ -1,0 +1,1 @@
+"""A small web shop for tea, kitchen things and books: an ASGI application over SQLite."""

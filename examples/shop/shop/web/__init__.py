@@ -1,0 +1,1 @@
+"""HTTP: each module reads requests, calls one feature and answers JSON. No rules live here."""
