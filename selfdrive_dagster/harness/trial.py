@@ -33,8 +33,21 @@ def main(spec: dict[str, Any], emit: Emit) -> int:
 def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
     """Run pytest over the files of these tests with one plugin of ours."""
     files = list(dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids))
-    plain = [arg for arg in args if arg.startswith("-")]
-    return int(pytest.main([*arguments(plain, os.getcwd()), *files], plugins=[plugin]))
+    return int(pytest.main([*arguments(options(args), os.getcwd()), *files], plugins=[plugin]))
+
+
+def options(args: list[str]) -> list[str]:
+    """Return pytest's options without those that choose tests: files, `-k` and `-m`."""
+    kept: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word in ("-k", "-m"):
+            next(words, None)
+        elif word in ("-p", "-o", "-c", "-W"):
+            kept += [word, next(words, "")]
+        elif word.startswith("-"):
+            kept.append(word)
+    return kept
 
 
 class Zygote:

@@ -1,0 +1,218 @@
+"""The gate: prove candidates one after the other, the likeliest first, until one holds.
+
+Tests always come from the base revision; the patch only ever replaces the product's own
+files. Every run carries a canary that must fail. `checks.py` holds the single checks; this
+module only orders them and draws the verdict.
+"""
+
+import time
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import (
+    Candidate,
+    Check,
+    Claim,
+    Product,
+    Progress,
+    Report,
+    Reproducer,
+    Sandbox,
+    Verdict,
+    digest,
+    silent,
+)
+from selfdrive_dagster.patches.suite import SuiteRun
+from selfdrive_dagster.patches.text import apply_patch
+from selfdrive_dagster.validation import checks, neighbours
+from selfdrive_dagster.validation.policy import check_policy
+
+REACHING_TESTS = 12
+PROVEN_AT_MOST = 8
+
+Overlay = dict[str, str | None]
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """The reports of all candidates that were judged; `best` is the one to propose, or None."""
+
+    reports: tuple[Report, ...]
+    best: Candidate | None
+
+
+def prove(
+    candidates: tuple[Candidate, ...],
+    reproducer: Reproducer,
+    base: SuiteRun,
+    product: Product,
+    sandbox: Sandbox,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Proof:
+    """Judge plausible candidates in order; stop at the first one that is certified.
+
+    `base` is the whole suite's run on the base revision, with lines. A contained mitigation
+    does not stop the search for a repair among the rest.
+    """
+    case = checks.Case(
+        product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
+    )
+    chosen = candidates[:PROVEN_AT_MOST]
+    compared = _compare_all(chosen, case, progress)
+    reports: list[Report] = []
+    for number, candidate in enumerate(chosen, start=1):
+        progress(f"proving candidate {number} of {len(chosen)}: {candidate.family}")
+        reports.append(_report(candidate, chosen, compared.get(candidate.path), case))
+        if reports[-1].verdict is Verdict.CERTIFIED:
+            break
+    return Proof(reports=tuple(reports), best=_best(chosen, reports))
+
+
+def prove_one(
+    candidate: Candidate,
+    reproducer: Reproducer,
+    base: SuiteRun,
+    product: Product,
+    sandbox: Sandbox,
+    *,
+    seed: int = 0,
+) -> Report:
+    """Judge one patch alone, whoever made it."""
+    proof = prove((candidate,), reproducer, base, product, sandbox, seed=seed)
+    return proof.reports[0]
+
+
+def _compare_all(
+    candidates: tuple[Candidate, ...], case: checks.Case, progress: Progress
+) -> dict[str, neighbours.Comparison]:
+    """Run one neighbour experiment for each file that candidates touch."""
+    compared: dict[str, neighbours.Comparison] = {}
+    for path in dict.fromkeys(candidate.path for candidate in candidates):
+        texts = {c.id: _one_text(c, case.product) for c in candidates if c.path == path}
+        sources = {candidate_id: text for candidate_id, text in texts.items() if text is not None}
+        comparable = tuple(c for c in candidates if c.id in sources)
+        if not comparable:
+            continue
+        progress(f"comparing {len(comparable)} candidates with the base on neighbouring inputs")
+        compared[path] = neighbours.compare(
+            comparable,
+            sources,
+            case.reproducer,
+            _reaching_tests(path, case),
+            case.product,
+            case.sandbox,
+            seed=case.seed,
+        )
+    return compared
+
+
+def _one_text(candidate: Candidate, product: Product) -> str | None:
+    """Return the new text of the one file a patch changes; None if it does not fit."""
+    try:
+        overlay = apply_patch(product.read, candidate.patch)
+    except BadInput:
+        return None
+    return overlay.get(candidate.path) if len(overlay) == 1 else None
+
+
+def _reaching_tests(path: str, case: checks.Case) -> tuple[str, ...]:
+    """Return passing tests that run lines of a file, those that run fewest files first."""
+    passing = case.base.with_outcome("passed")
+    reaching = [node_id for node_id in passing if path in case.base.lines.get(node_id, {})]
+    reaching.sort(key=lambda node_id: len(case.base.lines[node_id]))
+    own = set(case.reproducer.node_ids)
+    return tuple(node_id for node_id in reaching if node_id not in own)[:REACHING_TESTS]
+
+
+def _report(
+    candidate: Candidate,
+    rivals: tuple[Candidate, ...],
+    compared: neighbours.Comparison | None,
+    case: checks.Case,
+) -> Report:
+    start = time.monotonic()
+    found: list[Check] = []
+    overlay = checks.applies(candidate, case.product, found)
+    if overlay is not None:
+        found.append(check_policy(candidate.patch, overlay, case.product))
+    if overlay is not None and found[-1].passed:
+        found += checks.reproduction(overlay, case)
+        found += checks.suite(overlay, case)
+        found.append(_neighbour_check(candidate, compared))
+        found.append(_ambiguity_check(candidate, rivals, compared))
+    verdict, reason = draw_verdict(candidate.claim, tuple(found))
+    return Report(
+        candidate_id=candidate.id,
+        claim=candidate.claim,
+        verdict=verdict,
+        reason=reason,
+        checks=tuple(found),
+        base_revision=case.product.revision,
+        patch_sha256=digest(candidate.patch.encode()),
+        reproducer_sha256=digest(case.reproducer),
+        sandbox_level=case.sandbox.level().value,
+        seed=case.seed,
+        seconds=round(time.monotonic() - start, 3),
+    )
+
+
+def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | None) -> Check:
+    if compared is None:
+        says = "the patch changes more than one file, so it was not compared"
+        return Check(name="neighbours", passed=None, says=says)
+    return neighbours.judge(compared, candidate)
+
+
+def _ambiguity_check(
+    candidate: Candidate, rivals: tuple[Candidate, ...], compared: neighbours.Comparison | None
+) -> Check:
+    """A repair must stand with the majority of repairs that fit all tests as well.
+
+    Mitigations invent their value and say so; their rivals prove nothing against them.
+    """
+    if candidate.claim is Claim.MITIGATION:
+        return Check(name="unambiguous", passed=True, says="a mitigation names what it invents")
+    same_file = [
+        r
+        for r in rivals
+        if r.path == candidate.path
+        and r.claim is Claim.REPAIR
+        and compared is not None
+        and r.id not in compared.incomparable
+    ]
+    if compared is None or candidate not in same_file:
+        return Check(name="unambiguous", passed=None, says="it could not be compared with others")
+    groups = neighbours.clusters(compared, tuple(same_file))
+    own = next(group for group in groups if candidate.id in group)
+    numbers = {"rivals": len(same_file), "groups": len(groups), "agreeing": len(own)}
+    if 2 * len(own) > len(same_file):
+        says = f"{len(own)} of {len(same_file)} plausible repairs behave like this one"
+        return Check(name="unambiguous", passed=True, says=says, numbers=numbers)
+    other = next(group[0] for group in groups if candidate.id not in group)
+    tells = neighbours.telling_input(compared, candidate.id, other)
+    says = f"other plausible repairs behave otherwise: {tells}"
+    return Check(name="unambiguous", passed=False, says=says, numbers=numbers)
+
+
+def draw_verdict(claim: Claim, found: tuple[Check, ...]) -> tuple[Verdict, str]:
+    """Return the verdict and its reason in words. Unknown is never a pass."""
+    failed = next((check for check in found if check.passed is False), None)
+    if failed is not None:
+        return Verdict.UNCERTIFIED, f"{failed.name}: {failed.says}"
+    unknown = next((check for check in found if check.passed is None), None)
+    if unknown is not None or not found:
+        says = f"{unknown.name}: {unknown.says}" if unknown else "nothing was checked"
+        return Verdict.INCONCLUSIVE, says
+    if claim is Claim.REPAIR:
+        return Verdict.CERTIFIED, "every check passed"
+    return Verdict.CONTAINED, "every check passed, but the value is invented"
+
+
+def _best(candidates: tuple[Candidate, ...], reports: list[Report]) -> Candidate | None:
+    for wanted in (Verdict.CERTIFIED, Verdict.CONTAINED):
+        for candidate, report in zip(candidates, reports, strict=False):
+            if report.verdict is wanted:
+                return candidate
+    return None
