@@ -16,7 +16,16 @@ import msgspec
 FORMULA = "2026-11"
 """The version of the formula, kept with every score."""
 
-LEVELS = {"fatal": 1.0, "critical": 1.0, "error": 0.75, "warning": 0.5, "info": 0.25, "debug": 0.0}
+LEVELS = {
+    "fatal": 1.0,
+    "critical": 1.0,
+    "error": 0.75,
+    "warning": 0.5,
+    "warn": 0.5,
+    "info": 0.25,
+    "debug": 0.0,
+    "trace": 0.0,
+}
 UNHANDLED_BOOST = 0.25
 CRITICALITY = {"critical": 1.0, "high": 0.85, "medium": 0.7, "low": 0.5}
 VOLUME_CAP = 10_000

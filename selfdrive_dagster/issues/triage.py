@@ -99,7 +99,7 @@ RULES: tuple[Rule, ...] = (
         "not_an_error",
         Decision.SKIP,
         "reported below the level error",
-        lambda facts, _: facts.level.lower() in ("warning", "info", "debug"),
+        lambda facts, _: facts.level.lower() in ("warning", "warn", "info", "debug", "trace"),
     ),
     Rule(
         "too_old",
