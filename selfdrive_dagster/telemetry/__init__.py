@@ -1,1 +1,30 @@
 """Telemetry: what happened. Decodes what SDKs send into typed, redacted rows and crashes."""
+
+from selfdrive_dagster.telemetry.arrivals import Arrival
+from selfdrive_dagster.telemetry.reading import read_crashes, read_records
+from selfdrive_dagster.telemetry.redact import Redactor
+from selfdrive_dagster.telemetry.rows import (
+    TABLES,
+    DeploymentRow,
+    ExceptionRow,
+    FrameRow,
+    LogEventRow,
+    MetricPointRow,
+    Records,
+    SpanRow,
+)
+
+__all__ = [
+    "TABLES",
+    "Arrival",
+    "DeploymentRow",
+    "ExceptionRow",
+    "FrameRow",
+    "LogEventRow",
+    "MetricPointRow",
+    "Records",
+    "Redactor",
+    "SpanRow",
+    "read_crashes",
+    "read_records",
+]

@@ -1,0 +1,112 @@
+"""OpenTelemetry's wire format: traces, logs and metrics, as protobuf and as OTLP/JSON.
+
+Specification: opentelemetry-proto 1.x. Protobuf is imported when first needed, because `repair`
+must start at once. HTTP does not belong here.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
+from selfdrive_dagster.telemetry.bounds import label, text
+from selfdrive_dagster.telemetry.otlp.exceptions import once
+from selfdrive_dagster.telemetry.otlp.logs import decode_logs
+from selfdrive_dagster.telemetry.otlp.metrics import decode_metrics
+from selfdrive_dagster.telemetry.otlp.traces import decode_traces
+from selfdrive_dagster.telemetry.rows import Records
+
+SIGNALS = ("traces", "logs", "metrics")
+
+
+def decode_protobuf(signal: str, data: bytes, name: str, arrival: Arrival) -> Records:
+    """Return the rows of an `Export{Trace,Logs,Metrics}ServiceRequest`. Raises BadInput."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        request = _request_type(signal).FromString(data)
+    except DecodeError:
+        raise BadInput(
+            f"{name} is no OTLP {signal} request in protobuf, or it was cut.",
+            remedy="Send it unchanged, with Content-Type application/x-protobuf.",
+        ) from None
+    return _DECODERS[signal](request, arrival, Ordinals())
+
+
+def decode_json(
+    value: dict[str, Any], arrival: Arrival, ordinals: Ordinals | None = None
+) -> Records:
+    """Return the rows of one parsed OTLP/JSON object, whichever signals it holds.
+
+    Raises BadInput if it does not follow the protobuf JSON mapping.
+    """
+    from google.protobuf import json_format
+
+    names = ordinals or Ordinals()
+    parts = []
+    for signal, key in zip(
+        SIGNALS, ("resourceSpans", "resourceLogs", "resourceMetrics"), strict=True
+    ):
+        if key in value:
+            body = {key: _with_base64_ids(value[key])}
+            request = _request_type(signal)()
+            try:
+                json_format.ParseDict(body, request, ignore_unknown_fields=True)
+            except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
+                raise BadInput(
+                    f"The OTLP JSON is not as specified: {label(str(error))[:300]}.",
+                    remedy="Export it with a Collector or SDK, unchanged.",
+                ) from None
+            parts.append(_DECODERS[signal](request, arrival, names))
+    return Records(
+        exceptions=once(row for part in parts for row in part.exceptions),
+        spans=tuple(row for part in parts for row in part.spans),
+        log_events=tuple(row for part in parts for row in part.log_events),
+        metric_points=tuple(row for part in parts for row in part.metric_points),
+        deployments=tuple(row for part in parts for row in part.deployments),
+        rejected=tuple(reason for part in parts for reason in part.rejected),
+    )
+
+
+def _request_type(signal: str) -> Any:
+    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+    types: dict[str, Any] = {
+        "traces": trace_service_pb2.ExportTraceServiceRequest,
+        "logs": logs_service_pb2.ExportLogsServiceRequest,
+        "metrics": metrics_service_pb2.ExportMetricsServiceRequest,
+    }
+    return types[signal]
+
+
+_ID_FIELDS = frozenset(
+    {"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"}
+)
+
+
+def _with_base64_ids(value: Any) -> Any:
+    """Turn hex ids to base64: OTLP/JSON departs from the protobuf JSON mapping in just this."""
+    if isinstance(value, dict):
+        return {
+            key: _base64_id(inner) if key in _ID_FIELDS else _with_base64_ids(inner)
+            for key, inner in value.items()
+        }
+    return [_with_base64_ids(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _base64_id(value: Any) -> str:
+    try:
+        return base64.b64encode(binascii.unhexlify(text(value))).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+_DECODERS: dict[str, Callable[[Any, Arrival, Ordinals], Records]] = {
+    "traces": decode_traces,
+    "logs": decode_logs,
+    "metrics": decode_metrics,
+}

@@ -1,0 +1,135 @@
+"""What all three signals share: attribute values, resources, ids, times and persons.
+
+Semantic conventions 1.4x, with the aliases of ATTRIBUTE_ALIASES. Rows do not belong here.
+"""
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from selfdrive_dagster.model import canonical
+from selfdrive_dagster.telemetry.arrivals import Arrival
+from selfdrive_dagster.telemetry.bounds import label, text
+
+MAX_VALUE_DEPTH = 16
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+ATTRIBUTE_ALIASES = {
+    "code.function": "code.function.name",
+    "code.filepath": "code.file.path",
+    "code.lineno": "code.line.number",
+    "deployment.environment": "deployment.environment.name",
+    "feature_flag.variant": "feature_flag.result.variant",
+    "feature_flag.provider_name": "feature_flag.provider.name",
+    "feature_flag.evaluation.reason": "feature_flag.result.reason",
+    "http.method": "http.request.method",
+    "http.status_code": "http.response.status_code",
+    "http.url": "url.full",
+    "http.target": "url.path",
+    "user.id": "enduser.id",
+}
+"""Older attribute name → the one we store; the newer name wins when both are there."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a resource says of everything below it."""
+
+    service_name: str
+    version: str | None
+    environment: str | None
+    instance: str
+    attributes: dict[str, Any]
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return an AnyValue as plain JSON; bytes become their length, NaN becomes None."""
+    if depth > MAX_VALUE_DEPTH:
+        return "[cut]"
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    held = getattr(value, kind)
+    if kind == "array_value":
+        return [plain(one, depth + 1) for one in held.values]
+    if kind == "kvlist_value":
+        return {pair.key: plain(pair.value, depth + 1) for pair in held.values}
+    if kind == "bytes_value":
+        return f"[{len(held)} bytes]"
+    return finite(held) if kind == "double_value" else held
+
+
+def finite(value: float) -> float | None:
+    """Return a number that JSON can hold, None for NaN and the infinities."""
+    return value if math.isfinite(value) else None
+
+
+def read_attributes(pairs: Iterable[Any]) -> dict[str, Any]:
+    """Return attributes under today's names; see ATTRIBUTE_ALIASES."""
+    sent = {pair.key: plain(pair.value) for pair in pairs}
+    old = {ATTRIBUTE_ALIASES[key]: value for key, value in sent.items() if key in ATTRIBUTE_ALIASES}
+    return {**old, **{key: value for key, value in sent.items() if key not in ATTRIBUTE_ALIASES}}
+
+
+def read_origin(resource: Any, arrival: Arrival) -> Origin:
+    """Return what a resource says; a nameless service takes the default."""
+    attributes = read_attributes(resource.attributes)
+    name = label(attributes.get("service.name"))
+    is_named = name and not name.startswith("unknown_service")
+    return Origin(
+        service_name=name if is_named else arrival.service_name,
+        version=label(attributes.get("service.version")) or None,
+        environment=label(attributes.get("deployment.environment.name")) or None,
+        instance=label(attributes.get("service.instance.id")),
+        attributes=attributes,
+    )
+
+
+def read_time(nanoseconds: int) -> datetime | None:
+    """Return the UTC time of nanoseconds since 1970; 0 and times after 2200 are unknown."""
+    if not 0 < nanoseconds < 7_258_118_400 * 10**9:
+        return None
+    return EPOCH + timedelta(microseconds=nanoseconds // 1_000)
+
+
+def read_id(value: bytes, length: int) -> str | None:
+    """Return an id of `length` bytes as hex, None if it is short or all zeros."""
+    return value.hex() if len(value) == length and any(value) else None
+
+
+def read_person(said: dict[str, Any], origin: Origin, arrival: Arrival) -> tuple[str, str]:
+    """Return the pseudonyms (user, session) in attributes, else in the resource."""
+    both = {**origin.attributes, **said}
+    user = text(both.get("enduser.pseudo.id")) or text(both.get("enduser.id"))
+    session = text(both.get("session.id"))
+    redact = arrival.redactor
+    return redact.pseudonym("user", user), redact.pseudonym("session", session)
+
+
+COLUMNS = frozenset(
+    {
+        "session.id",
+        "session.previous_id",
+        "enduser.id",
+        "enduser.pseudo.id",
+        "user.email",
+        "user.name",
+        "user.full_name",
+        "exception.type",
+        "exception.message",
+        "exception.stacktrace",
+        "exception.escaped",
+        "client.address",
+        "network.peer.address",
+        "net.peer.ip",
+    }
+)
+"""Attributes that have a column of their own or name a person: never in `attributes_json`."""
+
+
+def rest_json(said: dict[str, Any], arrival: Arrival) -> str:
+    """Return the redacted attributes without a column, as canonical JSON."""
+    kept = {name: value for name, value in said.items() if name not in COLUMNS}
+    return canonical(arrival.redactor.value(kept)).decode()

@@ -1,0 +1,199 @@
+"""The door to files: recognises what a file holds and decodes it. Raises BadInput for the rest.
+
+Belongs here: telling formats apart. Does not: what a format's fields mean.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import Crash
+from selfdrive_dagster.telemetry import otlp, sentry
+from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, exception_row
+from selfdrive_dagster.telemetry.bounds import MAX_BYTES, mapping, parse_json
+from selfdrive_dagster.telemetry.redact import Redactor
+from selfdrive_dagster.telemetry.rows import Records
+from selfdrive_dagster.telemetry.stacktrace import Traceback, find_tracebacks
+
+WHAT_WE_READ = (
+    "Give a Sentry event as JSON (the link 'JSON' on its page), a Sentry envelope, OTLP JSON "
+    "lines, or a log with a Python traceback."
+)
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""Arrival time of files read for `repair`, so that one file always gives equal records."""
+
+
+def read_crashes(data: bytes, name: str, redactor: Redactor | None = None) -> tuple[Crash, ...]:
+    """Return the redacted crashes in a file's bytes, in their order; at least one.
+
+    Without a redactor of its own, persons become `[user]` and `[session]`.
+
+    Raises BadInput that names `name` (the file), what was found and what would do.
+    """
+    arrival = Arrival(received_at=UNKNOWN_TIME, redactor=redactor or Redactor())
+    records = read_records(data, name, arrival)
+    if not records.exceptions:
+        raise BadInput(f"{name} holds {_sum_up(records)}, but no exception.", remedy=WHAT_WE_READ)
+    return tuple(msgspec.json.decode(row.crash_json, type=Crash) for row in records.exceptions)
+
+
+def read_records(data: bytes, name: str, arrival: Arrival) -> Records:
+    """Return the redacted rows of a file's bytes, whichever format it holds.
+
+    Raises BadInput for an empty, binary, oversized, truncated or unknown file.
+    """
+    if len(data) > MAX_BYTES:
+        raise BadInput(
+            f"{name} is {len(data):,} bytes; we read at most {MAX_BYTES:,} at once.",
+            remedy="Cut out the part with the crash.",
+        )
+    if not data.strip():
+        raise BadInput(f"{name} is empty.", remedy=WHAT_WE_READ)
+    body = data.removeprefix(b"\xef\xbb\xbf")
+    if body.lstrip()[:1] in (b"{", b"["):
+        return _read_json(body, name, arrival)
+    return _read_log(body, name, arrival)
+
+
+def _sum_up(records: Records) -> str:
+    counts = {
+        "spans": len(records.spans),
+        "log records": len(records.log_events),
+        "metric points": len(records.metric_points),
+    }
+    told = [f"{count} {what}" for what, count in counts.items() if count]
+    return " and ".join(told) or "nothing that we keep"
+
+
+# ---- JSON ------------------------------------------------------------------------------------
+
+
+def _read_json(data: bytes, name: str, arrival: Arrival) -> Records:
+    lines = [line for line in data.splitlines() if line.strip()]
+    if len(lines) > 1 and _is_whole(lines[0], name):
+        return _read_lines(data, lines, name, arrival)
+    value = parse_json(data, name)
+    events = value if isinstance(value, list) else [value]
+    return _decode_all([mapping(event) for event in events], name, arrival)
+
+
+def _is_whole(line: bytes, name: str) -> bool:
+    """Say whether one line is JSON by itself, so that the file holds lines of JSON."""
+    try:
+        parse_json(line, name)
+    except BadInput:
+        return False
+    return True
+
+
+def _read_lines(data: bytes, lines: list[bytes], name: str, arrival: Arrival) -> Records:
+    first = mapping(parse_json(lines[0], name))
+    if not _decoder(first) and _is_item_header(lines[1]):
+        return sentry.decode_envelope(data, name, arrival)
+    values = [
+        mapping(parse_json(line, f"{name}, line {number}"))
+        for number, line in enumerate(lines, start=1)
+    ]
+    return _decode_all(values, name, arrival)
+
+
+def _is_item_header(line: bytes) -> bool:
+    try:
+        return isinstance(mapping(parse_json(line, "")).get("type"), str)
+    except BadInput:
+        return False
+
+
+Decoder = Callable[[dict[str, Any], Arrival, Ordinals], Records]
+
+
+def _decode_all(values: list[dict[str, Any]], name: str, arrival: Arrival) -> Records:
+    ordinals = Ordinals()
+    parts: list[Records] = []
+    for number, value in enumerate(values, start=1):
+        decoder = _decoder(value)
+        if decoder:
+            parts.append(decoder(value, arrival, ordinals))
+        else:
+            parts.append(Records(rejected=(f"entry {number} is no event that we know",)))
+    if not any(map(_decoder, values)):
+        keys = ", ".join(sorted(values[0])[:5]) if values else "none"
+        raise BadInput(
+            f"{name} is JSON, but no event that we know (its keys: {keys[:200] or 'none'}).",
+            remedy=WHAT_WE_READ,
+        )
+    return sentry.join(parts)
+
+
+def _decoder(value: dict[str, Any]) -> Decoder | None:
+    return next((decoder for fits, decoder in JSON_FORMATS if fits(value)), None)
+
+
+def _traceback_text(value: dict[str, Any]) -> str:
+    fields = (value.get(name) for name in ("exception", "exc_info", "stack_trace", "message"))
+    return next((one for one in fields if isinstance(one, str) and "Traceback (" in one), "")
+
+
+def _read_json_log(value: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> Records:
+    found = find_tracebacks(_traceback_text(value))
+    return _rows(found, arrival, ordinals)
+
+
+JSON_FORMATS: tuple[tuple[Callable[[dict[str, Any]], bool], Decoder], ...] = (
+    (lambda value: "resourceSpans" in value or "resource_spans" in value, otlp.decode_json),
+    (lambda value: "resourceLogs" in value or "resource_logs" in value, otlp.decode_json),
+    (lambda value: "resourceMetrics" in value or "resource_metrics" in value, otlp.decode_json),
+    (lambda value: bool(_traceback_text(value)), _read_json_log),
+    (sentry.is_event, sentry.decode_event),
+)
+"""How a JSON object is recognised → its decoder; the first that fits wins."""
+
+
+# ---- logs ------------------------------------------------------------------------------------
+
+
+def _read_log(data: bytes, name: str, arrival: Arrival) -> Records:
+    if data[:2] == b"\x1f\x8b":
+        raise BadInput(f"{name} is gzip-compressed.", remedy="Unpack it first: gunzip FILE.")
+    if b"\0" in data[:65_536]:
+        raise BadInput(f"{name} is a binary file.", remedy=WHAT_WE_READ)
+    try:
+        log = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}.",
+            remedy="Save it as UTF-8: iconv -f latin1 -t utf-8 FILE.",
+        ) from None
+    found = find_tracebacks(log)
+    if not found:
+        raise BadInput(f"{name} is text without a whole Python traceback.", remedy=WHAT_WE_READ)
+    return _rows(found, arrival, Ordinals())
+
+
+def _rows(found: tuple[Traceback, ...], arrival: Arrival, ordinals: Ordinals) -> Records:
+    redact = arrival.redactor
+    rows = []
+    for one in found:
+        exceptions = tuple(
+            msgspec.structs.replace(
+                raised,
+                value=redact.text(raised.value),
+                frames=tuple(
+                    msgspec.structs.replace(frame, source=redact.text(frame.source))
+                    for frame in raised.frames
+                ),
+            )
+            for raised in one.exceptions
+        )
+        crash = Crash(
+            event_id=ordinals.event_id("file", one.when, exceptions),
+            source="file",
+            exceptions=exceptions,
+            timestamp=one.when,
+            service_name=arrival.service_name,
+        )
+        rows.append(exception_row(crash, arrival, stacktrace=redact.text(one.text)))
+    return Records(exceptions=tuple(rows))
