@@ -27,6 +27,7 @@ class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     source: str
     timestamp: datetime
+    received_at: datetime
     service_name: str
     service_version: str | None = None
     deployment_environment_name: str | None = None
@@ -56,12 +57,12 @@ def issue_event(row: ExceptionRow, grouping: Grouping | None = None) -> IssueEve
             f"exceptions: crash_json of event {row.event_id} cannot be read: {fault}",
             remedy="ingest the event again with this version",
         ) from fault
-    return _event(crash, grouping or Grouping(), row.timestamp, row)
+    return _event(crash, grouping or Grouping(), row.timestamp, row.received_at, row)
 
 
 def crash_event(crash: Crash, now: datetime, grouping: Grouping | None = None) -> IssueEventRow:
     """Return a crash read from a file with its issue; without a time of its own it is now."""
-    return _event(crash, grouping or Grouping(), crash.timestamp or now, None)
+    return _event(crash, grouping or Grouping(), crash.timestamp or now, now, None)
 
 
 def grouping_version(grouping: Grouping) -> str:
@@ -70,7 +71,11 @@ def grouping_version(grouping: Grouping) -> str:
 
 
 def _event(
-    crash: Crash, grouping: Grouping, timestamp: datetime, row: ExceptionRow | None
+    crash: Crash,
+    grouping: Grouping,
+    timestamp: datetime,
+    received_at: datetime,
+    row: ExceptionRow | None,
 ) -> IssueEventRow:
     named = fingerprint(crash, grouping)
     innermost = _innermost(crash)
@@ -78,6 +83,7 @@ def _event(
         event_id=row.event_id if row else crash.event_id,
         source=row.source if row else crash.source,
         timestamp=timestamp,
+        received_at=received_at,
         service_name=row.service_name if row else crash.service_name,
         service_version=(row.service_version if row else crash.service_version) or None,
         deployment_environment_name=(

@@ -1,0 +1,327 @@
+"""The warehouse: tables of Parquet files that are appended to, replaced by hour, and queried.
+
+Files are written to a temporary name, synced and renamed; never edited. What a table consists of
+stands in its live list (`live`). An event is stored once: `event_id` decides, looked up in the
+files whose event times overlap, however late the second delivery comes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from selfdrive_dagster.adapters.warehouse import engine
+from selfdrive_dagster.adapters.warehouse.files import (
+    ALL,
+    CorruptTable,
+    bounds,
+    by_hour,
+    is_sound,
+    load,
+    save,
+    schema_digest,
+    schema_name,
+    to_bytes,
+    without_hours,
+)
+from selfdrive_dagster.adapters.warehouse.live import (
+    LiveFile,
+    LiveList,
+    read_list,
+    write_file,
+    write_list,
+    writing,
+)
+from selfdrive_dagster.adapters.warehouse.merging import groups_to_merge
+from selfdrive_dagster.adapters.warehouse.tables import (
+    ROW_TYPES,
+    conformed,
+    frame_of,
+    row_type,
+    schema_of,
+)
+from selfdrive_dagster.errors import BadInput
+
+if TYPE_CHECKING:
+    import polars
+
+Pick = Callable[[str, LiveFile], bool]
+"""Says of (table, file) whether a query needs to read it."""
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What an append did: received = stored + duplicate."""
+
+    stored: int
+    duplicate: int
+
+
+class Compacted(msgspec.Struct, frozen=True):
+    """Live files before and after."""
+
+    before: int
+    after: int
+
+
+class Warehouse:
+    """All tables below `<home>/warehouse`. Holds nothing open between calls."""
+
+    def __init__(self, home: str | Path) -> None:
+        self.root = Path(home).resolve() / "warehouse"
+
+    def tables(self) -> tuple[str, ...]:
+        """Return every table that can be queried: the typed ones and the models made so far."""
+        made = {path.parent.name for path in self.root.glob("*/live.json")}
+        return tuple(sorted(made | set(ROW_TYPES)))
+
+    def live(self, table: str) -> LiveList:
+        """Return a table's live list; a typed table that nobody wrote to is empty."""
+        found = read_list(self._folder(table))
+        if table in ROW_TYPES:
+            return self._typed(table, found or LiveList())
+        if found is None:
+            known = ", ".join(self.tables())
+            raise BadInput(f"there is no table {table!r}", remedy=f"the tables are {known}")
+        return found
+
+    def files(self, table: str) -> tuple[Path, ...]:
+        """Return the table's files, the zero-row schema file first: read these, never a glob."""
+        live = self.live(table)
+        folder = self._folder(table)
+        return (folder / schema_name(live.schema), *(folder / file.path for file in live.files))
+
+    def append(self, table: str, records: Sequence[msgspec.Struct]) -> Appended:
+        """Store records that are not there yet, by `event_id`; durable when it returns."""
+        row_type(table)
+        if not records:
+            return Appended(0, 0)
+        frame = frame_of(table, records).unique("event_id", keep="first", maintain_order=True)
+        folder = self._folder(table)
+        with writing(folder):
+            live = self.live(table)
+            fresh = self._without_known(table, live, frame)
+            added = tuple(
+                save(folder, f"ingest_{hour}", part, live.sequence + 1)
+                for hour, part in by_hour(fresh, "received_at").items()
+            )
+            if added:
+                _publish(folder, live, files=live.files + added)
+        return Appended(stored=len(fresh), duplicate=len(records) - len(fresh))
+
+    def replace_partition(self, table: str, hour: str, frame: "polars.DataFrame") -> None:
+        """Put `frame` in place of one event hour (`2026-11-23T06`) of a table made by a model."""
+        self.replace_partitions(table, {hour: frame})
+
+    def replace_partitions(
+        self, table: str, frames: Mapping[str, "polars.DataFrame"], *, clear: bool = False
+    ) -> None:
+        """Put frames in place of event hours, all at once; `clear` drops everything else.
+
+        The key `all` is for tables without hours. An empty frame keeps its empty file, so that
+        who reads the table later learns that the hour was touched.
+        """
+        folder = self._folder(table)
+        with writing(folder):
+            live = read_list(folder) or LiveList()
+            for frame in frames.values():
+                live = _with_schema(folder, live, frame)
+            gone = tuple(file for file in live.files if clear or _holds(file, frames))
+            kept = tuple(file for file in live.files if file not in gone)
+            rest = () if clear else tuple(_leftovers(folder, gone, frames))
+            new = tuple(
+                save(folder, f"event_{hour}", frame, live.sequence + 1)
+                for hour, frame in frames.items()
+            )
+            retired = tuple(file.path for file in gone)
+            lost = () if clear else live.lost
+            _publish(folder, live, files=kept + rest + new, retired=retired, lost=lost)
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, pick: Pick | None = None
+    ) -> "polars.DataFrame":
+        """Answer one SELECT over the tables. `$name` in it takes `parameters[name]`.
+
+        Raises BadInput for SQL that does not run, CorruptTable when a file is damaged.
+        """
+        import duckdb
+
+        tables = engine.tables_in(sql)
+        generations = {name: self.live(name).generation for name in tables}
+        try:
+            return self._run(tables, sql, parameters, pick)
+        except (duckdb.Error, OSError) as fault:
+            # Compactions may have passed while we read: then the lists have moved on.
+            if any(self.live(name).generation != generations[name] for name in tables):
+                return self._run(tables, sql, parameters, pick)
+            for name in tables:
+                self.verify(name)
+            raise BadInput(f"the query does not run: {fault}") from fault
+
+    def verify(self, table: str) -> None:
+        """Compare every file with its sha256. Sets damaged ones aside and raises CorruptTable."""
+        with writing(self._folder(table)):
+            self._verify(table)
+
+    def compact(self, table: str, *, everything: bool = False) -> Compacted:
+        """Merge small files where that gains something, and delete what no list names any more.
+
+        `everything` merges even the few.
+        """
+        folder = self._folder(table)
+        with writing(folder):
+            live = self.live(table)
+            files, gone = list(live.files), []
+            for group in groups_to_merge(live, everything=everything):
+                files = [file for file in files if file not in group]
+                files.append(self._merge(table, group))
+                gone += [file.path for file in group]
+            if gone:
+                _publish(folder, live, files=tuple(files), retired=tuple(gone))
+            self._sweep(table)
+        return Compacted(before=len(live.files), after=len(files))
+
+    def _run(
+        self,
+        tables: Sequence[str],
+        sql: str,
+        parameters: Mapping[str, Any] | None,
+        pick: Pick | None,
+    ) -> "polars.DataFrame":
+        with engine.connect(self.root) as connection:
+            for name in tables:
+                engine.add_view(connection, self._view(name, pick))
+            engine.lock(connection)
+            return engine.run(connection, sql, parameters)
+
+    def _view(self, table: str, pick: Pick | None) -> engine.View:
+        live = self.live(table)
+        folder = self._folder(table)
+        wanted = [file for file in live.files if pick is None or pick(table, file)]
+        for file in wanted:
+            size = (folder / file.path).stat().st_size
+            if size != file.bytes:
+                raise OSError(f"{folder / file.path} has {size} bytes, not {file.bytes}")
+        paths = (schema_name(live.schema), *(file.path for file in wanted if file.rows))
+        return engine.View(
+            name=table,
+            paths=tuple(str(folder / path) for path in paths),
+            is_mixed=any(file.schema != live.schema for file in wanted),
+        )
+
+    def _folder(self, table: str) -> Path:
+        if not table.isidentifier():
+            raise BadInput(f"{table!r} cannot be the name of a table")
+        return self.root / table
+
+    def _typed(self, table: str, found: LiveList) -> LiveList:
+        """Return the list with the row type's schema; its zero-row file is there afterwards."""
+        import polars
+
+        empty = polars.DataFrame(schema=schema_of(row_type(table)))
+        return _with_schema(self._folder(table), found, empty)
+
+    def _without_known(
+        self, table: str, live: LiveList, frame: "polars.DataFrame"
+    ) -> "polars.DataFrame":
+        """Return the rows whose event is not stored; only files of the same time can hold it."""
+        import polars
+
+        first, last = bounds(frame)
+        if first is None or last is None:
+            return frame
+        overlapping = [
+            file
+            for file in live.files
+            if file.first is not None and file.last is not None
+            if file.first <= last and first <= file.last
+        ]
+        if not overlapping:
+            return frame
+        try:
+            known = [load(self._folder(table), file, ["event_id"]) for file in overlapping]
+        except CorruptTable:
+            self._verify(table)
+            raise
+        return frame.join(polars.concat(known), on="event_id", how="anti", maintain_order="left")
+
+    def _verify(self, table: str) -> None:
+        """Do what `verify` says; the caller holds the lock."""
+        folder = self._folder(table)
+        live = self.live(table)
+        bad = tuple(file for file in live.files if not is_sound(folder, file))
+        if not bad:
+            return
+        aside = self.root / "quarantine" / table
+        aside.mkdir(parents=True, exist_ok=True)
+        for file in bad:
+            path = folder / file.path
+            if path.exists():
+                path.rename(aside / path.name)
+        kept = tuple(file for file in live.files if file not in bad)
+        _publish(folder, live, files=kept, lost=live.lost + bad)
+        names = ", ".join(str(folder / file.path) for file in bad)
+        raise CorruptTable(
+            f"{table}: {names} is damaged or gone; {sum(file.rows for file in bad)} rows are lost",
+            remedy=f"it was moved to {aside}; ingest those events again",
+        )
+
+    def _merge(self, table: str, group: Sequence[LiveFile]) -> LiveFile:
+        """Merge files into one that stands where the newest stood and is as new as that one."""
+        import polars
+
+        folder = self._folder(table)
+        try:
+            frames = [load(folder, file) for file in group]
+        except CorruptTable:
+            self._verify(table)
+            raise
+        frame = polars.concat(frames, how="diagonal")
+        if table in ROW_TYPES:
+            frame = conformed(table, frame).sort("timestamp", "event_id")
+        newest = max(group, key=lambda file: file.sequence)
+        return save(folder, newest.partition, frame, newest.sequence)
+
+    def _sweep(self, table: str) -> None:
+        """Delete files that a dead writer left: we hold the lock, so nobody is writing them."""
+        folder = self._folder(table)
+        live = self.live(table)
+        kept = {file.path for file in live.files} | set(live.retired)
+        for pattern in ("*_date=*/*/*.parquet", "*_date=*/*/.*.tmp", ".live.json.*.tmp"):
+            for path in folder.glob(pattern):
+                if path.relative_to(folder).as_posix() not in kept:
+                    path.unlink(missing_ok=True)
+
+
+def _publish(folder: Path, live: LiveList, **changes: Any) -> None:
+    """Replace the live list by one with these changes, one generation on."""
+    files = changes.get("files", live.files)
+    sequence = max([live.sequence, *(file.sequence for file in files)])
+    newer = msgspec.structs.replace(
+        live, generation=live.generation + 1, sequence=sequence, **changes
+    )
+    write_list(folder, newer)
+
+
+def _with_schema(folder: Path, live: LiveList, frame: "polars.DataFrame") -> LiveList:
+    """Return the list with a frame's schema, whose zero-row file is there afterwards."""
+    name = schema_digest(frame.schema)
+    path = folder / schema_name(name)
+    if not path.exists():
+        write_file(path, to_bytes(frame.clear()))
+    return msgspec.structs.replace(live, schema=name)
+
+
+def _holds(file: LiveFile, frames: Mapping[str, object]) -> bool:
+    return file.partition == f"event_{ALL}" or not set(file.hours).isdisjoint(frames)
+
+
+def _leftovers(
+    folder: Path, gone: Sequence[LiveFile], frames: Mapping[str, object]
+) -> list[LiveFile]:
+    """Keep what merged files hold of other hours; it is not new to those who read it before."""
+    shared = [file for file in gone if set(file.hours) - set(frames)]
+    return [
+        save(folder, file.partition, without_hours(load(folder, file), list(frames)), file.sequence)
+        for file in shared
+    ]
