@@ -1,0 +1,74 @@
+"""Our tables as queries see them. Their rules and indexes are made by `migrations` alone.
+
+A test compares these columns with a migrated database.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData(schema="selfdrive")
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", DateTime(timezone=True)),
+    Column("actor", Text),
+    Column("kind", Text),
+    Column("change_id", Text),
+    Column("issue_id", Text),
+    Column("body", JSON),
+    Column("run_id", Text),
+    Column("signature", Text),
+    Column("prev_hash", Text),
+    Column("hash", Text),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("change_id", Text, primary_key=True),
+    Column("issue_id", Text),
+    Column("service", Text),
+    Column("base_revision", Text),
+    Column("state", Text),
+    Column("is_active", Boolean),
+    Column("since", DateTime(timezone=True)),
+    Column("deadline", DateTime(timezone=True)),
+    Column("version", Integer),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", BigInteger, primary_key=True),
+    Column("change_id", Text),
+    Column("verdict", Text),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("digests", JSON),
+    Column("signature", Text),
+    Column("at", DateTime(timezone=True)),
+    Column("ledger_seq", BigInteger),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("segment", Text, primary_key=True),
+    Column("received", BigInteger),
+    Column("stored", BigInteger),
+    Column("duplicate", BigInteger),
+    Column("rejected", BigInteger),
+    Column("run_id", Text),
+    Column("at", DateTime(timezone=True)),
+)

@@ -1,0 +1,29 @@
+"""Audit: did it help, and who says so. The chain of all that was decided and done.
+
+Belongs here: what a ledger row is, how rows are chained, what breaks a chain. Does not
+belong: where rows are stored (`adapters.ledger`).
+"""
+
+from selfdrive_dagster.audit.ledger import (
+    GENESIS,
+    Entry,
+    Fault,
+    FaultKind,
+    Head,
+    Link,
+    head_of,
+    link,
+    verify,
+)
+
+__all__ = [
+    "GENESIS",
+    "Entry",
+    "Fault",
+    "FaultKind",
+    "Head",
+    "Link",
+    "head_of",
+    "link",
+    "verify",
+]
