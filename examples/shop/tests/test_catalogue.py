@@ -46,7 +46,7 @@ def test_the_list_page(client: TestClient) -> None:
     assert answer["products"][0]["slug"] == "toast-rack"
 
 
-@pytest.mark.parametrize("query", [{"max_price": "cheap"}, {"page": "0"}, {"page": "x"}])
+@pytest.mark.parametrize("query", [{"page": "0"}, {"page": "x"}])
 def test_a_bad_query_is_told(client: TestClient, query: dict[str, str]) -> None:
     assert client.get("/products", params=query).status_code == 400
 
