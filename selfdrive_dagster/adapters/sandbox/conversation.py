@@ -1,7 +1,9 @@
 """Talking with a process that may be hostile: feed it, read lines, stop it in time.
 
 Stdout is counted and capped, of stderr only the tail is kept, and the whole ends at a deadline.
-The caller says how everything is killed, since that depends on the sandbox.
+The caller says how everything is killed, since that depends on the sandbox. Where a `ready` pipe
+is given, the request waits for a word on it: a supervisor that dies while the box is being built
+leaves a program that finds its stdin empty and ends.
 """
 
 import os
@@ -44,8 +46,11 @@ class Conversation:
         *,
         seconds: float,
         output_bytes: int,
+        ready: int | None = None,
     ) -> None:
         self.process = process
+        self.ready = ready
+        self.said_ready = b""
         self.kill = kill
         self.on_line = on_line
         self.started = time.monotonic()
@@ -88,13 +93,30 @@ class Conversation:
                     if self.process.poll() is not None:
                         return
                     self.stopped = Ending.TIMED_OUT
+        if not self.stopped:
+            self._await_exit()
+
+    def _await_exit(self) -> None:
+        """All pipes are closed: the end follows at once, or in time, or is made."""
+        try:
+            self.process.wait(max(0.0, self.deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.stopped = Ending.TIMED_OUT
 
     def _open(self, pipes: selectors.BaseSelector) -> None:
-        for name in ("stdin", "stdout", "stderr"):
+        for name in ("stdout", "stderr"):
             pipe: IO[bytes] = getattr(self.process, name)
             os.set_blocking(pipe.fileno(), False)
-            write = name == "stdin"
-            pipes.register(pipe, selectors.EVENT_WRITE if write else selectors.EVENT_READ, name)
+            pipes.register(pipe, selectors.EVENT_READ, name)
+        if self.ready is None:
+            self._open_stdin(pipes)
+        else:
+            pipes.register(self.ready, selectors.EVENT_READ, "ready")
+
+    def _open_stdin(self, pipes: selectors.BaseSelector) -> None:
+        assert self.process.stdin is not None
+        os.set_blocking(self.process.stdin.fileno(), False)
+        pipes.register(self.process.stdin, selectors.EVENT_WRITE, "stdin")
 
     def _patience(self) -> float:
         """Return how long to wait for the next word; an ended process gets only a moment more."""
@@ -120,8 +142,15 @@ class Conversation:
         elif name == "stderr":
             self.errors += data
             del self.errors[: -2 * STDERR_BYTES]
+        elif name == "ready":
+            self._become_ready(pipes, data)
         else:
             self._take(data)
+
+    def _become_ready(self, pipes: selectors.BaseSelector, data: bytes) -> None:
+        if b"\n" in data and b"\n" not in self.said_ready:
+            self._open_stdin(pipes)
+        self.said_ready += data
 
     def _take(self, data: bytes) -> None:
         if len(data) > self.output_left:

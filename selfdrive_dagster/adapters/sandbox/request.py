@@ -17,7 +17,7 @@ HARNESS = Path(__file__).resolve().parents[2] / "harness"
 
 OPEN_FILES = 1024
 FILE_BYTES = 256 * 2**20
-PROCESSES = 100
+PROCESSES = 128
 
 
 def command(python: str) -> list[str]:
