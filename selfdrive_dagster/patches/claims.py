@@ -1,0 +1,110 @@
+"""Who may claim REPAIR: a failing test, a sibling idiom, or two independent oracles.
+
+A guard that returns nonsense also stops a crash, so a value that nothing in the project
+supports is a mitigation, however small the patch. A sibling idiom must agree in way,
+subject *and* value, somewhere else in the same repository; when in doubt there is none.
+Belongs here: claims and their evidence. Does not belong: running anything.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from selfdrive_dagster.model import Claim, Product, Support
+from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.idioms import Idiom, idioms_in
+from selfdrive_dagster.patches.ingredients import Repository
+
+# Families that choose a value or a branch; copies of code (donors, ingredients) agree with
+# their original by construction, which is no evidence.
+SUPPORTABLE = frozenset(("default", "guard", "catch", "translate", "widen", "condition"))
+
+FAILING_TEST = "failing_test"
+SIBLING_IDIOM = "sibling_idiom"
+
+
+def supports(draft: Draft, product: Product) -> tuple[Support, ...]:
+    """Return the evidence in the repository for the value a draft chose, `()` when none."""
+    repository = Repository(product)
+    before = repository.module(draft.path)
+    try:
+        after = ast.parse(draft.source.removeprefix("\ufeff"))
+    except SyntaxError:
+        return ()
+    if before is None:
+        return ()
+    return sibling_idioms(
+        draft.family, draft.path, idioms_in(before.tree), idioms_in(after), repository
+    )
+
+
+def sibling_idioms(
+    family: str, path: str, before: Iterable[Idiom], after: Iterable[Idiom], repository: Repository
+) -> tuple[Support, ...]:
+    """Return one support for every idiom that a change introduces, or `()`.
+
+    A change that introduces several idioms needs support for each: one that agrees does not
+    vouch for another that is made up.
+    """
+    if family not in SUPPORTABLE:
+        return ()
+    known = Counter(idiom.key for idiom in before)
+    introduced = [idiom for idiom in after if _is_new(idiom, known)]
+    found = [_support(idiom, path, repository) for idiom in introduced]
+    agreeing = tuple(support for support in found if support)
+    return agreeing if len(agreeing) == len(introduced) else ()
+
+
+def _is_new(idiom: Idiom, known: Counter[tuple[str, str, str]]) -> bool:
+    known[idiom.key] -= 1
+    return known[idiom.key] < 0
+
+
+def _support(idiom: Idiom, path: str, repository: Repository) -> Support | None:
+    for where, other in _others(idiom, path, repository):
+        if _agrees(idiom, other, path == where):
+            says = f"the same treatment stands there: {_words(other)}"
+            return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
+    return None
+
+
+def _others(idiom: Idiom, path: str, repository: Repository) -> Iterator[tuple[str, Idiom]]:
+    needle = idiom.subject.strip("'\"").partition(",")[0].partition(" ")[0]
+    for where, other in repository.idioms(needle.rpartition(".")[2].rstrip("])"), path):
+        if other.key == idiom.key:
+            yield where, other
+
+
+def _agrees(new: Idiom, other: Idiom, same_file: bool) -> bool:
+    """Say whether an idiom with the same way, subject and value is close enough to count."""
+    (holder, function), (other_holder, other_function) = new.place, other.place
+    same_class = same_file and holder != "" and holder == other_holder
+    same_name = function != "" and function == other_function
+    if new.kind == "handler":
+        several = "," in new.subject
+        return bool(new.callees & other.callees) or (several and (same_class or same_file))
+    if new.kind == "guard":
+        return same_class or same_name
+    if new.kind in ("or", "default") and "." not in new.subject:
+        return same_class or same_name
+    if new.kind in ("get", "pop", "setdefault") and "[" in new.subject:
+        return same_class or same_name
+    return True
+
+
+def _words(idiom: Idiom) -> str:
+    return f"`{idiom.subject}` {_VERBS.get(idiom.kind, 'gives')} `{idiom.value}`"
+
+
+_VERBS = {"guard": "leads to", "handler": "is answered by", "index_test": "is guarded by"}
+
+
+def claim_of(draft: Draft, failing_test: bool) -> tuple[Claim, str]:
+    """Return what a draft may claim, and the behaviour it invents (`""` for a repair).
+
+    `failing_test` says that a test of the product, not made by us, demands the behaviour.
+    """
+    kinds = {support.kind for support in draft.supports}
+    if failing_test or kinds & {FAILING_TEST, SIBLING_IDIOM} or len(kinds) >= 2:
+        return Claim.REPAIR, ""
+    return Claim.MITIGATION, draft.invented

@@ -1,0 +1,25 @@
+"""A draft: one candidate as the templates made it, before anybody tried it."""
+
+import msgspec
+
+from selfdrive_dagster.model import Support
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """One patch of one file, with what it makes up and what speaks for it.
+
+    `source` is the file's whole new text, `patch` the same as a unified diff. `invented`
+    says what the draft would make up if nothing supports it ("returns None where it raised
+    IndexError"); see claims. `tokens` counts changed tokens, `kind` is one of ordering.KINDS.
+    """
+
+    family: str
+    kind: str
+    path: str
+    line: int
+    function: str
+    patch: str
+    source: str
+    invented: str
+    tokens: int
+    supports: tuple[Support, ...] = ()

@@ -1,0 +1,133 @@
+"""Idioms: how a project treats a missing key, an absent value, a foreign exception.
+
+An idiom says "for this subject, in this way, the value is that": `.get("limit", 20)`,
+`except (ValueError, OSError): raise BadTimestamp`, `if not rows: return []`. Two idioms
+agree only when way, subject and value are the same, so they can be evidence (claims.py) and
+material (defaults) alike. Belongs here: reading idioms off code. Does not belong: judging.
+"""
+
+import ast
+from collections.abc import Iterator
+
+import msgspec
+
+from selfdrive_dagster.patches.facts import spelling
+from selfdrive_dagster.patches.modules import FUNCTIONS
+
+
+class Idiom(msgspec.Struct, frozen=True):
+    """One idiom where it stands; `place` is (class, function), `callees` what a try calls."""
+
+    kind: str
+    subject: str
+    value: str
+    line: int
+    place: tuple[str, str]
+    callees: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What two idioms must share to agree."""
+        return self.kind, self.subject, self.value
+
+
+def idioms_in(tree: ast.AST, place: tuple[str, str] = ("", "")) -> Iterator[Idiom]:
+    """Yield the idioms of a tree in order; `place` is where the tree itself stands."""
+    for node in ast.iter_child_nodes(tree):
+        inner = place
+        if isinstance(node, ast.ClassDef):
+            inner = (node.name, "")
+        elif isinstance(node, FUNCTIONS):
+            inner = (place[0], node.name)
+        for kind, subject, value, callees in _read(node):
+            yield Idiom(kind, subject, value, node.lineno, inner, callees)  # type: ignore[attr-defined]
+        yield from idioms_in(node, inner)
+
+
+_Read = tuple[str, str, str, frozenset[str]]
+_NONE: frozenset[str] = frozenset()
+
+
+def _read(node: ast.AST) -> Iterator[_Read]:
+    if isinstance(node, ast.Call):
+        yield from _call(node)
+    elif isinstance(node, ast.BoolOp):
+        yield from _boolean(node)
+    elif isinstance(node, ast.If):
+        yield from _guard(node)
+    elif isinstance(node, ast.Try):
+        yield from _handlers(node)
+
+
+def key_subject(base: ast.expr, key: ast.expr) -> str:
+    """Return what a lookup is about: the key alone if it is a literal, else with its base."""
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        return repr(key.value)
+    return f"{ast.unparse(base)}[{ast.unparse(key)}]"
+
+
+def _call(node: ast.Call) -> Iterator[_Read]:
+    name = spelling(node.func) or ""
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop", "setdefault"):
+        if 1 <= len(node.args) <= 2 and not node.keywords:
+            absent = "None" if node.func.attr == "get" else ""
+            value = ast.unparse(node.args[1]) if len(node.args) == 2 else absent
+            if value:
+                yield node.func.attr, key_subject(node.func.value, node.args[0]), value, _NONE
+    elif name == "getattr" and len(node.args) == 3 and isinstance(node.args[1], ast.Constant):
+        yield "getattr", str(node.args[1].value), ast.unparse(node.args[2]), _NONE
+    elif name in ("max", "min") and len(node.args) == 1:
+        for keyword in node.keywords:
+            if keyword.arg == "default":
+                subject = f"{name}({ast.unparse(node.args[0])})"
+                yield "default", subject, ast.unparse(keyword.value), _NONE
+
+
+def _boolean(node: ast.BoolOp) -> Iterator[_Read]:
+    first, last = node.values[0], node.values[-1]
+    if isinstance(node.op, ast.Or) and len(node.values) == 2 and spelling(first):
+        if not spelling(last):
+            yield "or", spelling(first) or "", ast.unparse(last), _NONE
+    elif isinstance(node.op, ast.And):
+        yield from _index_tests(node)
+
+
+def _index_tests(node: ast.BoolOp) -> Iterator[_Read]:
+    """Yield the test that stands before an index of the same attribute, in one `and`."""
+    for place, operand in enumerate(node.values):
+        for inner in ast.walk(operand):
+            if isinstance(inner, ast.Subscript) and "." in (base := spelling(inner.value) or ""):
+                for atom in node.values[:place]:
+                    said = ast.unparse(atom)
+                    if said in (base, f"len({base}) > 0", f"len({base}) > 1"):
+                        yield "index_test", ast.unparse(inner), said, _NONE
+
+
+def _guard(node: ast.If) -> Iterator[_Read]:
+    leaves = (ast.Return, ast.Raise, ast.Continue)
+    if len(node.body) == 1 and not node.orelse and isinstance(node.body[0], leaves):
+        yield "guard", ast.unparse(node.test), ast.unparse(node.body[0]), _NONE
+
+
+def _handlers(node: ast.Try) -> Iterator[_Read]:
+    callees = frozenset(
+        name.rpartition(".")[2]
+        for statement in node.body
+        for call in ast.walk(statement)
+        if isinstance(call, ast.Call) and (name := spelling(call.func))
+    )
+    for handler in node.handlers:
+        if handler.type is None:
+            continue
+        kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+        subject = ", ".join(sorted(ast.unparse(kind) for kind in kinds))
+        yield "handler", subject, _answer(handler.body), callees
+
+
+def _answer(body: list[ast.stmt]) -> str:
+    """Return what a handler does: the class it raises, else its statements."""
+    last = body[-1]
+    if isinstance(last, ast.Raise) and last.exc is not None:
+        raised = last.exc.func if isinstance(last.exc, ast.Call) else last.exc
+        return f"raise {ast.unparse(raised)}"
+    return "; ".join(ast.unparse(statement) for statement in body)

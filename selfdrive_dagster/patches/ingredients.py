@@ -1,0 +1,206 @@
+"""What edits are made of: names, expressions and idioms that the project itself uses.
+
+Nearest first, as repair.md §6 says: names in scope, expressions of the same function, of
+the class and module, then the repository's own idioms for an attribute or key. Nothing here
+is made up. Belongs here: finding material. Does not belong: where to put it.
+"""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+
+from selfdrive_dagster.model import Product
+from selfdrive_dagster.patches.facts import parameters, spelling
+from selfdrive_dagster.patches.idioms import Idiom, idioms_in
+from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module
+
+_MOST_FILES = 400
+_MOST_CHARACTERS = 4_000_000
+
+
+class Repository:
+    """The product's own source files, read and parsed at most once, nearest file first."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._modules: dict[str, Module | None] = {}
+        self._idioms: dict[str, tuple[Idiom, ...]] = {}
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        texts: dict[str, str] = {}
+        budget = _MOST_CHARACTERS
+        for path in self._product.source_files()[:_MOST_FILES]:
+            text = self._read(path)
+            budget -= len(text)
+            if budget < 0:
+                break
+            texts[path] = text
+        return texts
+
+    def _read(self, path: str) -> str:
+        try:
+            return self._product.read(path)
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def module(self, path: str) -> Module | None:
+        """Return a parsed file, None when it is missing, no Python or nested too deep."""
+        if path not in self._modules:
+            text = self._texts.get(path) or self._read(path)
+            try:
+                self._modules[path] = Module(path, text)
+            except (SyntaxError, ValueError, RecursionError):
+                self._modules[path] = None
+        return self._modules[path]
+
+    def mentioning(self, needle: str, near: str) -> Iterator[Module]:
+        """Yield the parsed files whose text holds `needle`; `near` first, then its folder."""
+        folder = near.rpartition("/")[0]
+        holding = [path for path, text in self._texts.items() if needle in text]
+        for path in sorted(holding, key=lambda path: (path != near, folder not in path, path)):
+            if module := self.module(path):
+                yield module
+
+    def idioms(self, needle: str, near: str) -> Iterator[tuple[str, Idiom]]:
+        """Yield path and idiom of the files whose text holds `needle`, nearest file first."""
+        for module in self.mentioning(needle, near):
+            if module.path not in self._idioms:
+                self._idioms[module.path] = tuple(idioms_in(module.tree))
+            for idiom in self._idioms[module.path]:
+                yield module.path, idiom
+
+
+def names_in_scope(module: Module, function: Function | None, line: int) -> tuple[str, ...]:
+    """Return the names a line may read: those used nearest first, then parameters, then rest."""
+    if function is None:
+        return ()
+    distance: dict[str, int] = dict.fromkeys(parameters(function), 1_000)
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Name):
+            continue
+        written = isinstance(node.ctx, ast.Store)
+        if written and (node.lineno < line or _loops_around(module, node, line)):
+            distance.setdefault(node.id, 1_000)
+        if node.id in distance:
+            distance[node.id] = min(distance[node.id], abs(node.lineno - line))
+    return tuple(sorted(distance, key=lambda name: (distance[name], name)))
+
+
+def _loops_around(module: Module, node: ast.AST, line: int) -> bool:
+    return any(
+        isinstance(up, (ast.For, ast.While)) and up.lineno <= line <= (up.end_lineno or 0)
+        for up in module.ancestors(node)
+    )
+
+
+def attributes_of(module: Module, base: str, near: ast.AST) -> tuple[str, ...]:
+    """Return attribute names used on `base` (`self`, `request` …) in the class or module."""
+    holder = module.class_of(near) if base in ("self", "cls") else None
+    found = [
+        node.attr
+        for node in ast.walk(holder or module.tree)
+        if isinstance(node, ast.Attribute) and spelling(node.value) == base
+    ]
+    if holder:
+        found += [item.name for item in holder.body if isinstance(item, FUNCTIONS)]
+    return tuple(dict.fromkeys(found))
+
+
+Keep = Callable[[ast.expr], bool]
+
+
+def expressions(module: Module, scope: ast.AST, line: int, keep: Keep) -> tuple[ast.expr, ...]:
+    """Return the distinct one-line expressions of a scope, nearest to `line` first."""
+    found: dict[str, ast.expr] = {}
+    nodes = [
+        node
+        for node in ast.walk(scope)
+        if isinstance(node, ast.expr)
+        and node not in module.sealed
+        and node.lineno == node.end_lineno
+        and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+        and not isinstance(node, (ast.Slice, ast.Starred))
+        and keep(node)
+    ]
+    for node in sorted(nodes, key=lambda node: (abs(node.lineno - line), node.col_offset)):
+        found.setdefault(module.source(node), node)
+    return tuple(found.values())
+
+
+def constants(module: Module, function: Function | None, kind: str, line: int) -> tuple[str, ...]:
+    """Return the spellings of literals of one type, the function's first, then the file's."""
+
+    def keep(node: ast.expr) -> bool:
+        return isinstance(node, ast.Constant) and type(node.value).__name__ == kind
+
+    scopes: Iterable[ast.AST] = [scope for scope in (function, module.tree) if scope]
+    near = [
+        module.source(node) for scope in scopes for node in expressions(module, scope, line, keep)
+    ]
+    return tuple(dict.fromkeys(text for text in near if len(text) <= 40))
+
+
+def returned(module: Module, function: Function | None) -> tuple[str, ...]:
+    """Return what a function already returns when it returns something simple, oldest first."""
+    if function is None:
+        return ()
+    simple = (ast.Constant, ast.Name, ast.Attribute, ast.List, ast.Dict, ast.Tuple, ast.Call)
+    found = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and module.function_of(node) is function:
+            if node.value is None:
+                found.append("")
+            elif isinstance(node.value, simple) and is_settled(node.value):
+                found.append(module.source(node.value))
+    return tuple(dict.fromkeys(text for text in found if "\n" not in text))
+
+
+def is_settled(node: ast.expr) -> bool:
+    """Say whether an expression is a literal or an empty container: it always evaluates."""
+    if isinstance(node, ast.Call):
+        return not node.args and not node.keywords and spelling(node.func) in _EMPTY_CALLS
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return all(is_settled(item) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        return all(key and is_settled(key) for key in node.keys) and all(
+            map(is_settled, node.values)
+        )
+    return isinstance(node, ast.Constant) or spelling(node) == "self"
+
+
+_EMPTY_CALLS = frozenset(("list", "dict", "set", "tuple", "str", "int", "float", "bytes"))
+
+
+def raised_here(module: Module, near: ast.AST) -> tuple[str, ...]:
+    """Return the `raise` statements of a file as text, same function first, then same class."""
+    function, holder = module.function_of(near), module.class_of(near)
+    raises = [
+        node
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Raise) and node.exc and node.lineno == node.end_lineno
+    ]
+
+    def distance(node: ast.Raise) -> tuple[bool, bool, int]:
+        away = module.function_of(node) is not function
+        return away, module.class_of(node) is not holder, node.lineno
+
+    return tuple(dict.fromkeys(module.source(node) for node in sorted(raises, key=distance)))
+
+
+def caught_here(module: Module, near: ast.AST) -> tuple[str, ...]:
+    """Return the exception names a file catches, raises or defines, same function first."""
+    function = module.function_of(near)
+    found: list[tuple[bool, int, str]] = []
+    for node in ast.walk(module.tree):
+        away = function is None or module.function_of(node) is not function
+        if isinstance(node, ast.ExceptHandler) and node.type:
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            found += [(away, node.lineno, name) for kind in kinds if (name := spelling(kind))]
+        elif isinstance(node, ast.Raise) and node.exc:
+            callee = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            found += [(away, node.lineno, name) for name in [spelling(callee)] if name]
+        elif isinstance(node, ast.ClassDef) and node.name.endswith(("Error", "Exception")):
+            found.append((True, node.lineno, node.name))
+    usable = [name for _, _, name in sorted(found) if name.rpartition(".")[2][:1].isupper()]
+    return tuple(dict.fromkeys(usable))

@@ -1,0 +1,157 @@
+"""The gate between a rewrite and a draft: it compiles, it is new, it brings in nothing bad.
+
+Only the outermost function around an edit is parsed again, so that a draft costs the size
+of a function and not of a file; the rest of the file is the same text as before.
+"""
+
+import ast
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+from selfdrive_dagster.patches.claims import sibling_idioms
+from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.idioms import Idiom, idioms_in
+from selfdrive_dagster.patches.ingredients import Repository
+from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module, first_line
+from selfdrive_dagster.patches.templates.site import Rewrite, Site
+from selfdrive_dagster.patches.text import apply_edits, render_diff
+
+FORBIDDEN_ROOTS = frozenset((
+    "os", "sys", "subprocess", "shutil", "socket", "ctypes", "importlib", "pickle", "builtins",
+    "signal", "multiprocessing", "threading", "pty", "marshal", "inspect", "gc",
+))  # fmt: skip
+FORBIDDEN_CALLS = frozenset((
+    "eval", "exec", "open", "compile", "__import__", "globals", "locals", "vars", "setattr",
+    "delattr", "breakpoint", "input", "exit", "quit", "unlink", "rmtree", "rmdir", "system",
+    "popen", "kill", "write_text", "write_bytes", "remove_file",
+))  # fmt: skip
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class Segment:
+    """The smallest run of lines that can be parsed alone: an outermost function or the file."""
+
+    def __init__(self, module: Module, function: Function | None) -> None:
+        self.start, self.stop = 0, len(module.text)
+        self.place = ("", "")
+        if function is not None:
+            holder = module.class_of(function)
+            self.place = (holder.name if holder else "", "")
+            self.start = module.lines.starts[first_line(function) - 1]
+            self.stop = module.lines.bounds(function.end_lineno or function.lineno)[1]
+        self.tree = parse(module.text[self.start : self.stop])
+        self.dump = ast.dump(self.tree)
+        self.calls = forbidden(self.tree)
+
+    def idioms(self, tree: ast.Module) -> Iterator[Idiom]:
+        """Yield the idioms of this segment, or of a new text of it."""
+        return idioms_in(tree.body[0] if _is_shell(tree) else tree, self.place)
+
+
+_SHELL = "_Segment"
+
+
+def _is_shell(tree: ast.Module) -> bool:
+    return bool(tree.body) and getattr(tree.body[0], "name", "") == _SHELL
+
+
+def parse(text: str) -> ast.Module:
+    """Parse and compile a segment. Raises SyntaxError, ValueError or RecursionError."""
+    # A method is indented: a class header above it makes it a text of its own.
+    shell = f"class {_SHELL}:\n" if text[:1] in (" ", "\t", "\f") else ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(shell + text.removeprefix("\ufeff"))
+        compile(tree, "<draft>", "exec", dont_inherit=True)
+    return tree
+
+
+def forbidden(tree: ast.AST) -> Counter[str]:
+    """Count what a draft must not add: calls and names of forbidden modules and built-ins."""
+    found: Counter[str] = Counter()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in FORBIDDEN_ROOTS | FORBIDDEN_CALLS:
+            found[node.id] += 1
+        elif isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_CALLS:
+            found["." + node.attr] += 1
+        elif isinstance(node, ast.ExceptHandler) and node.type is None:
+            found["bare except"] += 1
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found["import"] += 1
+    return found
+
+
+class Checker:
+    """Turns rewrites into drafts, once each. Holds what was already drafted."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._segments: dict[tuple[str, int], Segment | None] = {}
+        self._seen: set[tuple[str, int, str]] = set()
+
+    def draft(self, family: str, site: Site, rewrite: Rewrite) -> Draft | None:
+        """Return the draft of a rewrite, None when it is broken, forbidden or not new."""
+        segment = self._segment(site, rewrite)
+        if segment is None:
+            return None
+        module = site.module
+        try:
+            source = apply_edits(module.text, rewrite.edits)
+            tree = parse(source[segment.start : segment.stop + len(source) - len(module.text)])
+            dump = ast.dump(tree)
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+        key = (module.path, segment.start, dump)
+        if dump == segment.dump or key in self._seen or forbidden(tree) - segment.calls:
+            return None
+        self._seen.add(key)
+        before, after = segment.idioms(segment.tree), segment.idioms(tree)
+        return Draft(
+            family=family,
+            kind=rewrite.kind,
+            path=module.path,
+            line=site.line,
+            function=module.qualified(site.function),
+            patch=render_diff(module.path, module.text, source),
+            source=source,
+            invented=rewrite.invented,
+            tokens=sum(changed_tokens(module.text[e.start : e.end], e.new) for e in rewrite.edits),
+            supports=sibling_idioms(family, module.path, before, after, self._repository),
+        )
+
+    def _segment(self, site: Site, rewrite: Rewrite) -> Segment | None:
+        """Return the segment that holds all edits, None when the file itself cannot compile."""
+        module = site.module
+        segment = self._parsed(module, outermost(module, site.statement))
+        held = segment and all(
+            segment.start <= edit.start and edit.end <= segment.stop for edit in rewrite.edits
+        )
+        return segment if held else self._parsed(module, None)
+
+    def _parsed(self, module: Module, function: Function | None) -> Segment | None:
+        key = (module.path, function.lineno if function else 0)
+        if key not in self._segments:
+            try:
+                self._segments[key] = Segment(module, function)
+            except (SyntaxError, ValueError, RecursionError):
+                self._segments[key] = None
+        return self._segments[key]
+
+
+def outermost(module: Module, statement: ast.stmt) -> Function | None:
+    """Return the outermost function around a statement, None at the top of a file."""
+    chain = [statement, *module.ancestors(statement)]
+    outer = [up for up in chain if isinstance(up, FUNCTIONS)]
+    return outer[-1] if outer and module.indent(outer[-1]) is not None else None
+
+
+def changed_tokens(old: str, new: str) -> int:
+    """Count the tokens that differ between two spellings, equal ends left out."""
+    before, after = _TOKEN.findall(old), _TOKEN.findall(new)
+    while before and after and before[0] == after[0]:
+        before, after = before[1:], after[1:]
+    while before and after and before[-1] == after[-1]:
+        before, after = before[:-1], after[:-1]
+    return len(before) + len(after)

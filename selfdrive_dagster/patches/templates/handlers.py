@@ -1,0 +1,121 @@
+"""Handler: catch a sibling class too, or translate to the module's own exception."""
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+from selfdrive_dagster.patches.facts import spelling
+from selfdrive_dagster.patches.ingredients import caught_here, raised_here
+from selfdrive_dagster.patches.modules import parse_quietly
+from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
+
+# Classes that the same call may raise as well, by what the standard library documents.
+SIBLINGS: dict[str, tuple[str, ...]] = {
+    "ValueError": ("OverflowError", "TypeError", "OSError"),
+    "OverflowError": ("ValueError", "OSError"),
+    "OSError": ("ValueError", "OverflowError"),
+    "KeyError": ("IndexError", "AttributeError", "TypeError"),
+    "IndexError": ("KeyError", "ValueError"),
+    "TypeError": ("ValueError", "AttributeError"),
+    "AttributeError": ("TypeError", "KeyError"),
+    "UnicodeDecodeError": ("LookupError",),
+    "StopIteration": ("ValueError", "IndexError"),
+}
+_SWALLOWING = ("Exception", "BaseException")
+
+
+def widen(site: Site) -> Iterator[Rewrite]:
+    """Yield the handlers around this statement, made to catch the crash's class too."""
+    handlers = _around(site)
+    names = _classes(site)
+    for handler in handlers:
+        if handler.type is None or handler.type in site.module.sealed:
+            continue
+        for name in names:
+            yield from _with_class(site, handler.type, name)
+
+
+def _around(site: Site) -> list[ast.ExceptHandler]:
+    """Return the handlers whose `try` body holds this statement, innermost first."""
+    found, inner = [], site.statement
+    chain: list[ast.AST] = [site.statement, *site.module.ancestors(site.statement)]
+    for up in chain:
+        if isinstance(up, ast.Try) and (inner in up.body or up is site.statement):
+            found += up.handlers
+        if isinstance(up, ast.stmt):
+            inner = up
+    return found
+
+
+def _classes(site: Site) -> list[str]:
+    """Return class names worth catching: the crash's own, its siblings, the module's."""
+    own = [site.exception] if _is_known(site, site.exception) else []
+    siblings = [name for known in own for name in SIBLINGS.get(known, ())]
+    near = caught_here(site.module, site.statement)[:4]
+    return [name for name in dict.fromkeys((*own, *siblings, *near)) if name not in _SWALLOWING]
+
+
+def _is_known(site: Site, name: str) -> bool:
+    found = getattr(builtins, name, None) if name else None
+    standard = isinstance(found, type) and issubclass(found, Exception)
+    return standard or name in caught_here(site.module, site.statement)
+
+
+def _with_class(site: Site, kind: ast.expr, name: str) -> Iterator[Rewrite]:
+    says = f"treats {name} as it treated {site.text(kind)}"
+    if isinstance(kind, ast.Tuple):
+        held = [spelling(item) for item in kind.elts]
+        if name not in held and kind.elts:
+            last = site.module.lines.span(kind.elts[-1]).stop
+            yield site.swap_text(last, last, f", {name}", says)
+    elif spelling(kind) != name:
+        yield site.replace(kind, f"({site.text(kind)}, {name})", says)
+        yield site.replace(kind, name, f"catches {name} instead", cost=2.0)
+
+
+def translate(site: Site) -> Iterator[Rewrite]:
+    """Yield the statement under `try`, its crash raised again as the module's own exception."""
+    if not isinstance(site.statement, SIMPLE) or site.function is None:
+        return
+    names = [name for name in _classes(site)[:3] if not site.exception or name]
+    caught = [", ".join(names[:size]) for size in (1, 2, 3) if len(names) >= size]
+    for raised in _translations(site):
+        for classes in caught:
+            group = f"({classes})" if ", " in classes else classes
+            says = f"raises {raised.removeprefix('raise ')} where it {site.fails}"
+            tail = [f"except {group} as error:", f">{raised} from error"]
+            made = site.wrap(site.statement, "try:", tail, says, cost=1.5)
+            if made and raised.removeprefix("raise ").split("(")[0] not in classes.split(", "):
+                yield made
+
+
+def _translations(site: Site) -> list[str]:
+    """Return `raise` statements whose names can be read here, the nearest first."""
+    readable = {*site.names, "self", "cls", *dir(builtins)}
+    found = []
+    for text in raised_here(site.module, site.statement):
+        node = parse_quietly(text).body[0]
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            call = node.exc
+            arguments = call.args if isinstance(call, ast.Call) else []
+            used = {n.id for arg in arguments for n in ast.walk(arg) if isinstance(n, ast.Name)}
+            plain = text.partition(" from ")[0]
+            found.append(plain if used <= readable else f"raise {spelling(_callee(call))}()")
+    classes = [f"raise {name}()" for name in caught_here(site.module, site.statement)[:3]]
+    return list(dict.fromkeys((*found, *classes)))[:5]
+
+
+def _callee(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def reclass(site: Site) -> Iterator[Rewrite]:
+    """Yield another exception class in a `raise` or a handler of this statement."""
+    if isinstance(site.statement, ast.Raise) and site.statement.exc is not None:
+        callee = _callee(site.statement.exc)
+        known = caught_here(site.module, site.statement)
+        siblings = SIBLINGS.get(spelling(callee) or "", ())
+        for name in [
+            name for name in dict.fromkeys((*known, *siblings)) if name != spelling(callee)
+        ]:
+            yield site.replace(callee, name, f"raises {name} instead")
