@@ -205,20 +205,17 @@ class BwrapSandbox:
             *(Bind(source=str(one.source), path=str(one.path)) for one in prefixes(job.python)),
             Bind(source=str(HARNESS), path=str(HARNESS)),
         ]
-        tree = str(Path(job.tree).resolve()) if job.tree else ""
+        tree = Path(job.tree).resolve() if job.tree else None
         if os.geteuid() == 0:
             _refuse_hidden(job.python)
             uid = stack.enter_context(slot(self.state_dir, self.uids))
             doors = groups.doors() if groups else []
-            enter = launch.as_lesser_user(uid, binds, tree, sizes.work, doors)
+            enter = launch.as_lesser_user(uid, binds, str(tree or ""), sizes.work, doors)
             shown = launch.staged(binds)
-            return enter, [
-                *shown,
-                *([Bind(source=str(launch.STAGE / "tree"), path=TREE)] * bool(tree)),
-            ]
+            return enter, [*shown, *_tree(launch.STAGE / "tree" if tree else None)]
         scoped = self.fence() is Fence.SCOPE
         enter = launch.in_a_scope(job.memory_bytes, 2 * PROCESSES) if scoped else []
-        return enter, [*binds, *([Bind(source=tree, path=TREE)] * bool(tree))]
+        return enter, [*binds, *_tree(tree)]
 
     def _verify_gone(self, talk: Conversation, groups: cgroups.Groups | None) -> None:
         if not ended(talk.said_ready) or (groups is not None and not groups.clear()):
@@ -241,6 +238,10 @@ def _closing(descriptor: int) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _tree(source: Path | None) -> list[Bind]:
+    return [] if source is None else [Bind(source=str(source), path=TREE)]
+
+
 def _refuse_hidden(python: str) -> None:
     hidden = unreadable_by_others(python)
     if hidden is not None:
@@ -253,9 +254,8 @@ def _refuse_hidden(python: str) -> None:
 def _ran(heard: Heard, notes: list[str], job: Job, level: SandboxLevel) -> Ran:
     """Return what was heard; bubblewrap tells a death by signal as 128 plus its number."""
     died = heard.ending is Ending.EXITED and heard.status > 128
-    said = "".join(
-        f"\n[sandbox] {note} (the limit is {job.memory_bytes // MEBIBYTE} MiB)\n" for note in notes
-    )
+    limit = f"the limit is {job.memory_bytes // MEBIBYTE} MiB"
+    said = "".join(f"\n[sandbox] {note} ({limit})\n" for note in notes)
     return Ran(
         ending=Ending.KILLED if died else heard.ending,
         status=128 - heard.status if died else heard.status,

@@ -5,6 +5,7 @@ some worked is PARTIAL, no box at all is NONE. Only FULL is remembered, by every
 change it; a machine that was mended is tried again.
 """
 
+import os
 import platform
 import subprocess
 import sys
@@ -198,8 +199,6 @@ def _version() -> str:
 
 def _key(fence: Fence) -> str:
     """Return the digest of everything that could change the level."""
-    import os
-
     sources = (*Path(__file__).parent.glob("*.py"), *HARNESS.glob("*.py"))
     return digest(
         {
