@@ -187,7 +187,7 @@ class _Open:
 
     @classmethod
     def recover(cls, path: Path) -> "_Open | None":
-        """Open a killed writer's segment and cut its torn tail; None if not even a head is there."""
+        """Open a killed writer's segment and cut its torn tail; None if its head is torn."""
         with path.open("rb") as file:
             total = _read_head(file)
             if total is None:

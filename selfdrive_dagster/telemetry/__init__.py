@@ -5,6 +5,7 @@ from selfdrive_dagster.telemetry.reading import read_crashes, read_records
 from selfdrive_dagster.telemetry.redact import Redactor
 from selfdrive_dagster.telemetry.rows import (
     TABLES,
+    Delivery,
     DeploymentRow,
     ExceptionRow,
     FrameRow,
@@ -17,6 +18,7 @@ from selfdrive_dagster.telemetry.rows import (
 __all__ = [
     "TABLES",
     "Arrival",
+    "Delivery",
     "DeploymentRow",
     "ExceptionRow",
     "FrameRow",

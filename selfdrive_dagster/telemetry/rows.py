@@ -176,3 +176,18 @@ TABLES: Mapping[str, type] = MappingProxyType(
     }
 )
 """Warehouse table → row type; the names are also the fields of `Records`."""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a segment: redacted rows, and how they came.
+
+    `signal` is traces, logs, metrics, sentry or file; `redaction` names the tables that were
+    used (`redact.VERSION`).
+    """
+
+    signal: str
+    source: str
+    content_type: str
+    received_at: datetime
+    redaction: str
+    records: Records

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import label, text
 from selfdrive_dagster.telemetry.otlp.exceptions import once
@@ -110,3 +111,34 @@ _DECODERS: dict[str, Callable[[Any, Arrival, Ordinals], Records]] = {
     "logs": decode_logs,
     "metrics": decode_metrics,
 }
+
+
+def export_response(
+    signal: str, rejected: int, reasons: tuple[str, ...], *, as_json: bool
+) -> bytes:
+    """Return the Export response of a signal, with `partial_success` if any was rejected."""
+    noun = {"traces": "Spans", "logs": "LogRecords", "metrics": "DataPoints"}[signal]
+    message = "; ".join(dict.fromkeys(reasons))[:500]
+    if as_json:
+        told = {"partialSuccess": {f"rejected{noun}": str(rejected), "errorMessage": message}}
+        return canonical(told if rejected else {})
+    response = _response_type(signal)()
+    if rejected:
+        field = {"traces": "spans", "logs": "log_records", "metrics": "data_points"}[signal]
+        setattr(response.partial_success, f"rejected_{field}", rejected)
+        response.partial_success.error_message = message
+    encoded: bytes = response.SerializeToString()
+    return encoded
+
+
+def _response_type(signal: str) -> Any:
+    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+    types: dict[str, Any] = {
+        "traces": trace_service_pb2.ExportTraceServiceResponse,
+        "logs": logs_service_pb2.ExportLogsServiceResponse,
+        "metrics": metrics_service_pb2.ExportMetricsServiceResponse,
+    }
+    return types[signal]

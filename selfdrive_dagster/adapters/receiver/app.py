@@ -1,0 +1,211 @@
+"""The receiver's routes: OTLP/HTTP and Sentry's ingestion, as unmodified SDKs speak them.
+
+Every delivery goes the same way: read within bounds, decode and redact, append, sync, answer.
+200 means that the events are on disk. Decoding is `telemetry`'s, counting is `intake`'s.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from selfdrive_dagster.adapters.intake import Intake, Taken
+from selfdrive_dagster.adapters.receiver.bodies import Refusal, read_body
+from selfdrive_dagster.adapters.receiver.forward import Forwarder
+from selfdrive_dagster.errors import BadInput, Busy
+from selfdrive_dagster.telemetry import Arrival, Records, Redactor, otlp, sentry
+from selfdrive_dagster.telemetry.bounds import MAX_BYTES, hex_id, mapping, parse_json
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+SENTRY_TYPES = ("application/x-sentry-envelope", JSON, "text/plain", "application/octet-stream", "")
+MAX_HELD_BYTES = 64 * 2**20
+DECODERS = 2
+
+
+class Desk(NamedTuple):
+    """What the routes need: where events go, how they are hidden, who may send them.
+
+    `keys` empty lets everyone in; that is for loopback only.
+    """
+
+    intake: Intake
+    redactor: Redactor
+    service_name: str
+    forwarder: Forwarder | None = None
+    keys: frozenset[str] = frozenset()
+    max_bytes: int = MAX_BYTES
+
+
+class _Load:
+    """Bounds memory and CPU: bytes held by all requests, decoders at work."""
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+        self.decoders = asyncio.Semaphore(DECODERS)
+
+
+def build_app(desk: Desk) -> Starlette:
+    """Return the ASGI application."""
+    routes = Routes(desk)
+    return Starlette(
+        routes=[
+            Route("/v1/{signal}", routes.answering(routes.otlp), methods=["POST"]),
+            Route("/api/{project}/envelope/", routes.answering(routes.envelope), methods=["POST"]),
+            Route("/api/{project}/store/", routes.answering(routes.store), methods=["POST"]),
+            Route("/healthz", routes.health),
+            Route("/stats", routes.stats),
+        ]
+    )
+
+
+class Routes:
+    """The routes over one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._load = _Load()
+
+    def answering(
+        self, handle: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Turn refusals, unreadable bodies and a full disk into answers with a reason."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                self._admit(request)
+                return await handle(request)
+            except Refusal as refusal:
+                return self._refuse(refusal.status, refusal.reason)
+            except BadInput as fault:
+                return self._refuse(400, fault.message)
+            except Busy as busy:
+                return _later(busy.message)
+            except OSError as error:
+                return _later(f"The events could not be stored: {error.strerror}.")
+
+        return answer
+
+    def _refuse(self, status: int, reason: str) -> Response:
+        self._desk.intake.refuse()
+        return JSONResponse({"code": 3, "message": reason, "detail": reason}, status)
+
+    def _admit(self, request: Request) -> None:
+        if not self._desk.keys:
+            return
+        given = request.headers.get("x-sentry-auth", "") + request.headers.get("authorization", "")
+        words = set(given.replace(",", " ").replace("=", " ").split())
+        words.add(request.query_params.get("sentry_key", ""))
+        if not words & self._desk.keys:
+            raise Refusal(401, "No known key: send one of [telemetry] keys as DSN key or bearer.")
+
+    # ---- OpenTelemetry
+
+    async def otlp(self, request: Request) -> Response:
+        """Take one OTLP export and answer with the matching Export response."""
+        signal = request.path_params["signal"]
+        if signal not in otlp.SIGNALS:
+            raise Refusal(404, f"No signal {signal[:40]!r}: use {', '.join(otlp.SIGNALS)}.")
+        kind = _content_type(request)
+        if kind not in (PROTOBUF, JSON):
+            raise Refusal(415, f"Content-Type {kind[:60]!r}: send {PROTOBUF} or {JSON}.")
+
+        def decode(body: bytes, arrival: Arrival) -> Records:
+            if kind == PROTOBUF:
+                return otlp.decode_protobuf(signal, body, "The body", arrival)
+            value = parse_json(body, "The body")
+            if not isinstance(value, dict):
+                raise BadInput("The body is no JSON object.")
+            return otlp.decode_json(value, arrival)
+
+        taken, reasons = await self._take(request, signal, kind, decode)
+        answer = otlp.export_response(signal, taken.tally.rejected, reasons, as_json=kind == JSON)
+        return Response(answer, media_type=kind)
+
+    # ---- Sentry
+
+    async def envelope(self, request: Request) -> Response:
+        """Take one envelope."""
+
+        def decode(body: bytes, arrival: Arrival) -> Records:
+            return sentry.decode_envelope(body, "The envelope", arrival)
+
+        await self._take_sentry(request, decode)
+        return JSONResponse({})
+
+    async def store(self, request: Request) -> Response:
+        """Take one bare event, as old SDKs send it."""
+        event_id = ""
+
+        def decode(body: bytes, arrival: Arrival) -> Records:
+            nonlocal event_id
+            event = parse_json(body, "The event")
+            if not isinstance(event, dict):
+                raise BadInput("The event is no JSON object.")
+            event_id = hex_id(event.get("event_id"), 32)
+            return sentry.decode_event(mapping(event), arrival)
+
+        await self._take_sentry(request, decode)
+        return JSONResponse({"id": event_id})
+
+    async def _take_sentry(
+        self, request: Request, decode: Callable[[bytes, Arrival], Records]
+    ) -> None:
+        kind = _content_type(request)
+        if kind not in SENTRY_TYPES:
+            raise Refusal(415, f"Content-Type {kind[:60]!r}: send application/x-sentry-envelope.")
+        await self._take(request, "sentry", kind, decode)
+
+    # ---- the one way
+
+    async def _take(
+        self,
+        request: Request,
+        signal: str,
+        kind: str,
+        decode: Callable[[bytes, Arrival], Records],
+    ) -> tuple[Taken, tuple[str, ...]]:
+        body = await read_body(request, self._desk.max_bytes)
+        if self._load.held_bytes + len(body) > MAX_HELD_BYTES:
+            raise Busy("Too many large deliveries at once.")
+        self._load.held_bytes += len(body)
+        try:
+            if self._desk.forwarder and request.url.path.endswith("/envelope/"):
+                self._desk.forwarder.offer(body)
+            arrival = Arrival.now(self._desk.redactor, self._desk.service_name)
+            async with self._load.decoders:
+                records = await asyncio.to_thread(decode, body, arrival)
+            taken = self._desk.intake.take(
+                records, signal=signal, content_type=kind, arrival=arrival
+            )
+            await asyncio.gather(*map(asyncio.wrap_future, taken.synced))
+        finally:
+            self._load.held_bytes -= len(body)
+        return taken, records.rejected
+
+    # ---- about the receiver itself
+
+    async def health(self, _request: Request) -> Response:
+        """Say that the receiver answers."""
+        return PlainTextResponse("ok\n")
+
+    async def stats(self, _request: Request) -> Response:
+        """Return the counts: events over all restarts, forwarding since start."""
+        total = self._desk.intake.writer.total
+        told: dict[str, object] = {"received": total.received, **total._asdict()}
+        if self._desk.forwarder:
+            told["forward"] = self._desk.forwarder.stats()
+        return JSONResponse(told)
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _later(reason: str) -> Response:
+    headers = {"Retry-After": "1"}
+    return JSONResponse({"code": 14, "message": reason, "detail": reason}, 503, headers)
