@@ -11,6 +11,7 @@ import msgspec
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues.fingerprint import FINGERPRINT, Grouping, fingerprint
 from selfdrive_dagster.issues.frames import is_in_app
+from selfdrive_dagster.issues.score import level_of
 from selfdrive_dagster.model import Crash, Frame
 from selfdrive_dagster.telemetry.rows import ExceptionRow
 
@@ -21,6 +22,7 @@ PATHS = 8
 class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
     """One exception event and the issue it belongs to; columns as in `ExceptionRow`.
 
+    `severity_text` is one of the five levels of `score`.
     `raised_in_app` says whether the innermost frame is the product's own, None without frames.
     """
 
@@ -92,7 +94,7 @@ def _event(
         trace_id=(row.trace_id if row else crash.trace_id) or None,
         session_id=(row.session_id if row else crash.session_id) or None,
         enduser_pseudo_id=(row.enduser_pseudo_id if row else crash.user_id) or None,
-        severity_text=(row.severity_text if row else crash.level).lower(),
+        severity_text=level_of(row.severity_text if row else crash.level),
         handled=row.handled if row else crash.raised.handled,
         exception_type=named.types[-1],
         exception_template=named.template,

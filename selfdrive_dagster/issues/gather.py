@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from selfdrive_dagster.issues.events import IssueEventRow
 from selfdrive_dagster.issues.rank import IssueSummary
-from selfdrive_dagster.issues.score import LEVELS, IssueStats
+from selfdrive_dagster.issues.score import RANKS, IssueStats
 
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
@@ -45,14 +45,14 @@ def summarise(
         events_total=_most(events, len),
         events_24h=_most(recent, len),
         events_1h=_most([event for event in recent if event.timestamp > now - HOUR], len),
-        expected_1h=_most(events, lambda part: expected(_hours(part), _hour(first), now)),
+        expected_1h=_most(events, lambda part: _expected(part, first, now)),
         users=_distinct(recent, "enduser_pseudo_id"),
         sessions=_distinct(recent, "session_id"),
         traces=_distinct(recent, "trace_id"),
         active_users=active["enduser_pseudo_id"],
         active_sessions=active["session_id"],
         active_traces=active["trace_id"],
-        level=max((event.severity_text for event in events), key=_severity),
+        level=max((event.severity_text for event in events), key=RANKS.__getitem__),
         unhandled=is_unhandled(event.handled for event in events),
     )
     return IssueSummary(
@@ -69,18 +69,29 @@ def summarise(
     )
 
 
-def expected(by_hour: Mapping[datetime, int], first: datetime, now: datetime) -> float:
+def expected(same_hour: int, before: int, first: datetime, now: datetime) -> float:
     """Return the usual number of events in an hour like this one.
 
-    The mean of the same weekday-hour of up to four weeks, where a week of history is known;
-    else the mean over all full hours since the first event; else 0.
+    The mean of the same weekday-hour over up to four weeks (`same_hour` events in those), where
+    a week of history is known; else the mean over all full hours since the first event (`before`
+    events in those); else 0.
     """
-    hour = _hour(now)
+    hour, first = hour_of(now), hour_of(first)
     weeks = min(WEEKS, (hour - first) // WEEK)
     if weeks > 0:
-        return sum(by_hour.get(hour - WEEK * back, 0) for back in range(1, weeks + 1)) / weeks
+        return same_hour / weeks
     hours = (hour - first) // HOUR
-    return sum(n for when, n in by_hour.items() if when < hour) / hours if hours > 0 else 0.0
+    return before / hours if hours > 0 else 0.0
+
+
+def same_hours(now: datetime) -> tuple[datetime, ...]:
+    """Return the starts of the same weekday-hour, one to four weeks ago."""
+    return tuple(hour_of(now) - WEEK * back for back in range(1, WEEKS + 1))
+
+
+def hour_of(when: datetime) -> datetime:
+    """Return the start of the hour."""
+    return when.replace(minute=0, second=0, microsecond=0)
 
 
 def is_unhandled(handled: Iterable[bool | None]) -> bool | None:
@@ -94,19 +105,11 @@ T = TypeVar("T", int, float)
 _PRINCIPALS = ("enduser_pseudo_id", "session_id", "trace_id")
 
 
-def _hour(when: datetime) -> datetime:
-    return when.replace(minute=0, second=0, microsecond=0)
-
-
-def _hours(events: Iterable[IssueEventRow]) -> dict[datetime, int]:
-    counts: dict[datetime, int] = defaultdict(int)
-    for event in events:
-        counts[_hour(event.timestamp)] += 1
-    return counts
-
-
-def _severity(level: str) -> tuple[float, str]:
-    return LEVELS.get(level, LEVELS["error"]), level
+def _expected(events: Sequence[IssueEventRow], first: datetime, now: datetime) -> float:
+    hours = [hour_of(event.timestamp) for event in events]
+    like_this = set(same_hours(now))
+    same_hour = sum(hour in like_this for hour in hours)
+    return expected(same_hour, sum(hour < hour_of(now) for hour in hours), first, now)
 
 
 def _by_source(events: Iterable[IssueEventRow]) -> list[list[IssueEventRow]]:

@@ -16,17 +16,11 @@ import msgspec
 FORMULA = "2026-11"
 """The version of the formula, kept with every score."""
 
-LEVELS = {
-    "fatal": 1.0,
-    "critical": 1.0,
-    "error": 0.75,
-    "warning": 0.5,
-    "warn": 0.5,
-    "info": 0.25,
-    "debug": 0.0,
-    "trace": 0.0,
-}
+LEVELS = {"fatal": 1.0, "error": 0.75, "warning": 0.5, "info": 0.25, "debug": 0.0}
+RANKS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
+"""`severity_rank` in `sql/issues`: the worst level of many is the greatest rank."""
 UNHANDLED_BOOST = 0.25
+_ALIASES = {"critical": "fatal", "warn": "warning", "trace": "debug", "notice": "info"}
 CRITICALITY = {"critical": 1.0, "high": 0.85, "medium": 0.7, "low": 0.5}
 VOLUME_CAP = 10_000
 RECENCY_HALF_LIFE_HOURS = 24.0
@@ -106,6 +100,16 @@ def score(stats: IssueStats, weights: Weights | None = None) -> Score:
     return Score(total=min(100.0, max(0.0, total)), criticality=criticality, parts=parts)
 
 
+def level_of(severity_text: str) -> str:
+    """Return one of the five levels for what an SDK wrote (`WARN`, `ERROR2`, `critical`).
+
+    What we do not know counts as an error: better looked at than lost.
+    """
+    name = severity_text.strip().lower().rstrip("0123456789")
+    name = _ALIASES.get(name, name)
+    return name if name in LEVELS else "error"
+
+
 def _part(name: str, reading: _Reading, weight: float, criticality: float) -> ScorePart:
     value, says = reading
     points = 100.0 * criticality * weight * (value or 0.0)
@@ -129,7 +133,7 @@ def _volume(stats: IssueStats) -> _Reading:
 
 
 def _severity(stats: IssueStats) -> _Reading:
-    base = LEVELS.get(stats.level.lower(), LEVELS["error"])
+    base = LEVELS[level_of(stats.level)]
     value = min(1.0, base + (UNHANDLED_BOOST if stats.unhandled else 0.0))
     handled = {True: "unhandled", False: "handled", None: "handled or not is unknown"}
     return value, f"{stats.level}, {handled[stats.unhandled]}"

@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from selfdrive_dagster.issues.score import level_of
+
 
 class Decision(Enum):
     """What may be tried."""
@@ -99,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         "not_an_error",
         Decision.SKIP,
         "reported below the level error",
-        lambda facts, _: facts.level.lower() in ("warning", "warn", "info", "debug", "trace"),
+        lambda facts, _: level_of(facts.level) in ("warning", "info", "debug"),
     ),
     Rule(
         "too_old",

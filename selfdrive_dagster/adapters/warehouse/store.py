@@ -114,17 +114,23 @@ class Warehouse:
         self.replace_partitions(table, {hour: frame})
 
     def replace_partitions(
-        self, table: str, frames: Mapping[str, "polars.DataFrame"], *, clear: bool = False
+        self,
+        table: str,
+        frames: Mapping[str, "polars.DataFrame"],
+        *,
+        clear: bool = False,
+        like: "polars.DataFrame | None" = None,
     ) -> None:
         """Put frames in place of event hours, all at once; `clear` drops everything else.
 
         The key `all` is for tables without hours. An empty frame keeps its empty file, so that
-        who reads the table later learns that the hour was touched.
+        who reads the table later learns that the hour was touched. `like` tells the columns
+        when there may be no frame at all.
         """
         folder = self._folder(table)
         with writing(folder):
             live = read_list(folder) or LiveList()
-            for frame in frames.values():
+            for frame in (*frames.values(), *([] if like is None else [like])):
                 live = _with_schema(folder, live, frame)
             gone = tuple(file for file in live.files if clear or _holds(file, frames))
             kept = tuple(file for file in live.files if file not in gone)

@@ -1,0 +1,215 @@
+"""Ranking from the tables: what `issues.gather` counts in memory, counted by DuckDB.
+
+Lifetimes come from the models; the windows that end at `now` from issue events. Belongs here:
+the questions. Does not belong: the formula (`issues.score`) or the models (`sql/issues`).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from selfdrive_dagster.adapters.warehouse.live import LiveFile
+from selfdrive_dagster.adapters.warehouse.store import Warehouse
+from selfdrive_dagster.issues.gather import DAY, HOUR, expected, hour_of, is_unhandled, same_hours
+from selfdrive_dagster.issues.rank import IssueSummary, RankedIssue, rank
+from selfdrive_dagster.issues.score import RANKS, IssueStats, Weights
+from selfdrive_dagster.issues.triage import TriageSettings
+
+_LIVES = """
+SELECT * FROM issue_stats JOIN issue_newest USING (issue_id, last_seen) ORDER BY issue_id
+"""
+
+_RELEASES = """
+SELECT issue_id, service_name, service_version, last_seen FROM issue_releases
+"""
+
+_RECENT = """
+SELECT
+    issue_id, source, count(*) AS events,
+    count(*) FILTER (WHERE timestamp > $hour_ago) AS events_1h,
+    count(DISTINCT enduser_pseudo_id) AS users,
+    count(DISTINCT session_id) AS sessions,
+    count(DISTINCT trace_id) AS traces
+FROM issue_events
+WHERE timestamp > $day_ago AND timestamp <= $now
+GROUP BY issue_id, source
+"""
+
+_USUAL = """
+SELECT
+    issue_id, source,
+    sum(events) FILTER (WHERE list_contains($same_hours, event_hour)) AS same_hour,
+    sum(events) FILTER (WHERE event_hour < $this_hour) AS before
+FROM issue_hourly
+GROUP BY issue_id, source
+"""
+
+_ACTIVE = """
+SELECT kind, count(DISTINCT principal) AS active
+FROM active_hourly
+WHERE last_seen > $day_ago AND first_seen <= $now
+GROUP BY kind
+"""
+
+_ACTIVE_TRACES = """
+WITH seen AS (
+    SELECT trace_id, timestamp FROM spans UNION ALL SELECT trace_id, timestamp FROM issue_events
+)
+SELECT count(DISTINCT trace_id) AS active FROM seen
+WHERE timestamp > $day_ago AND timestamp <= $now
+"""
+
+_LEVEL_BY_RANK = {place: name for name, place in RANKS.items()}
+
+
+def rank_issues(
+    warehouse: Warehouse,
+    now: datetime,
+    *,
+    weights: Weights | None = None,
+    settings: TriageSettings | None = None,
+    criticality: Mapping[str, str] | None = None,
+    resolved: Mapping[str, datetime] | None = None,
+    paging: frozenset[str] = frozenset(),
+) -> tuple[RankedIssue, ...]:
+    """Return all issues as they stand at `now` (aware), worst first. Needs a refreshed warehouse.
+
+    `criticality` tells `service.criticality` by service name; `resolved` when an issue was last
+    held to be mended, so that an event after it is a regression; `paging` names the issues whose
+    burn rate pages.
+    """
+    summaries = summarise_issues(warehouse, now, criticality or {}, resolved or {}, paging)
+    return rank(summaries, weights=weights, settings=settings)
+
+
+def summarise_issues(
+    warehouse: Warehouse,
+    now: datetime,
+    criticality: Mapping[str, str],
+    resolved: Mapping[str, datetime],
+    paging: frozenset[str],
+) -> tuple[IssueSummary, ...]:
+    """Return one summary per issue, in the order of their ids."""
+    lives = warehouse.query(_LIVES).to_dicts()
+    recent = _recent(warehouse, now)
+    usual = _by_issue(_ask(warehouse, _USUAL, now, "this_hour", "same_hours"))
+    active = _active(warehouse, now, lives, recent)
+    services, versions = _releases(warehouse)
+    return tuple(
+        IssueSummary(
+            stats=IssueStats(
+                issue_id=name,
+                now=now,
+                first_seen=life["first_seen"],
+                last_seen=life["last_seen"],
+                events_total=life["events"],
+                events_24h=_most(recent.get(name), "events") or 0,
+                events_1h=_most(recent.get(name), "events_1h") or 0,
+                expected_1h=_usual(usual.get(name, []), life["first_seen"], now),
+                users=_most(recent.get(name), "users"),
+                sessions=_most(recent.get(name), "sessions"),
+                traces=_most(recent.get(name), "traces"),
+                active_users=active["user"],
+                active_sessions=active["session"],
+                active_traces=active["trace"],
+                level=_LEVEL_BY_RANK[life["severity_rank"]],
+                unhandled=is_unhandled(
+                    [False] * bool(life["unhandled_events"]) + [True] * bool(life["handled_events"])
+                ),
+                criticality=_worst(services[name], criticality),
+                is_regressed=name in resolved and life["last_seen"] > resolved[name],
+                is_paging=name in paging,
+            ),
+            exception_type=life["exception_type"],
+            exception_template=life["exception_template"],
+            culprit=life["culprit"],
+            fp_rule=life["fp_rule"],
+            services=services[name],
+            versions=versions[name],
+            sample_event_id=life["event_id"],
+            in_app_paths=tuple(life["in_app_paths"]),
+            raised_in_app=life["raised_in_app"],
+        )
+        for life in lives
+        for name in [life["issue_id"]]
+    )
+
+
+_Rows = list[dict[str, Any]]
+
+
+def _ask(warehouse: Warehouse, sql: str, now: datetime, *names: str) -> _Rows:
+    """Answer a question about a window; files without a row of the last day are left out."""
+    day_ago = now - DAY
+    known: dict[str, Any] = {
+        "now": now,
+        "day_ago": day_ago,
+        "hour_ago": now - HOUR,
+        "this_hour": hour_of(now),
+        "same_hours": list(same_hours(now)),
+    }
+
+    def in_window(_: str, file: LiveFile) -> bool:
+        return "day_ago" not in names or file.last is None or file.last > day_ago
+
+    parameters = {name: known[name] for name in names}
+    return warehouse.query(sql, parameters, pick=in_window).to_dicts()
+
+
+def _recent(warehouse: Warehouse, now: datetime) -> dict[str, _Rows]:
+    return _by_issue(_ask(warehouse, _RECENT, now, "now", "day_ago", "hour_ago"))
+
+
+def _active(
+    warehouse: Warehouse, now: datetime, lives: _Rows, recent: Mapping[str, _Rows]
+) -> dict[str, int | None]:
+    """Count active users and sessions; traces only when an issue has neither."""
+    window = ("now", "day_ago")
+    found: dict[str, int | None] = dict.fromkeys(("user", "session", "trace"))
+    found |= {row["kind"]: row["active"] for row in _ask(warehouse, _ACTIVE, now, *window)}
+    told = all(
+        _most(recent.get(life["issue_id"]), "users")
+        or _most(recent.get(life["issue_id"]), "sessions")
+        for life in lives
+    )
+    if not told:
+        found["trace"] = _ask(warehouse, _ACTIVE_TRACES, now, *window)[0]["active"]
+    return found
+
+
+def _releases(
+    warehouse: Warehouse,
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    rows = _by_issue(warehouse.query(_RELEASES).to_dicts())
+    services = {name: _names(each, "service_name") for name, each in rows.items()}
+    return services, {name: _names(each, "service_version") for name, each in rows.items()}
+
+
+def _names(rows: _Rows, column: str) -> tuple[str, ...]:
+    return tuple(sorted({row[column] for row in rows if row[column]}))
+
+
+def _by_issue(rows: _Rows) -> dict[str, _Rows]:
+    found: dict[str, _Rows] = {}
+    for row in rows:
+        found.setdefault(row["issue_id"], []).append(row)
+    return found
+
+
+def _most(rows: _Rows | None, column: str) -> int | None:
+    """Return the count of the source that saw most; None when no source saw any."""
+    return max((row[column] for row in rows or ()), default=0) or None
+
+
+def _usual(rows: _Rows, first: datetime, now: datetime) -> float:
+    return max(
+        (expected(row["same_hour"] or 0, row["before"] or 0, first, now) for row in rows),
+        default=0.0,
+    )
+
+
+def _worst(services: tuple[str, ...], criticality: Mapping[str, str]) -> str:
+    """Return the highest criticality of the services an issue was seen in; unknown is highest."""
+    order = ("critical", "high", "medium", "low")
+    told = {criticality.get(name, "critical") for name in services or ("",)}
+    return next((level for level in order if level in told), "critical")

@@ -1,0 +1,176 @@
+"""Refreshing: new exceptions get their issue, then every model is made anew where it was touched.
+
+What a table has seen of those it reads is kept as sequence numbers; files above them name the
+event hours to rebuild. Made-anew hours replace the old ones, so late and repeated data end in
+the same tables whatever the order. A kill in between only means that the work is done again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from selfdrive_dagster.adapters.warehouse.files import ALL, by_hour
+from selfdrive_dagster.adapters.warehouse.live import write_file, writing
+from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest
+from selfdrive_dagster.adapters.warehouse.store import Warehouse
+from selfdrive_dagster.adapters.warehouse.tables import frame_of
+from selfdrive_dagster.issues import Grouping, grouping_version, issue_event
+from selfdrive_dagster.model import digest
+from selfdrive_dagster.telemetry.rows import ExceptionRow
+
+if TYPE_CHECKING:
+    import polars
+
+EVENTS = "issue_events"
+BATCH = 20_000
+_SKIPPED = ("frames", "exception_stacktrace", "attributes_json")
+
+
+class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one table. `hours` were made anew, None when the whole table was."""
+
+    table: str
+    rows: int
+    hours: int | None
+    seconds: float
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test found: 0 broken rows is a pass. `sample` holds the first few as text."""
+
+    test: SqlTest
+    broken: int
+    sample: tuple[str, ...] = ()
+
+
+class _Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a table has read: the version of its recipe and a sequence per table."""
+
+    version: str
+    seen: dict[str, int]
+
+
+def refresh(
+    warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping | None = None
+) -> tuple[Refreshed, ...]:
+    """Bring `issue_events` and all models up to date, in order. One refresh at a time."""
+    state = warehouse.root / "refreshed.json"
+    with writing(warehouse.root / ".refresh"):
+        marks = _read_marks(state)
+        done = []
+        for name, step in _steps(warehouse, models, grouping or Grouping()):
+            started = time.monotonic()
+            marks[name], hours = step(marks.get(name))
+            write_file(state, msgspec.json.encode(marks))
+            rows = sum(file.rows for file in warehouse.live(name).files)
+            seconds = time.monotonic() - started
+            done.append(Refreshed(table=name, rows=rows, hours=hours, seconds=seconds))
+        return tuple(done)
+
+
+def check(warehouse: Warehouse, tests: Iterable[SqlTest]) -> tuple[Checked, ...]:
+    """Run tests and return how many rows break each claim."""
+    results = []
+    for test in tests:
+        found = warehouse.query(test.sql)
+        sample = tuple(str(row) for row in found.head(5).to_dicts())
+        results.append(Checked(test=test, broken=len(found), sample=sample))
+    return tuple(results)
+
+
+_Step = Callable[[_Mark | None], tuple[_Mark, int | None]]
+
+
+def _steps(
+    warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping
+) -> Iterable[tuple[str, _Step]]:
+    yield EVENTS, partial(_name_issues, warehouse, grouping)
+    for model in models:
+        yield model.name, partial(_make, warehouse, model)
+
+
+def _name_issues(
+    warehouse: Warehouse, grouping: Grouping, mark: _Mark | None
+) -> tuple[_Mark, int | None]:
+    """Give every new exception its issue; all of them when the grouping has changed."""
+    version = grouping_version(grouping)
+    live = warehouse.live("exceptions")
+    done = _Mark(version=version, seen={"exceptions": live.sequence})
+    if mark is not None and mark.version == version and not warehouse.live(EVENTS).lost:
+        seen = mark.seen.get("exceptions", 0)
+        for rows in _exceptions(warehouse, seen):
+            warehouse.append(EVENTS, [issue_event(row, grouping) for row in rows])
+        return done, len({hour for file in live.since(seen) for hour in file.hours})
+    events = [issue_event(row, grouping) for rows in _exceptions(warehouse, 0) for row in rows]
+    frames = by_hour(frame_of(EVENTS, events), "timestamp")
+    warehouse.replace_partitions(EVENTS, frames, clear=True)
+    return done, None
+
+
+def _exceptions(warehouse: Warehouse, seen: int) -> Iterable[list[ExceptionRow]]:
+    """Yield the exceptions of files above a sequence number, in batches."""
+    columns = ", ".join(name for name in ExceptionRow.__struct_fields__ if name not in _SKIPPED)
+    if not warehouse.live("exceptions").since(seen):
+        return
+    found = warehouse.query(
+        f"SELECT {columns} FROM exceptions",  # noqa: S608 - our own column names
+        pick=lambda _, file: file.sequence > seen,
+    )
+    for part in found.iter_slices(BATCH):
+        yield msgspec.convert(part.to_dicts(), list[ExceptionRow])
+
+
+def _make(warehouse: Warehouse, model: SqlModel, mark: _Mark | None) -> tuple[_Mark, int | None]:
+    """Make a model anew where the tables it reads were touched since `mark`."""
+    version = digest(model.sql.encode())
+    known = mark is not None and mark.version == version and not _is_damaged(warehouse, model)
+    seen = mark.seen if mark is not None and known else {}
+    live = {name: warehouse.live(name) for name in model.depends_on}
+    done = _Mark(version=version, seen={name: each.sequence for name, each in live.items()})
+    if known and done.seen == seen:
+        return done, 0
+    if not model.grain:
+        warehouse.replace_partitions(model.name, {ALL: warehouse.query(model.sql)}, clear=True)
+        return done, None
+    touched = {
+        _floor(hour, model.grain)
+        for name, each in live.items()
+        for file in each.since(seen.get(name, 0))
+        for hour in file.hours
+    }
+    empty, frames = _hours_of(warehouse, model, touched)
+    warehouse.replace_partitions(model.name, frames, clear=not known, like=empty)
+    return done, len(touched)
+
+
+def _hours_of(
+    warehouse: Warehouse, model: SqlModel, touched: set[str]
+) -> tuple["polars.DataFrame", Mapping[str, "polars.DataFrame"]]:
+    """Return an empty frame of the model, and its rows by touched hour, empty ones too."""
+    wanted = ", ".join(f"TIMESTAMPTZ '{hour}:00:00+00'" for hour in sorted(touched))
+    where = f"{model.grain} IN ({wanted})" if touched else "FALSE"
+    found = warehouse.query(
+        f"SELECT * FROM ({model.sql}) AS made WHERE {where}",  # noqa: S608 - our own files
+        pick=lambda _, file: any(_floor(hour, model.grain) in touched for hour in file.hours),
+    )
+    none = dict.fromkeys(sorted(touched), found.clear())
+    return found.clear(), {**none, **by_hour(found, model.grain)}
+
+
+def _floor(hour: str, grain: str) -> str:
+    return f"{hour[:10]}T00" if grain == "event_date" else hour
+
+
+def _is_damaged(warehouse: Warehouse, model: SqlModel) -> bool:
+    """Say whether parts of a model's own table were lost: they can be made again."""
+    return model.name not in warehouse.tables() or bool(warehouse.live(model.name).lost)
+
+
+def _read_marks(path: Path) -> dict[str, _Mark]:
+    if not path.exists():
+        return {}
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, _Mark])

@@ -1,0 +1,30 @@
+-- The newest event of each issue: its title, its place and an example to open.
+WITH numbered AS (
+    SELECT
+        issue_id,
+        event_id,
+        timestamp,
+        exception_type,
+        exception_template,
+        culprit,
+        fp_version,
+        fp_rule,
+        in_app_paths,
+        raised_in_app,
+        row_number() OVER (PARTITION BY issue_id ORDER BY timestamp DESC, event_id DESC) AS place
+    FROM issue_events
+)
+
+SELECT
+    issue_id,
+    event_id,
+    timestamp AS last_seen,
+    exception_type,
+    exception_template,
+    culprit,
+    fp_version,
+    fp_rule,
+    in_app_paths,
+    raised_in_app
+FROM numbered
+WHERE place = 1

@@ -1,0 +1,10 @@
+-- The services and versions an issue was seen in.
+SELECT
+    issue_id,
+    service_name,
+    service_version,
+    count(*) AS events,
+    min(timestamp) AS first_seen,
+    max(timestamp) AS last_seen
+FROM issue_events
+GROUP BY issue_id, service_name, service_version
