@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from selfdrive_dagster.adapters.sandbox.conversation import Conversation, OnLine
-from selfdrive_dagster.adapters.sandbox.request import boot_request, command, environment
+from selfdrive_dagster.adapters.sandbox.request import HARNESS, boot_request, command, environment
 from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.model import Job, Ran, SandboxLevel
 
@@ -20,8 +20,9 @@ from selfdrive_dagster.model import Job, Ran, SandboxLevel
 class PlainSandbox:
     """Implements `model.Sandbox` without any protection. `jobs` keeps what was asked of it."""
 
-    def __init__(self, level: SandboxLevel = SandboxLevel.FULL) -> None:
+    def __init__(self, level: SandboxLevel = SandboxLevel.FULL, *, harness: Path = HARNESS) -> None:
         self.claimed = level
+        self.harness = harness
         self.jobs: list[Job] = []
 
     def level(self) -> SandboxLevel:
@@ -40,7 +41,7 @@ class PlainSandbox:
         home.mkdir()
         request = boot_request(job, tree=job.tree, work=str(work), limits={"core": 0})
         process = subprocess.Popen(
-            command(job.python),
+            command(job.python, self.harness),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -59,11 +59,13 @@ class BwrapSandbox:
         *,
         uids: range = UIDS,
         sizes: Sizes | None = None,
+        harness: Path = HARNESS,
     ) -> None:
         self.state_dir = state_dir
         self.require = require
         self.uids = uids
         self.sizes = sizes or Sizes()
+        self.harness = harness
         self._findings: Findings | None = None
         self._fence: Fence | None = None
 
@@ -181,7 +183,7 @@ class BwrapSandbox:
         )
         with _closing(writing):
             process = subprocess.Popen(
-                [*enter, *walls, *command(job.python)],
+                [*enter, *walls, *command(job.python, self.harness)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -203,7 +205,7 @@ class BwrapSandbox:
         """Return the command prefix, and the binds as bubblewrap will find them."""
         binds = [
             *(Bind(source=str(one.source), path=str(one.path)) for one in prefixes(job.python)),
-            Bind(source=str(HARNESS), path=str(HARNESS)),
+            Bind(source=str(self.harness), path=str(self.harness)),
         ]
         tree = Path(job.tree).resolve() if job.tree else None
         if os.geteuid() == 0:

@@ -20,12 +20,12 @@ FILE_BYTES = 256 * 2**20
 PROCESSES = 128
 
 
-def command(python: str) -> list[str]:
+def command(python: str, harness: Path = HARNESS) -> list[str]:
     """Return how the first program is started.
 
     `-s -B` and a bare environment instead of `-I`, which would ignore PYTHONHASHSEED.
     """
-    return [python, "-s", "-B", str(HARNESS / "boot.py")]
+    return [python, "-s", "-B", str(harness / "boot.py")]
 
 
 def environment(job: Job, home: str) -> dict[str, str]:
