@@ -7,6 +7,7 @@
 import ipaddress
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,10 @@ def serve(settings: ReceiverSettings, on_ready: Callable[[int], None] | None = N
             timeout_graceful_shutdown=5,
         )
     )
+    # uvicorn raises the signal again once it has stopped; that must not kill us before the
+    # open segment is closed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     try:
         if on_ready:
             on_ready(port)

@@ -13,6 +13,7 @@ from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import label, text
+from selfdrive_dagster.telemetry.otlp.counting import check_counts
 from selfdrive_dagster.telemetry.otlp.exceptions import once
 from selfdrive_dagster.telemetry.otlp.logs import decode_logs
 from selfdrive_dagster.telemetry.otlp.metrics import decode_metrics
@@ -26,6 +27,7 @@ def decode_protobuf(signal: str, data: bytes, name: str, arrival: Arrival) -> Re
     """Return the rows of an `Export{Trace,Logs,Metrics}ServiceRequest`. Raises BadInput."""
     from google.protobuf.message import DecodeError
 
+    check_counts(signal, data, name)
     try:
         request = _request_type(signal).FromString(data)
     except DecodeError:

@@ -24,6 +24,8 @@ from selfdrive_dagster.telemetry.otlp.values import (
 from selfdrive_dagster.telemetry.rows import ExceptionRow, Records, SpanRow
 
 KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+MAX_EVENTS = 128
+
 STATUSES = ("UNSET", "OK", "ERROR")
 
 
@@ -89,7 +91,7 @@ def _span(span: Any, said: dict[str, Any], origin: Origin, arrival: Arrival) -> 
 def _span_exceptions(
     span: Any, around: dict[str, Any], origin: Origin, arrival: Arrival, ordinals: Ordinals
 ) -> Iterator[ExceptionRow]:
-    for event in span.events:
+    for event in span.events[:MAX_EVENTS]:
         if event.name == "exception":
             place = Place(
                 trace_id=read_id(span.trace_id, 16),

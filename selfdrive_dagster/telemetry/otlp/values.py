@@ -6,6 +6,7 @@ Semantic conventions 1.4x, with the aliases of ATTRIBUTE_ALIASES. Rows do not be
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from selfdrive_dagster.telemetry.arrivals import Arrival
 from selfdrive_dagster.telemetry.bounds import label, text
 
 MAX_VALUE_DEPTH = 16
+MAX_ATTRIBUTES = 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ATTRIBUTE_ALIASES = {
@@ -53,9 +55,9 @@ def plain(value: Any, depth: int = 0) -> Any:
         return None
     held = getattr(value, kind)
     if kind == "array_value":
-        return [plain(one, depth + 1) for one in held.values]
+        return [plain(one, depth + 1) for one in held.values[:MAX_ATTRIBUTES]]
     if kind == "kvlist_value":
-        return {pair.key: plain(pair.value, depth + 1) for pair in held.values}
+        return {pair.key: plain(pair.value, depth + 1) for pair in held.values[:MAX_ATTRIBUTES]}
     if kind == "bytes_value":
         return f"[{len(held)} bytes]"
     return finite(held) if kind == "double_value" else held
@@ -67,8 +69,8 @@ def finite(value: float) -> float | None:
 
 
 def read_attributes(pairs: Iterable[Any]) -> dict[str, Any]:
-    """Return attributes under today's names; see ATTRIBUTE_ALIASES."""
-    sent = {pair.key: plain(pair.value) for pair in pairs}
+    """Return up to MAX_ATTRIBUTES under today's names; see ATTRIBUTE_ALIASES."""
+    sent = {pair.key: plain(pair.value) for pair in islice(pairs, MAX_ATTRIBUTES)}
     old = {ATTRIBUTE_ALIASES[key]: value for key, value in sent.items() if key in ATTRIBUTE_ALIASES}
     return {**old, **{key: value for key, value in sent.items() if key not in ATTRIBUTE_ALIASES}}
 
