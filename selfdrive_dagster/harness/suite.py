@@ -11,7 +11,8 @@
     {"kind": "end", "exit": int}
 
 One `test` record for each node id. Node ids and paths are relative to the current directory,
-times are seconds. With `node_ids` only those run, in the order of collection. The canary is
+times are seconds. With `node_ids` only those run, in the order of collection; a file or class
+stands for all tests in it. The canary is
 one more test, `selfdrive::<name>`, that must fail with its message: a session in which it
 does not is not to be believed.
 """
@@ -79,9 +80,10 @@ class Recorder:
         wanted = None if self._node_ids is None else set(self._node_ids)
         chosen: dict[str, pytest.Item] = {}
         for item in items:
-            if wanted is None or item.nodeid in wanted:
+            if wanted is None or not wanted.isdisjoint(_names(item.nodeid)):
                 chosen.setdefault(item.nodeid, item)
-        dropped = [item for item in items if item not in set(chosen.values())]
+        kept = set(chosen.values())
+        dropped = [item for item in items if item not in kept]
         if dropped:
             config.hook.pytest_deselected(items=dropped)
         items[:] = chosen.values()
@@ -156,6 +158,12 @@ class Recorder:
             self._test["outcome"] = outcome
         if self._test.get("outcome") in ("passed", "skipped", "xfailed"):
             self._test["exception"] = self._test["exception"] if outcome == "xfailed" else None
+
+
+def _names(node_id: str) -> list[str]:
+    """Return what may name a test: its id, the same without parameters, its class, its file."""
+    parts = node_id.partition("[")[0].split("::")
+    return [node_id, *("::".join(parts[:count]) for count in range(1, len(parts) + 1))]
 
 
 _RANK = ("", "passed", "skipped", "xfailed", "xpassed", "error", "failed")

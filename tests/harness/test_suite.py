@@ -6,7 +6,7 @@ from textwrap import dedent
 from typing import Any
 
 from selfdrive_dagster.model import Job
-from tests.fakes.plain_sandbox import PlainSandbox
+from fakes.plain_sandbox import PlainSandbox
 
 SHOP = """
     def price(item):

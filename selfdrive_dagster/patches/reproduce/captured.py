@@ -1,0 +1,142 @@
+"""The first way: call a function of the trace with the arguments that were recorded.
+
+In-app frames from the innermost outwards; the first whose parameters can all be rebuilt.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from selfdrive_dagster.model import Attempt, Diagnosis, FrameFinding, Product, Way
+from selfdrive_dagster.patches.frames import Placed
+from selfdrive_dagster.patches.inputs import arguments_of, observed
+from selfdrive_dagster.patches.reproduce import writing
+from selfdrive_dagster.patches.reproduce.call import Call, call_of
+from selfdrive_dagster.patches.reproduce.draft import (
+    Draft,
+    literals,
+    own_exceptions,
+    sentence_of,
+    test_path,
+    tests_folder,
+)
+from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Tree
+from selfdrive_dagster.patches.values import Import, Unknown
+
+SHORT_RECEIVER = 30
+"""A receiver's expression up to this length stays in the call; a longer one gets a name."""
+
+
+def drafts(
+    tree: Tree,
+    product: Product,
+    diagnosis: Diagnosis,
+    placed: tuple[Placed, ...],
+) -> Iterator[Draft | Attempt]:
+    """Yield a draft for each frame that can be called, for others an attempt that says why."""
+    for frame, finding in placed:
+        if frame.function in ANONYMOUS:
+            continue  # its variables are its own; the function around it comes next
+        module = tree.module(finding.path)
+        function = module.function(finding.function) if module else None
+        if function is None:
+            yield _gave_up(finding, "the line stands outside of any function")
+            continue
+        values = arguments_of(tree, frame, finding)
+        call = call_of(tree, function, values)
+        if isinstance(call, Unknown):
+            yield _gave_up(finding, call.reason)
+            continue
+        yield Draft(
+            way=Way.CAPTURED_ARGUMENTS,
+            path=test_path(tests_folder(product), diagnosis, finding.path, finding.function),
+            source=_source(tree, product, diagnosis, function, call),
+            target=finding,
+            tried=f"{function.qualname} with its recorded arguments",
+            arguments=tuple(
+                observed(finding.function, name, value)
+                for name, value in values.items()
+                if name in call.used
+            ),
+            production_values=literals(call.node),
+        )
+
+
+def _gave_up(finding: FrameFinding, reason: str) -> Attempt:
+    return Attempt(way=Way.CAPTURED_ARGUMENTS, target=finding.function, outcome=reason)
+
+
+def _source(
+    tree: Tree, product: Product, diagnosis: Diagnosis, function: Function, call: Call
+) -> str:
+    width = writing.line_width(product)
+    allowed = own_exceptions(tree, diagnosis)
+    body, imports = _body(call, allowed, width)
+    own = frozenset(module.name.partition(".")[0] for module in tree.modules)
+    head = writing.import_lines(imports, own, width)
+    name = f"test_{function.name.strip('_')}_survives_the_recorded_call"
+    gap = "\n" if head else ""
+    return f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\ndef {name}():\n{body}"
+
+
+def _body(
+    call: Call, allowed: list[tuple[str, Import]], width: int
+) -> tuple[str, frozenset[Import]]:
+    """Return the test's statements, indented, and all that they import."""
+    setup, node = _named_receiver(call, width)
+    inner, imports = perform(node, call.form, 8 if allowed else 4, width)
+    imports |= call.imports
+    if allowed:
+        inner, more = permit(inner, allowed, 4)
+        imports |= more
+    return (f"{setup}\n{inner}" if setup else inner), imports
+
+
+def permit(
+    inner: str, allowed: list[tuple[str, Import]], indent: int
+) -> tuple[str, frozenset[Import]]:
+    """Let the product's own exceptions pass: they are its way to say no."""
+    names = ", ".join(name for name, _ in allowed)
+    imports = frozenset({Import("contextlib", "suppress"), *(one for _, one in allowed)})
+    return f"{' ' * indent}with suppress({names}):\n{inner}", imports
+
+
+def _named_receiver(call: Call, width: int) -> tuple[str, ast.expr]:
+    """Give a long receiver a line and a name of its own."""
+    receiver = call.receiver
+    if receiver is None or len(writing.inline(receiver)) <= SHORT_RECEIVER:
+        return "", call.node
+    name = writing.snake(call.receiver_name)
+    if any(one.name == name for one in call.imports):
+        name = f"the_{name}"
+    attribute = call.node.func if isinstance(call.node, ast.Call) else call.node
+    if not isinstance(attribute, ast.Attribute):
+        return "", call.node
+    short = ast.Attribute(ast.Name(name, ast.Load()), attribute.attr, ast.Load())
+    setup = writing.statement(receiver, 4, width, target=name)
+    if isinstance(call.node, ast.Call):
+        return setup, ast.Call(short, call.node.args, call.node.keywords)
+    return setup, short
+
+
+def perform(node: ast.expr, form: str, indent: int, width: int) -> tuple[str, frozenset[Import]]:
+    """Return the statements that make a call happen: awaited, consumed or entered."""
+    pad = " " * indent
+    match form:
+        case "coroutine":
+            run = ast.parse("asyncio.run", mode="eval").body
+            text = writing.statement(ast.Call(run, [node], []), indent, width)
+            return text, frozenset({Import("asyncio")})
+        case "generator":
+            made = ast.Call(ast.Name("list", ast.Load()), [node], [])
+            return writing.statement(made, indent, width), frozenset()
+        case "async generator":
+            shown = writing.block(node, indent + 4, width, before=23, after=1)
+            text = (
+                f"{pad}async def consume():\n{pad}    return [one async for one in {shown}]\n\n"
+                f"{pad}asyncio.run(consume())\n"
+            )
+            return text, frozenset({Import("asyncio")})
+        case "context":
+            shown = writing.block(node, indent, width, before=5, after=1)
+            return f"{pad}with {shown}:\n{pad}    pass\n", frozenset()
+    return writing.statement(node, indent, width), frozenset()

@@ -1,0 +1,118 @@
+"""A test that might reproduce the crash, before anything proved it."""
+
+import ast
+import re
+from pathlib import Path
+
+import msgspec
+
+from selfdrive_dagster.model import Diagnosis, FrameFinding, ObservedInput, Product, Way, digest
+from selfdrive_dagster.model.product import is_test_path
+from selfdrive_dagster.patches.tree import Class, Tree, exception_classes, last_name
+from selfdrive_dagster.patches.values import Import
+
+_FOREIGN = ("node_modules", "site-packages", "venv", "build", "dist")
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of a test file; `tried` says in plain words what it does."""
+
+    way: Way
+    path: str
+    source: str
+    target: FrameFinding
+    tried: str
+    arguments: tuple[ObservedInput, ...] = ()
+    production_values: tuple[str, ...] = ()
+
+
+def sentence_of(diagnosis: Diagnosis) -> str:
+    """Return what the test's docstring says. The message of the exception stays out of it:
+
+    it is production data, and the test will be committed.
+    """
+    inner = diagnosis.frames[0]
+    kind = last_name(diagnosis.exception_type)
+    return f"{kind} in {inner.function} ({inner.path}), as it happened in production."
+
+
+def test_path(folder: str, diagnosis: Diagnosis, *parts: str) -> str:
+    """Return `<folder>/test_selfdrive_<8 hex>.py`, the same for the same crash and call."""
+    inner = diagnosis.frames[0]
+    name = digest([diagnosis.exception_type, inner.path, inner.function, *parts])[:8]
+    return f"{folder}/test_selfdrive_{name}.py" if folder else f"test_selfdrive_{name}.py"
+
+
+def test_files(product: Product) -> tuple[str, ...]:
+    """Return the product's test modules and conftest files, sorted; hidden folders left out."""
+    root = Path(product.root)
+    paths = (file.relative_to(root) for file in root.rglob("*.py"))
+    return tuple(
+        sorted(
+            path.as_posix()
+            for path in paths
+            if is_test_path(path.as_posix())
+            and not any(part.startswith(".") or part in _FOREIGN for part in path.parts)
+        )
+    )
+
+
+def tests_folder(product: Product) -> str:
+    """Return where the product keeps its tests: the folder of most of them, else `tests`."""
+    counts: dict[str, int] = {}
+    for path in test_files(product):
+        if not path.rpartition("/")[2].startswith("test_"):
+            continue
+        folder = path.rpartition("/")[0]
+        counts[folder] = counts.get(folder, 0) + 1
+    if not counts:
+        return "tests"
+    return min(counts, key=lambda folder: (-counts[folder], folder.count("/"), folder))
+
+
+def own_exceptions(tree: Tree, diagnosis: Diagnosis) -> list[tuple[str, Import]]:
+    """Return the product's own exceptions that the crashing code knows, bases before all.
+
+    Raising one of them is the product's way to say no; a patch may choose it. Neither the
+    recorded type is among them nor anything that it inherits from.
+    """
+    classes = {one.node.name: one for one in exception_classes(tree)}
+    recorded = last_name(diagnosis.exception_type)
+    forbidden = {recorded, *_ancestors(recorded, classes)}
+    module = tree.module(diagnosis.frames[0].path)
+    if module is None:
+        return []
+    words = set(re.findall(r"\w+", module.text))
+    known = {name for name in classes if name in words and name not in forbidden}
+    roots = sorted(name for name in known if not _ancestors(name, classes) & known)
+    return [(name, Import(classes[name].module, name)) for name in roots if _top(classes, name)]
+
+
+def _top(classes: dict[str, Class], name: str) -> bool:
+    return classes[name].qualname == name
+
+
+def _ancestors(name: str, classes: dict[str, Class]) -> set[str]:
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        made = classes.get(waiting.pop())
+        for base in made.bases if made else ():
+            bare = last_name(base)
+            if bare and bare not in found:
+                found.add(bare)
+                waiting.append(bare)
+    return found
+
+
+def literals(node: ast.expr) -> tuple[str, ...]:
+    """Return every literal below a node, for the reviewer.
+
+    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out.
+    """
+    found = [
+        ascii(one.value)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) and one.value not in (None, True, False, "", 0, 1)
+    ]
+    return tuple(dict.fromkeys(found))

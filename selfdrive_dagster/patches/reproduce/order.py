@@ -1,0 +1,101 @@
+"""Tries the ways in order and keeps what each attempt came to."""
+
+from collections.abc import Iterable
+
+from selfdrive_dagster.model import (
+    Attempt,
+    Crash,
+    Diagnosis,
+    Product,
+    Progress,
+    Reproducer,
+    Reproduction,
+    Sandbox,
+    Way,
+    silent,
+)
+from selfdrive_dagster.patches.frames import place
+from selfdrive_dagster.patches.reproduce import captured
+from selfdrive_dagster.patches.reproduce.draft import Draft
+from selfdrive_dagster.patches.reproduce.proving import REPRODUCED, prove
+from selfdrive_dagster.patches.tree import Tree
+
+
+def reproduce(
+    diagnosis: Diagnosis,
+    product: Product,
+    sandbox: Sandbox,
+    progress: Progress = silent,
+) -> Reproduction:
+    """Make a test that fails on the base revision for the recorded reason, or say why none.
+
+    Raises Refused below a full sandbox.
+    """
+    crash = diagnosis.crash
+    if crash is None or not diagnosis.frames:
+        reason = "no reported frame was found in the product's own code"
+        attempt = Attempt(way=Way.CAPTURED_ARGUMENTS, target="the trace", outcome=reason)
+        return Reproduction(reproducer=None, attempts=(attempt,))
+    search = _Search(diagnosis, crash, product, sandbox, progress)
+    return search.run()
+
+
+class _Search:
+    """One search for a reproducer: what every way needs, and what came of each attempt."""
+
+    def __init__(
+        self,
+        diagnosis: Diagnosis,
+        crash: Crash,
+        product: Product,
+        sandbox: Sandbox,
+        progress: Progress,
+    ) -> None:
+        self.diagnosis = diagnosis
+        self.product = product
+        self.sandbox = sandbox
+        self.progress = progress
+        self.tree = Tree(product)
+        self.placed = place(self.tree, crash)[1]
+        self.attempts: list[Attempt] = []
+
+    def run(self) -> Reproduction:
+        """Try the ways in order; the first that reproduces ends the search."""
+        for sentence, ways in (("calling it with the recorded arguments", self._captured),):
+            self.progress(sentence)
+            reproducer = self._first(ways())
+            if reproducer is not None:
+                return Reproduction(reproducer=reproducer, attempts=tuple(self.attempts))
+        return Reproduction(reproducer=None, attempts=tuple(self.attempts))
+
+    def _captured(self) -> Iterable[Draft | Attempt]:
+        return captured.drafts(self.tree, self.product, self.diagnosis, self.placed)
+
+    def _first(self, found: Iterable[Draft | Attempt]) -> Reproducer | None:
+        """Prove a way's drafts together; record all attempts, return the first that holds."""
+        given = tuple(found)
+        drafts = tuple(one for one in given if isinstance(one, Draft))
+        proofs = prove(drafts, self.diagnosis, self.product, self.sandbox) if drafts else {}
+        for one in given:
+            if isinstance(one, Attempt):
+                self.attempts.append(one)
+                continue
+            proof = proofs[one.path]
+            self.attempts.append(Attempt(way=one.way, target=one.tried, outcome=proof.outcome))
+            if proof.node_ids and proof.outcome == REPRODUCED:
+                return self._reproducer(one, proof.node_ids)
+        return None
+
+    def _reproducer(self, draft: Draft, node_ids: tuple[str, ...]) -> Reproducer:
+        inner = self.diagnosis.frames[0]
+        return Reproducer(
+            way=draft.way,
+            path=draft.path,
+            source=draft.source,
+            node_ids=node_ids,
+            exception_type=self.diagnosis.exception_type,
+            function=inner.function,
+            target_path=inner.path,
+            arguments=draft.arguments,
+            production_values=draft.production_values,
+        )

@@ -1,0 +1,522 @@
+"""From a recorded value to the Python expression that rebuilds it, or the reason there is none.
+
+Sentry sends a variable as JSON: leaves are reprs in strings, containers are lists and objects
+(`telemetry.md`, `repair.md` §9). Nothing is evaluated: reprs are parsed to syntax, and every
+call in them must name a known type of the standard library or a class of the product's own.
+
+What stock SDKs cut or hide counts as unknown, never as empty: containers of exactly ten
+entries, containers below depth four, filtered and redacted texts, objects without a repr.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from selfdrive_dagster.patches.tree import Class, Module, Tree, dotted, last_name
+
+SDK_BREADTH = 10
+SDK_DEPTH = 4
+LONGEST_TEXT = 2_000
+LONGEST_EXPRESSION = 6_000
+
+REDACTED = re.compile(r"\[(?:Filtered|secret|cut|[a-z_]{2,12})\]")
+"""What the SDK and our own redaction put in place of a value or a part of it."""
+
+
+class Import(msgspec.Struct, frozen=True, order=True):
+    """`from module import name`, or `import module` when `name` is empty."""
+
+    module: str
+    name: str = ""
+
+
+class Rebuilt(msgspec.Struct, frozen=True, eq=False):
+    """An expression and what it needs to be imported."""
+
+    node: ast.expr
+    imports: frozenset[Import] = frozenset()
+
+    @property
+    def expression(self) -> str:
+        """Return the source on one line."""
+        return ast.unparse(self.node)
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """No expression, and why."""
+
+    reason: str
+
+
+Value = Rebuilt | Unknown
+
+
+class _CannotRebuildError(Exception):
+    """Carries the reason out of the recursion."""
+
+
+def rebuild(recorded: Any, tree: Tree, annotation: ast.expr | None = None) -> Value:
+    """Rebuild a recorded variable: leaves are reprs. The annotation chooses between look-alikes.
+
+    A JSON list may have been a list, tuple or set, and a key `"1"` an integer: without an
+    annotation they become lists and texts.
+    """
+    return _guarded(lambda: _Builder(tree).recorded(recorded, annotation, 0))
+
+
+def literal(value: Any) -> Value:
+    """Rebuild plain JSON, such as a request's body: texts are texts."""
+    return _guarded(lambda: _plain(value, 0))
+
+
+def from_repr(text: str, tree: Tree) -> Value:
+    """Rebuild a value from its repr."""
+    return _guarded(lambda: _Builder(tree).repr(text))
+
+
+def _guarded(build: Callable[[], Rebuilt]) -> Value:
+    try:
+        built = build()
+    except _CannotRebuildError as reason:
+        return Unknown(str(reason))
+    except RecursionError:
+        return Unknown("is nested too deeply")
+    if len(built.expression) > LONGEST_EXPRESSION:
+        return Unknown("is too long for a test that people read")
+    return built
+
+
+def _plain(value: Any, depth: int) -> Rebuilt:
+    if isinstance(value, str):
+        return Rebuilt(_text(value))
+    if value is None or isinstance(value, bool | int | float):
+        return Rebuilt(_number(value))
+    if isinstance(value, list):
+        _refuse_cut(len(value))
+        return Rebuilt(ast.List([_plain(one, depth + 1).node for one in value], ast.Load()))
+    if isinstance(value, Mapping):
+        _refuse_cut(len(value))
+        nodes = [_plain(one, depth + 1).node for one in value.values()]
+        return Rebuilt(ast.Dict([_text(str(key)) for key in value], nodes))
+    raise _CannotRebuildError(f"is a {type(value).__name__}, which JSON does not have")
+
+
+def _refuse_cut(length: int) -> None:
+    if length == SDK_BREADTH:
+        raise _CannotRebuildError("has exactly ten entries, so the sender may have cut it")
+
+
+def _text(text: str) -> ast.expr:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise _CannotRebuildError("holds half of a surrogate pair")
+    if len(text) <= LONGEST_TEXT:
+        return ast.Constant(text)
+    unit = re.match(r"(.{1,20}?)\1*\Z", text, re.DOTALL)
+    if unit is None or len(unit[1]) * 2 > len(text):
+        raise _CannotRebuildError(f"is a text of {len(text)} characters, too long for a test")
+    times = ast.Constant(len(text) // len(unit[1]))
+    return ast.BinOp(ast.Constant(unit[1]), ast.Mult(), times)
+
+
+def _number(value: float | bool | None) -> ast.expr:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return ast.Call(ast.Name("float", ast.Load()), [ast.Constant(repr(value))], [])
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+        return ast.UnaryOp(ast.USub(), ast.Constant(-value))
+    return ast.Constant(value)
+
+
+class _Builder:
+    """Turns recorded values into syntax; knows the product's classes."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._imports: set[Import] = set()
+        self._angles: list[str] = []
+
+    def recorded(self, value: Any, hint: ast.expr | None, depth: int) -> Rebuilt:
+        node = self._recorded(value, hint, depth)
+        return Rebuilt(node, frozenset(self._imports))
+
+    def repr(self, text: str) -> Rebuilt:
+        return Rebuilt(self._repr(text), frozenset(self._imports))
+
+    def _recorded(self, value: Any, hint: ast.expr | None, depth: int) -> ast.expr:
+        if isinstance(value, str):
+            return self._repr(value)
+        if isinstance(value, list | Mapping):
+            self._refuse_container(value, depth)
+        if isinstance(value, list):
+            return self._sequence(value, hint, depth)
+        if isinstance(value, Mapping):
+            return self._mapping(value, hint, depth)
+        if value is None or isinstance(value, bool | int | float):
+            return _number(value)
+        raise _CannotRebuildError(f"was sent as a {type(value).__name__}")
+
+    def _refuse_container(self, value: list[Any] | Mapping[str, Any], depth: int) -> None:
+        _refuse_cut(len(value))
+        if depth >= SDK_DEPTH:
+            raise _CannotRebuildError("is nested deeper than the sender follows")
+
+    def _sequence(self, value: list[Any], hint: ast.expr | None, depth: int) -> ast.expr:
+        name, arguments = _hinted(hint)
+        inner = arguments[0] if arguments else None
+        items = [self._recorded(one, inner, depth + 1) for one in value]
+        if name in ("tuple", "Tuple"):
+            return ast.Tuple(items, ast.Load())
+        if name in ("set", "Set", "AbstractSet", "MutableSet") and items:
+            return ast.Set(items)
+        node: ast.expr = ast.List(items, ast.Load())
+        if name in ("set", "frozenset", "FrozenSet"):
+            return ast.Call(_name(name.lower()), [node] if items else [], [])
+        if name in ("deque", "Deque"):
+            self._imports.add(Import("collections", "deque"))
+            return ast.Call(_name("deque"), [node], [])
+        return node
+
+    def _mapping(self, value: Mapping[str, Any], hint: ast.expr | None, depth: int) -> ast.expr:
+        arguments = _hinted(hint)[1]
+        inner = arguments[1] if len(arguments) == 2 else None
+        whole = bool(arguments) and dotted(arguments[0]) == "int"
+        keys: list[ast.expr | None] = [_key(key, whole) for key in value]
+        return ast.Dict(keys, [self._recorded(one, inner, depth + 1) for one in value.values()])
+
+    def _repr(self, text: str) -> ast.expr:
+        if REDACTED.fullmatch(text):
+            raise _CannotRebuildError(f"was hidden by the sender ({text})")
+        bare = self._take_angles(text)
+        try:
+            node = ast.parse(bare, mode="eval").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            raise _CannotRebuildError(_unreadable(text)) from None
+        return self._value(node)
+
+    def _take_angles(self, text: str) -> str:
+        """Put a name in place of each `<…>` outside of quotes, and keep what it said."""
+        pieces = []
+        for inside, piece in _angles(text):
+            if inside:
+                pieces.append(f"__angle_{len(self._angles)}__")
+                self._angles.append(piece)
+            else:
+                pieces.append(piece)
+        return "".join(pieces)
+
+    def _value(self, node: ast.expr) -> ast.expr:
+        match node:
+            case ast.Constant(value=str() as text):
+                if REDACTED.search(text):
+                    raise _CannotRebuildError("was hidden in part before it was stored")
+                return _text(text)
+            case ast.Constant(value=value) if value is not ...:
+                return node
+            case ast.UnaryOp(
+                op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=float() | int())
+            ):
+                return node
+            case ast.BinOp(
+                left=left, op=ast.Add() | ast.Sub(), right=ast.Constant(value=complex())
+            ):
+                return ast.BinOp(self._value(left), node.op, node.right)
+            case ast.List(elts=items):
+                return ast.List(self._values(items), ast.Load())
+            case ast.Tuple(elts=items):
+                return ast.Tuple(self._values(items), ast.Load())
+            case ast.Set(elts=items):
+                return ast.Set(self._values(items))
+            case ast.Dict(keys=keys, values=values) if None not in keys:
+                names = self._values([key for key in keys if key is not None])
+                return ast.Dict([*names], self._values(values))
+            case ast.Name(id=name) if name.startswith("__angle_"):
+                return self._angle(self._angles[int(name[8:-2])])
+            case ast.Name(id="nan" | "inf" as name):
+                return ast.Call(_name("float"), [ast.Constant(name)], [])
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id="inf")):
+                return ast.Call(_name("float"), [ast.Constant("-inf")], [])
+            case ast.Call():
+                return self._call(node)
+            case ast.Attribute():
+                return self._attribute(node)
+        raise _CannotRebuildError(_unreadable(ast.unparse(node)))
+
+    def _values(self, nodes: list[ast.expr]) -> list[ast.expr]:
+        return [self._value(node) for node in nodes]
+
+    def _call(self, node: ast.Call) -> ast.expr:
+        name = dotted(node.func)
+        arguments = self._values(node.args)
+        keywords = [
+            ast.keyword(one.arg, self._value(one.value)) for one in node.keywords if one.arg
+        ]
+        if len(keywords) != len(node.keywords) or not name:
+            raise _CannotRebuildError(_unreadable(ast.unparse(node)))
+        if name in BUILTIN_CALLS:
+            return ast.Call(_name(name), arguments, keywords)
+        if (found := STANDARD.get(name)) is not None:
+            module, spelled = found
+            self._imports.add(Import(module, spelled))
+            return ast.Call(_name(spelled), arguments, keywords)
+        made = self._product_class(name)
+        _refuse_misfit(made, arguments, keywords, self._tree)
+        return ast.Call(self._reference(made), arguments, keywords)
+
+    def _attribute(self, node: ast.Attribute) -> ast.expr:
+        name = dotted(node)
+        if name == "datetime.timezone.utc":
+            self._imports.add(Import("datetime", "timezone"))
+            return ast.Attribute(_name("timezone"), "utc", ast.Load())
+        raise _CannotRebuildError(_unreadable(ast.unparse(node)))
+
+    def _angle(self, text: str) -> ast.expr:
+        if found := _CLASS.fullmatch(text):
+            return self._dotted(found[1])
+        if found := _FUNCTION.fullmatch(text):
+            return self._function(found[1])
+        if found := _BUILTIN.fullmatch(text):
+            return _name(found[1])
+        if found := _MODULE.fullmatch(text):
+            return self._module(found[1])
+        if found := _ENUM.fullmatch(text):
+            return self._member(found[1], found[2])
+        raise _CannotRebuildError(_unreadable(text))
+
+    def _dotted(self, name: str) -> ast.expr:
+        if name in BUILTIN_TYPES:
+            return _name(name)
+        if name in STANDARD:
+            module, spelled = STANDARD[name]
+            self._imports.add(Import(module, spelled))
+            return _name(spelled)
+        return self._reference(self._product_class(name))
+
+    def _function(self, qualname: str) -> ast.expr:
+        found = [
+            one
+            for module in self._tree.modules
+            for one in module.functions
+            if one.qualname == qualname
+        ]
+        if len(found) != 1 or found[0].is_nested:
+            raise _CannotRebuildError(
+                f"is the function {_short(qualname)}, which no import reaches"
+            )
+        return self._import_path(found[0].module, qualname)
+
+    def _module(self, name: str) -> ast.expr:
+        known: Iterator[Module] = (one for one in self._tree.modules if one.name == name)
+        if next(known, None) is None:
+            raise _CannotRebuildError(f"is the module {_short(name)}, which is not the product's")
+        before, _, last = name.rpartition(".")
+        self._imports.add(Import(before, last) if before else Import(name))
+        return _name(last)
+
+    def _member(self, owner: str, member: str) -> ast.expr:
+        if owner in STANDARD_ENUMS:
+            self._imports.add(Import(STANDARD_ENUMS[owner], owner))
+            return ast.Attribute(_name(owner), member, ast.Load())
+        made = self._product_class(owner)
+        if member not in _class_names(made):
+            raise _CannotRebuildError(
+                f"is {_short(owner)}.{_short(member)}, which is not in the tree"
+            )
+        return ast.Attribute(self._reference(made), member, ast.Load())
+
+    def _product_class(self, name: str) -> Class:
+        found = self._tree.classes_named(name)
+        if len(found) != 1:
+            many = "several classes of that name exist" if found else "no such class is in the tree"
+            raise _CannotRebuildError(f"is a {_short(name)}: {many}")
+        return found[0]
+
+    def _reference(self, made: Class) -> ast.expr:
+        return self._import_path(made.module, made.qualname)
+
+    def _import_path(self, module: str, qualname: str) -> ast.expr:
+        first, *rest = qualname.split(".")
+        self._imports.add(Import(module, first))
+        node = _name(first)
+        for part in rest:
+            node = ast.Attribute(node, part, ast.Load())
+        return node
+
+
+BUILTIN_CALLS = frozenset({"set", "frozenset", "range", "bytearray", "slice", "complex"})
+
+BUILTIN_TYPES = frozenset(
+    [
+        "int",
+        "float",
+        "str",
+        "bytes",
+        "bool",
+        "list",
+        "dict",
+        "set",
+        "frozenset",
+        "tuple",
+        "object",
+        "type",
+        "complex",
+        "range",
+        "Exception",
+        "ValueError",
+        "KeyError",
+        "TypeError",
+        "IndexError",
+        "LookupError",
+        "RuntimeError",
+        "OSError",
+    ]
+)
+
+STANDARD = {
+    "datetime.datetime": ("datetime", "datetime"),
+    "datetime.date": ("datetime", "date"),
+    "datetime.time": ("datetime", "time"),
+    "datetime.timedelta": ("datetime", "timedelta"),
+    "datetime.timezone": ("datetime", "timezone"),
+    "zoneinfo.ZoneInfo": ("zoneinfo", "ZoneInfo"),
+    "Decimal": ("decimal", "Decimal"),
+    "decimal.Decimal": ("decimal", "Decimal"),
+    "Fraction": ("fractions", "Fraction"),
+    "UUID": ("uuid", "UUID"),
+    "PosixPath": ("pathlib", "Path"),
+    "WindowsPath": ("pathlib", "Path"),
+    "PurePosixPath": ("pathlib", "PurePosixPath"),
+    "deque": ("collections", "deque"),
+    "OrderedDict": ("collections", "OrderedDict"),
+    "defaultdict": ("collections", "defaultdict"),
+    "Counter": ("collections", "Counter"),
+    "ChainMap": ("collections", "ChainMap"),
+    "namespace": ("types", "SimpleNamespace"),
+    "mappingproxy": ("types", "MappingProxyType"),
+    "IPv4Address": ("ipaddress", "IPv4Address"),
+    "IPv6Address": ("ipaddress", "IPv6Address"),
+}
+"""Names in reprs of the standard library: where to import them, and as what."""
+
+STANDARD_ENUMS = {"HTTPStatus": "http", "HTTPMethod": "http"}
+
+_CLASS = re.compile(r"<class '([\w.]+)'>")
+_FUNCTION = re.compile(r"<function ([\w.]+) at 0x[0-9a-fA-F]+>")
+_BUILTIN = re.compile(r"<built-in function (len|sum|min|max|sorted|abs|repr|any|all|round|hash)>")
+_MODULE = re.compile(r"<module '([\w.]+)' from '[^']*'>")
+_ENUM = re.compile(r"<([\w.]+)\.(\w+): .*>", re.DOTALL)
+_OBJECT = re.compile(r"<(?:[\w.]+\.)?(\w+)(?: object)? at 0x[0-9a-fA-F]+>")
+
+
+def _name(name: str) -> ast.expr:
+    return ast.Name(name, ast.Load())
+
+
+def _hinted(hint: ast.expr | None) -> tuple[str, list[ast.expr]]:
+    """Return an annotation's bare name and its arguments; `X | None` reads as `X`."""
+    match hint:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return _hinted(left)
+        case ast.Constant(value=str() as text):
+            try:
+                return _hinted(ast.parse(text, mode="eval").body)
+            except (SyntaxError, ValueError):
+                return "", []
+        case ast.Subscript(value=value, slice=ast.Tuple(elts=arguments)):
+            return last_name(dotted(value)), arguments
+        case ast.Subscript(value=value, slice=argument) if last_name(dotted(value)) == "Optional":
+            return _hinted(argument)
+        case ast.Subscript(value=value, slice=argument):
+            return last_name(dotted(value)), [argument]
+        case ast.Name() | ast.Attribute():
+            return last_name(dotted(hint)), []
+    return "", []
+
+
+def _key(key: str, whole: bool) -> ast.expr:
+    if whole and re.fullmatch(r"-?\d{1,18}", key):
+        return _number(int(key))
+    if REDACTED.search(key):
+        raise _CannotRebuildError("was hidden in part before it was stored")
+    return _text(key)
+
+
+def _angles(text: str) -> Iterator[tuple[bool, str]]:
+    """Split a repr into pieces inside and outside of `<…>`, quoted texts left whole."""
+    at, start, depth = 0, 0, 0
+    while at < len(text):
+        char = text[at]
+        if char in "'\"":
+            at = _end_of_quoted(text, at)
+            continue
+        if char == "<":
+            if depth == 0:
+                yield False, text[start:at]
+                start = at
+            depth += 1
+        elif char == ">" and depth:
+            depth -= 1
+            if depth == 0:
+                yield True, text[start : at + 1]
+                start = at + 1
+        at += 1
+    yield False, text[start:]
+
+
+def _end_of_quoted(text: str, at: int) -> int:
+    quote, at = text[at], at + 1
+    while at < len(text) and text[at] != quote:
+        at += 2 if text[at] == "\\" else 1
+    return at + 1
+
+
+def _class_names(made: Class) -> set[str]:
+    """Return the names assigned in a class body: an enum's members, a dataclass's fields."""
+    names: set[str] = set()
+    for node in made.node.body:
+        if isinstance(node, ast.Assign):
+            names.update(dotted(target) for target in node.targets)
+        elif isinstance(node, ast.AnnAssign):
+            names.add(dotted(node.target))
+    return names
+
+
+def _refuse_misfit(
+    made: Class, arguments: list[ast.expr], keywords: list[ast.keyword], tree: Tree
+) -> None:
+    """Refuse a repr that looks like a call its class cannot take."""
+    names = _accepted(made, tree)
+    extra = [one.arg or "" for one in keywords if one.arg not in names]
+    if names and (extra or len(arguments) > len(names)):
+        shown = ", ".join(extra) or "so many arguments"
+        raise _CannotRebuildError(f"is a {made.node.name} whose constructor does not take {shown}")
+
+
+def _accepted(made: Class, tree: Tree) -> set[str]:
+    """Return the constructor's parameter names; empty when it takes anything or nobody knows."""
+    init = made.method("__init__") or made.method("__new__")
+    if init is not None:
+        given = init.args
+        if given.kwarg or given.vararg:
+            return set()
+        return {one.arg for one in [*given.posonlyargs, *given.args[1:], *given.kwonlyargs]}
+    inherited: set[str] = set()
+    for base in made.bases:
+        for parent in tree.classes_named(last_name(base)) if base else ():
+            if parent.node is not made.node:
+                inherited |= _accepted(parent, tree)
+    return inherited | _class_names(made)
+
+
+def _unreadable(text: str) -> str:
+    if found := _OBJECT.search(text):
+        return f"is a <{found[1]} object>: its state was not sent"
+    if text.rstrip().endswith(("...", "…")):
+        return "was cut by the sender"
+    return f"was sent as {_short(text)}, which cannot be read back"
+
+
+def _short(text: str) -> str:
+    shown = ascii(text)[1:-1]
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

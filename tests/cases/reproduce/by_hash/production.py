@@ -1,0 +1,3 @@
+from slots.pick import pick
+
+pick(["b"])

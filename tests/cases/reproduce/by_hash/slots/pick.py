@@ -1,0 +1,2 @@
+def pick(names):
+    return 10 // (hash(names[0]) % 2)

@@ -1,0 +1,7 @@
+import asyncio
+
+
+async def deliver(recipients, subject):
+    await asyncio.sleep(0)
+    first, *rest = recipients
+    return first, len(rest), subject.title()

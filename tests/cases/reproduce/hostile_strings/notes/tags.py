@@ -1,0 +1,3 @@
+def first_tag(text, separator):
+    head, tail = text.split(separator)
+    return head, tail

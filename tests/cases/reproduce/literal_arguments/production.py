@@ -1,0 +1,3 @@
+from parcels.rates import parcel_rate
+
+parcel_rate(2500, "JP", express=True)

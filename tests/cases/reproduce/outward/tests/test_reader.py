@@ -1,0 +1,5 @@
+from feeds.reader import read
+
+
+def test_read():
+    assert read("1,2") == [1, 2]

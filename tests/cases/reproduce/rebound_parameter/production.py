@@ -1,0 +1,3 @@
+from names.parse import monogram
+
+monogram("  Ann  Lee ")
