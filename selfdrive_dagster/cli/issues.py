@@ -1,0 +1,205 @@
+"""`selfdrive issues` and `selfdrive issue ID`: what hurts, in order, and why.
+
+Both read the warehouse of the running loop, or a telemetry file alone: then nothing is stored
+and no database is needed. Titles, places and names come from telemetry: they are cleaned.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from selfdrive_dagster.cli.render import AsJson, clean, emit
+from selfdrive_dagster.config import FILE_NAME, Settings, home_path, load
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.issues import (
+    Decision,
+    Grouping,
+    RankedIssue,
+    TriageSettings,
+    gather,
+    issue_event,
+    rank,
+)
+from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
+
+WIDTH = 200
+"""Characters of a stranger's text that a line shows."""
+
+COLOURS = {Decision.AUTOFIX: "green", Decision.ROOT_CAUSE_ONLY: "yellow", Decision.SKIP: "dim"}
+
+File = Annotated[
+    Path | None,
+    typer.Argument(help="A telemetry file: Sentry event or envelope, OTLP JSON lines, a log."),
+]
+Repo = Annotated[
+    Path | None,
+    typer.Option("--repo", help="The product; else the working folder with a selfdrive.toml."),
+]
+
+
+def issues(
+    file: File = None,
+    why: Annotated[
+        str, typer.Option("--why", metavar="ID", help="Show how the score of one issue is made.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show.")] = 20,
+    repo: Repo = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank issues by how much they hurt, and say what may be tried."""
+    ranked = find(file, repo)
+    if why:
+        chosen = pick(ranked, why)
+        emit(chosen, lambda console: draw_one(console, chosen), as_json=as_json)
+        return
+    emit(ranked[:limit], lambda console: draw_all(console, ranked, limit), as_json=as_json)
+
+
+def issue(
+    issue_id: Annotated[str, typer.Argument(metavar="ID", help="iss_… or the start of one.")],
+    file: File = None,
+    repo: Repo = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one issue: where it happens, whom it hurts, and how its score is made."""
+    chosen = pick(find(file, repo), issue_id)
+    emit(chosen, lambda console: draw_one(console, chosen), as_json=as_json)
+
+
+def find(file: Path | None, repo: Path | None) -> tuple[RankedIssue, ...]:
+    """Return the ranking of a file, or that of the loop's warehouse."""
+    settings = settings_of(repo)
+    return from_file(file, settings) if file else from_home(settings)
+
+
+def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
+    """Return the ranking of one file at the time of its newest event."""
+    try:
+        data = file.read_bytes()
+    except OSError as fault:
+        raise BadInput(
+            f"{file} cannot be read: {fault.strerror}.", remedy="name a file with telemetry"
+        ) from fault
+    # A key of this moment keeps users apart and tells nobody who they are.
+    arrival = Arrival.now(Redactor(key=os.urandom(32)))
+    records = read_records(data, str(file), arrival)
+    grouping = Grouping(source=settings.service.source)
+    events = [issue_event(row, grouping) for row in records.exceptions]
+    now = max((event.timestamp for event in events), default=arrival.received_at)
+    protected = settings.autonomy.protected
+    return rank(gather(events, now), settings=TriageSettings(min_events=1, protected=protected))
+
+
+def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
+    """Return the ranking as the loop last refreshed it."""
+    from selfdrive_dagster.adapters.warehouse import Warehouse
+    from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
+
+    home = home_path(os.environ)
+    warehouse = Warehouse(home)
+    if "issue_stats" not in warehouse.tables():
+        raise BadInput(
+            f"There are no issues in {home} yet: no telemetry was turned into tables.",
+            remedy="run `selfdrive up` and point the product at it, or name a telemetry file",
+        )
+    triage = TriageSettings(protected=settings.autonomy.protected)
+    return rank_issues(warehouse, datetime.now(UTC), settings=triage)
+
+
+def settings_of(repo: Path | None) -> Settings:
+    """Return the product's settings. A working folder that is no product says nothing."""
+    if repo is None and not Path(FILE_NAME).is_file():
+        return Settings()
+    return load(repo or Path())
+
+
+def pick(ranked: tuple[RankedIssue, ...], wanted: str) -> RankedIssue:
+    """Return the one issue whose id starts so."""
+    found = [each for each in ranked if each.issue_id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    what = "no issue" if not found else f"{len(found)} issues"
+    ids = ", ".join(each.issue_id for each in (found or ranked)[:10])
+    raise BadInput(f"There is {what} {wanted!r}.", remedy=f"choose one of: {ids or 'none yet'}")
+
+
+def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> None:
+    """Draw the ranking as a table."""
+    if not ranked:
+        console.print("No exception was reported: nothing to rank.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("#", "score", "events", "users"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("issue", no_wrap=True)
+    table.add_column("what and where", ratio=1)
+    table.add_column("triage")
+    for each in ranked[:limit]:
+        table.add_row(
+            str(each.rank),
+            f"{each.score.total:.1f}",
+            str(each.events_24h),
+            known(each.users),
+            each.issue_id,
+            Text.assemble(line(each.title), "\n", (line(each.culprit) or "no frames", "dim")),
+            Text(each.triage.reasons[0], style=COLOURS[each.triage.decision]),
+        )
+    console.print(table)
+    console.print(
+        f"{len(ranked)} issue{'s' * (len(ranked) != 1)}; events and users of 24 h. "
+        "`selfdrive issue ID` tells why.",
+        style="dim",
+    )
+
+
+def draw_one(console: Console, each: RankedIssue) -> None:
+    """Draw one issue with the parts of its score."""
+    console.print(Text(f"{each.issue_id}  {line(each.title)}", style="bold"))
+    facts = (
+        ("in", line(each.culprit) or "no frames were reported"),
+        ("events", f"{each.events_24h} in 24 h, {each.events_total} in all"),
+        ("users", f"{known(each.users)} in 24 h; sessions {known(each.sessions)}"),
+        ("seen", f"{each.first_seen:%Y-%m-%d %H:%M} to {each.last_seen:%Y-%m-%d %H:%M} UTC"),
+        ("service", line(", ".join(each.services + each.versions))),
+        ("triage", f"{each.triage.decision.value}: {', '.join(each.triage.reasons)}"),
+        ("", each.triage.says),
+        ("example", line(each.sample_event_id)),
+    )
+    for name, value in facts:
+        console.print(Text(f"  {name:<8}", style="dim") + Text(value))
+    draw_score(console, each)
+
+
+def draw_score(console: Console, each: RankedIssue) -> None:
+    """Draw how the score is made: part times weight, and what each was read from."""
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    for name in ("part", "value", "× weight", "= points"):
+        table.add_column(name, justify="left" if name == "part" else "right")
+    table.add_column("because")
+    for part in each.score.parts:
+        value = "unknown" if part.value is None else f"{part.value:.2f}"
+        points = f"{part.points:.1f}"
+        table.add_row(part.name, value, f"{part.weight:.2f}", points, Text(line(part.says)))
+    total = f"{each.score.total:.1f}"
+    because = (
+        f"of 100 × criticality {each.score.criticality:.2f}, formula {each.score.formula_version}"
+    )
+    table.add_row("score", "", "", total, because, style="bold")
+    console.print(table)
+
+
+def line(text: str) -> str:
+    """Return a stranger's text as one clean line of bounded length."""
+    flat = clean(text).replace("\n", " ")
+    return flat if len(flat) <= WIDTH else flat[: WIDTH - 1] + "…"
+
+
+def known(count: int | None) -> str:
+    """Return a count, or a mark for one that nobody told."""
+    return "?" if count is None else str(count)

@@ -1,0 +1,183 @@
+"""`selfdrive doctor`: each need fine, degraded or missing, and what mends it."""
+
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from fakes.made_repository import MadeRepository
+from fakes.selfdrive_program import selfdrive
+
+from selfdrive_dagster.cli.doctor import loop, machine, product
+from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, State, examine
+from selfdrive_dagster.errors import MissingTool
+
+
+def patient(repo: Path, home: Path | None = None, **environ: str) -> Patient:
+    found: Mapping[str, str] = {"SELFDRIVE_HOME": str(home or repo / "home"), **environ}
+    return Patient.of(repo, found)
+
+
+def look(need: str, whom: Patient) -> Answer:
+    checks = (*machine.CHECKS, *product.CHECKS, *loop.CHECKS)
+    found = examine(next(check for check in checks if check.need == need), whom)
+    return Answer(found.state, found.says, found.mend)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> MadeRepository:
+    made = MadeRepository(tmp_path / "shop")
+    made.write("tests/test_shop.py", "")
+    made.write("selfdrive.toml", "")
+    made.commit("Begin", shop__py="")
+    return made
+
+
+def test_it_names_every_need_and_exits_by_the_worst(shop: MadeRepository, tmp_path: Path) -> None:
+    said = selfdrive("doctor", "--json", cwd=shop.path, home=tmp_path / "home")
+    told = {finding["need"]: finding for finding in said.json()}
+    needs = ("python", "git", "sandbox", "home", "settings", "interpreter", "history", "dagster")
+    assert all(told[need]["says"] for need in needs)
+    worst = any(finding["state"] == "missing" for finding in told.values())
+    assert said.code == (3 if worst else 0)
+    assert not (tmp_path / "home").exists()  # looking changes nothing
+
+
+def test_a_missing_need_is_told_with_what_mends_it(shop: MadeRepository, tmp_path: Path) -> None:
+    shop.write("selfdrive.toml", "[service]\nnmae = 1\n")
+    said = selfdrive("doctor", cwd=shop.path, home=tmp_path / "home")
+    assert said.code == 3
+    assert "did you mean name?" in said.out
+
+
+def test_settings(shop: MadeRepository) -> None:
+    assert look("settings", patient(shop.path)).state is State.FINE
+    (shop.path / "selfdrive.toml").unlink()
+    assert look("settings", patient(shop.path)).mend == "selfdrive init"
+
+
+def test_code_and_tests(shop: MadeRepository, tmp_path: Path) -> None:
+    assert look("code", patient(shop.path)).says == "shop.py"
+    assert look("tests", patient(shop.path)).says == "tests"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert look("code", patient(empty)).state is State.DEGRADED
+    assert look("tests", patient(empty)).state is State.DEGRADED
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    nowhere = patient(tmp_path / "nowhere", home=tmp_path)
+    for check in product.CHECKS:
+        assert examine(check, nowhere).state is not State.FINE
+
+
+def test_the_interpreter_runs_and_has_pytest(shop: MadeRepository) -> None:
+    found = look("interpreter", patient(shop.path))
+    assert found.state is State.FINE
+    assert "with pytest 9" in found.says
+    assert sys.executable in found.says
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("#!/bin/sh\nexit 1\n", "has no pytest"), ("#!/nowhere\n", "does not start")],
+)
+def test_an_interpreter_that_does_not_do(script: str, words: str, shop: MadeRepository) -> None:
+    shop.write(".venv/bin/python", script).chmod(0o755)
+    found = look("interpreter", patient(shop.path))
+    assert found.state is State.MISSING
+    assert words in found.says
+    assert found.mend
+
+
+def test_history(shop: MadeRepository, tmp_path: Path) -> None:
+    assert look("history", patient(shop.path)).says == "main, all committed"
+    shop.write("shop.py", "changed\n")
+    assert "1 changed files are not seen" in look("history", patient(shop.path)).says
+    (shop.path / ".git" / "index").write_bytes(b"junk")
+    assert "unknown" in look("history", patient(shop.path)).says
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert look("history", patient(plain)).mend == "git init"
+    MadeRepository(plain)
+    assert look("history", patient(plain)).state is State.MISSING
+
+
+def test_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert "will be made" in look("home", patient(tmp_path, home)).says
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    found = look("home", patient(tmp_path, home))
+    assert found.state is State.MISSING
+    assert found.mend.startswith(f"chmod 700 {home}")
+    home.chmod(0o700)
+    assert look("home", patient(tmp_path, home)).state is State.FINE
+
+
+def test_ports_in_use(shop: MadeRepository) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        shop.write("selfdrive.toml", f'[telemetry]\nlisten = "127.0.0.1:{port}"\n')
+        assert f"127.0.0.1:{port} is in use" in look("ports", patient(shop.path)).says
+    assert f":{port} is in use" not in look("ports", patient(shop.path)).says
+
+
+def test_the_embedded_database(shop: MadeRepository) -> None:
+    assert look("database", patient(shop.path)).state is State.FINE
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://u:hunter2@127.0.0.1:1/x", "does not answer"),
+        ("mysql://u:hunter2@h/x", "no PostgreSQL"),
+        ("postgresql://u:hunter2@h:port/x", "no address"),
+    ],
+)
+def test_a_named_database_that_does_not_do(url: str, words: str, shop: MadeRepository) -> None:
+    found = look("database", patient(shop.path, SELFDRIVE_DATABASE_URL=url))
+    assert found.state is State.MISSING
+    assert words in found.says
+    assert "hunter2" not in found.says + found.mend
+
+
+def test_a_named_database_that_answers(shop: MadeRepository) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql+psycopg2://u@127.0.0.1:{server.getsockname()[1]}/x"
+        assert look("database", patient(shop.path, SELFDRIVE_DATABASE_URL=url)).state is State.FINE
+
+
+def test_dagsters_packages_agree(shop: MadeRepository) -> None:
+    assert look("dagster", patient(shop.path)).state is State.FINE
+
+
+def test_a_key_for_claude_is_needed_only_when_chosen(shop: MadeRepository) -> None:
+    assert look("claude", patient(shop.path)).state is State.FINE
+    shop.write("selfdrive.toml", '[patches]\ngenerators = ["builtin", "claude"]\n')
+    assert look("claude", patient(shop.path)).state is State.MISSING
+    found = look("claude", patient(shop.path, ANTHROPIC_API_KEY="hunter2"))
+    assert found.state is State.FINE
+    assert "hunter2" not in found.says
+
+
+def test_an_approvers_key_that_the_loop_could_use(shop: MadeRepository, tmp_path: Path) -> None:
+    here = patient(shop.path, HOME=str(tmp_path))
+    assert "no allowed_signers" in look("approval key", here).says
+    shop.write("allowed_signers", "ada@example.org ssh-ed25519 AAAAkey\n")
+    assert look("approval key", here).state is State.FINE
+    ssh = tmp_path / ".ssh"
+    ssh.mkdir()
+    (ssh / "id_ed25519.pub").write_text("ssh-ed25519 AAAAkey ada\n")
+    assert look("approval key", here).state is State.FINE  # a hardware key has no file
+    (ssh / "id_ed25519").write_text("secret")
+    assert look("approval key", here).state is State.DEGRADED
+
+
+def test_an_error_inside_a_check_is_its_answer(shop: MadeRepository) -> None:
+    def fail(whom: Patient) -> Answer:
+        raise MissingTool(f"nothing at {whom.home}", remedy="get it")
+
+    found = examine(Check("a need", fail), patient(shop.path))
+    assert (found.state, found.mend) == (State.MISSING, "get it")
