@@ -138,7 +138,7 @@ def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> N
     for name in ("#", "score", "events", "users"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("issue", no_wrap=True)
-    table.add_column("what and where", ratio=1)
+    table.add_column("what and where", overflow="fold")
     table.add_column("triage")
     for each in ranked[:limit]:
         table.add_row(

@@ -23,7 +23,7 @@ def gather(events: Iterable[IssueEventRow], now: datetime) -> tuple[IssueSummary
     """Return one summary per issue, in the order of their ids. Duplicates count once."""
     unique = {event.event_id: event for event in events}
     recent = [event for event in unique.values() if now - DAY < event.timestamp <= now]
-    active = {name: len({v for e in recent if (v := getattr(e, name))}) for name in _PRINCIPALS}
+    active = {name: len({v for e in recent if (v := getattr(e, name))}) or None for name in _PRINCIPALS}
     by_issue: dict[str, list[IssueEventRow]] = defaultdict(list)
     for event in unique.values():
         by_issue[event.issue_id].append(event)
@@ -31,7 +31,7 @@ def gather(events: Iterable[IssueEventRow], now: datetime) -> tuple[IssueSummary
 
 
 def summarise(
-    events: Sequence[IssueEventRow], now: datetime, active: Mapping[str, int]
+    events: Sequence[IssueEventRow], now: datetime, active: Mapping[str, int | None]
 ) -> IssueSummary:
     """Return the summary of one issue from all of its events (at least one)."""
     newest = max(events, key=lambda event: (event.timestamp, event.event_id))

@@ -5,7 +5,7 @@ engine may read below the warehouse's folder and nothing else, and nobody can lo
 Belongs here: the connection. Does not belong: which files a table has (`store`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,17 +66,35 @@ def add_view(connection: "duckdb.DuckDBPyConnection", view: View) -> None:
 
 
 def tables_in(sql: str) -> tuple[str, ...]:
-    """Return the tables a query names, sorted. Raises BadInput if it is not one SELECT."""
+    """Return the tables a query names, sorted; the names of its own WITH clauses are none.
+
+    Raises BadInput if it is not one SELECT.
+    """
     import duckdb
 
     with duckdb.connect(":memory:") as connection:
         try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise BadInput("the warehouse answers one SELECT at a time")
-            return tuple(sorted(connection.get_table_names(sql)))
+            answer = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchone()
         except duckdb.Error as fault:
             raise BadInput(f"the query cannot be read: {fault}") from fault
+    tree = msgspec.json.decode(answer[0] if answer else "{}")
+    if tree.get("error", True):
+        raise BadInput(f"the warehouse answers a SELECT: {tree.get('error_message', '')}")
+    if len(tree["statements"]) != 1:
+        raise BadInput("the warehouse answers one SELECT at a time")
+    nodes = list(_nodes(tree))
+    named = {node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE"}
+    own = {each["key"] for node in nodes for each in (node.get("cte_map") or {}).get("map", ())}
+    return tuple(sorted(named - own))
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a JSON tree."""
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(child, (dict, list)):
+            yield from _nodes(child)
 
 
 def run(

@@ -38,8 +38,8 @@ GROUP BY issue_id, source
 _USUAL = """
 SELECT
     issue_id, source,
-    sum(events) FILTER (WHERE list_contains($same_hours, event_hour)) AS same_hour,
-    sum(events) FILTER (WHERE event_hour < $this_hour) AS before
+    CAST(sum(events) FILTER (WHERE list_contains($same_hours, event_hour)) AS BIGINT) AS same_hour,
+    CAST(sum(events) FILTER (WHERE event_hour < $this_hour) AS BIGINT) AS before
 FROM issue_hourly
 GROUP BY issue_id, source
 """

@@ -6,6 +6,7 @@ files whose event times overlap, however late the second delivery comes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from selfdrive_dagster.adapters.warehouse.live import (
 from selfdrive_dagster.adapters.warehouse.merging import groups_to_merge
 from selfdrive_dagster.adapters.warehouse.tables import (
     ROW_TYPES,
+    TIMELESS,
     conformed,
     frame_of,
     row_type,
@@ -45,6 +47,8 @@ from selfdrive_dagster.errors import BadInput
 
 if TYPE_CHECKING:
     import polars
+
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 Pick = Callable[[str, LiveFile], bool]
 """Says of (table, file) whether a query needs to read it."""
@@ -230,7 +234,10 @@ class Warehouse:
     def _without_known(
         self, table: str, live: LiveList, frame: "polars.DataFrame"
     ) -> "polars.DataFrame":
-        """Return the rows whose event is not stored; only files of the same time can hold it."""
+        """Return the rows whose event is not stored; only files of the same time can hold it.
+
+        Of timeless events the earliest is kept too, whenever it arrives.
+        """
         import polars
 
         first, last = bounds(frame)
@@ -240,16 +247,23 @@ class Warehouse:
             file
             for file in live.files
             if file.first is not None and file.last is not None
-            if file.first <= last and first <= file.last
+            if file.first <= last and (first <= file.last or table in TIMELESS)
         ]
         if not overlapping:
             return frame
         try:
-            known = [load(self._folder(table), file, ["event_id"]) for file in overlapping]
+            known = [
+                load(self._folder(table), file, ["event_id", "timestamp"]) for file in overlapping
+            ]
         except CorruptTable:
             self._verify(table)
             raise
-        return frame.join(polars.concat(known), on="event_id", how="anti", maintain_order="left")
+        earliest = polars.concat(known).group_by("event_id").agg(polars.col("timestamp").min())
+        joined = frame.join(
+            earliest, on="event_id", how="left", suffix="_known", maintain_order="left"
+        )
+        is_known = polars.col("timestamp_known").fill_null(FAR) <= polars.col("timestamp")
+        return joined.filter(~is_known).drop("timestamp_known")
 
     def _verify(self, table: str) -> None:
         """Do what `verify` says; the caller holds the lock."""

@@ -24,6 +24,10 @@ ROW_TYPES: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
 """Tables that records are appended to; all others are made by a SQL model."""
 
 
+TIMELESS = frozenset({"deployments"})
+"""Tables whose `event_id` does not hold the time: a later sighting tells nothing new."""
+
+
 def row_type(table: str) -> type[msgspec.Struct]:
     """Return a table's row type. Raises BadInput naming the known tables."""
     if table not in ROW_TYPES:
