@@ -65,7 +65,8 @@ PAST = (
     ),
     Step(
         Note(MIRA, "2026-01-21T11:02:00+0100", "Put products in a cart", "Discounts included."),
-        "shop/cart.py shop/discounts.py shop/web/cart.py tests/test_cart.py tests/test_discounts.py",
+        "shop/cart.py shop/discounts.py shop/web/cart.py tests/test_cart.py"
+        " tests/test_discounts.py",
         r"\bcart\b",
     ),
     Step(
@@ -136,7 +137,9 @@ def _bring(target: Path, step: Step, later: Sequence[Step]) -> None:
 
 def _patches(defects: Sequence[str]) -> Iterator[tuple[Path, Note]]:
     """Yield the patches that break the shop, then the tests that report it."""
-    tables = {name: tomllib.loads((DEFECTS / name / "defect.toml").read_text("utf-8")) for name in defects}
+    tables = {
+        name: tomllib.loads((DEFECTS / name / "defect.toml").read_text("utf-8")) for name in defects
+    }
     for name, table in tables.items():
         yield DEFECTS / name / "defect.patch", _note(table["commit"])
     for name, table in tables.items():

@@ -5,7 +5,6 @@ import argparse
 import uvicorn
 
 from shop import observability
-from shop.app import create_app
 
 
 def main() -> None:
@@ -15,6 +14,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
     observability.start()
+    # Routes are made on import, and the SDKs wrap only what is made after they have started.
+    from shop.app import create_app
+
     application = create_app()
     observability.watch(application)
     uvicorn.run(application, host=options.host, port=options.port, log_level="warning")

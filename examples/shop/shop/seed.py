@@ -1,6 +1,7 @@
 """The first stock of a new shop: products, members, vouchers and reviews from `data/`."""
 
 import json
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -56,6 +57,12 @@ def _add_members(database: Database, members: list[dict[str, str]]) -> None:
             "INSERT INTO members (email, password, name, country, tier, favourite)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             member["email"],
-            hash_password(DEMO_PASSWORD, salt=member["email"].encode()),
+            _demo_password(member["email"]),
             *(member[field] for field in ("name", "country", "tier", "favourite")),
         )
+
+
+@cache
+def _demo_password(email: str) -> bytes:
+    """Hashing is slow on purpose: once in a process is enough for a seeded member."""
+    return hash_password(DEMO_PASSWORD, salt=email.encode())
