@@ -45,6 +45,8 @@ CLUES: tuple[re.Pattern[str], ...] = tuple(
         r"'(?P<type>[\w.]+)' object has no attribute '(?P<attribute>\w+)'",
         r"module '(?P<module>[\w.]+)' has no attribute '(?P<attribute>\w+)'",
         r"(?P<none>'NoneType'|NoneType)",
+        r"can only concatenate (?P<wanted>\w+)",
+        r"expected (?P<wanted>str) instance",
         r"got an unexpected keyword argument '(?P<unexpected>\w+)'",
         r"missing \d+ required (?:positional|keyword-only) arguments?: '(?P<missing>\w+)'",
         r"name '(?P<name>\w+)' is not defined",

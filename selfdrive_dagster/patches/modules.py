@@ -89,6 +89,16 @@ class Module:
         return tuple(sorted(found, key=lambda node: node.lineno))
 
     @cached_property
+    def local_names(self) -> frozenset[str]:
+        """Names that some function of the file binds: elsewhere they mean nothing."""
+        return frozenset(
+            node.id
+            for node in self.parents
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            if self.function_of(node) is not None
+        )
+
+    @cached_property
     def _statements(self) -> dict[int, tuple[ast.stmt, ...]]:
         """Line → its innermost statements, for every line that has one."""
         owners: dict[int, list[ast.stmt]] = {}
@@ -214,6 +224,8 @@ def demanded(parent: ast.AST, child: ast.AST) -> int:
         return 2 if child is parent.orelse else 3
     if isinstance(parent, (ast.Assign, ast.Return, ast.Expr)):
         return 0
+    if child is getattr(parent, "value" if isinstance(parent, ast.Subscript) else "func", None):
+        return _ATOM
     return _DEMANDS.get(type(parent), 1)
 
 

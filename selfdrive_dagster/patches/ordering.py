@@ -43,6 +43,18 @@ def interleave(streams: Iterable[Stream[T]]) -> Iterator[T]:
             heapq.heappush(clocks, (clock + cost / weight, order))
 
 
+def round_robin(lists: Iterable[Iterable[T]]) -> Iterator[T]:
+    """Yield the first of each, then the second of each: no node of a statement starves."""
+    waiting = [iter(items) for items in lists]
+    while waiting:
+        still = []
+        for items in waiting:
+            for item in islice(items, 1):
+                yield item
+                still.append(items)
+        waiting = still
+
+
 # After validation, simpler kinds of change come first (repair.md §6): replace, then wrap,
 # then guard, then delete.
 KINDS = ("replace", "wrap", "guard", "delete")

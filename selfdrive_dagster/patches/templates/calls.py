@@ -18,8 +18,11 @@ _TEXT = ("encode", "decode")
 def arguments(site: Site) -> Iterator[Rewrite]:
     """Yield calls with an argument more or less."""
     for node in site.nodes(ast.Call):
-        yield from _dropped(site, node)
+        if site.facts.clues.get("unexpected"):
+            yield from _dropped(site, node)
         yield from _added(site, node)
+    for node in site.nodes(ast.Call):
+        yield from _dropped(site, node)
 
 
 def _dropped(site: Site, node: ast.Call) -> Iterator[Rewrite]:
@@ -133,7 +136,8 @@ def _alike(name: str, others: list[str]) -> list[str]:
     """Return the similar names, those that extend or shorten this one first."""
     extended = [other for other in others if name in other or other in name]
     close = difflib.get_close_matches(name, others, n=5, cutoff=0.5)
-    return list(dict.fromkeys((*sorted(extended, key=lambda o: abs(len(o) - len(name))), *close)))
+    extended.sort(key=lambda other: (not other.startswith(name), abs(len(other) - len(name))))
+    return list(dict.fromkeys((*extended, *close)))
 
 
 def encoding(site: Site) -> Iterator[Rewrite]:

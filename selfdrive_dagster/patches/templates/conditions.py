@@ -11,6 +11,7 @@ import msgspec
 
 from selfdrive_dagster.patches.facts import spelling
 from selfdrive_dagster.patches.ingredients import expressions
+from selfdrive_dagster.patches.ordering import round_robin
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _BRACKETS = {"{": "}", "(": ")", "[": "]", "<": ">"}
@@ -27,14 +28,21 @@ class Atom(msgspec.Struct, frozen=True):
 
 
 def conditions(site: Site) -> Iterator[Rewrite]:
-    """Yield tests strengthened before and after, weakened, negated, replaced."""
+    """Yield tests strengthened before and after, weakened, negated, replaced.
+
+    What suits the crash comes first; without a crash the plain turns of a test do.
+    """
     tests = list(dict.fromkeys(_tests(site)))
+    atoms = {test: _atoms(site, test, test) for test in tests}
+    if site.exception:
+        yield from round_robin(_safe(site, test, atoms[test]) for test in tests)
+    yield from round_robin(_turned(site, test) for test in tests)
+    yield from round_robin(_joined(site, test, atoms[test]) for test in tests)
+    near = _nearby(site)
+    yield from round_robin(_joined(site, test, near, weight=1.5) for test in tests)
     for test in tests:
-        yield from _strengthened(site, test, _atoms(site, test, test))
-    for test in tests:
-        yield from _turned(site, test)
-    for test in tests:
-        yield from _strengthened(site, test, _nearby(site), weight=2.0)
+        for constant in ("True", "False"):
+            yield site.replace(test, constant, f"always takes the test as {constant}", cost=2.0)
 
 
 def _tests(site: Site) -> Iterator[ast.expr]:
@@ -53,26 +61,30 @@ def _tests(site: Site) -> Iterator[ast.expr]:
     yield from tests
 
 
-def _strengthened(
-    site: Site, test: ast.expr, atoms: list[Atom], weight: float = 1.0
-) -> Iterator[Rewrite]:
-    """Yield `atom and test` for the atoms of this crash, then the other three combinations."""
-    crash = site.exception
-    ordered = sorted(atoms, key=lambda atom: (crash not in atom.suits.split(), atom.cost))
-    said = site.text(test)
-    for atom in ordered:
-        cost = weight * (atom.cost if crash in atom.suits.split() or not crash else atom.cost + 1)
+def _safe(site: Site, test: ast.expr, atoms: list[Atom]) -> Iterator[Rewrite]:
+    """Yield `atom and test` for the atoms under which this crash cannot happen."""
+    suited = [atom for atom in atoms if site.exception in atom.suits.split()]
+    for atom in sorted(suited, key=lambda atom: atom.cost):
         says = f"takes the other branch unless `{atom.text}`"
         text = f"{atom.text} and {_part(site, test, ast.And)}"
-        yield site.replace(test, text, says, cost=cost, kind="wrap")
-        if crash not in atom.suits.split():
-            weak = _part(site, test, ast.Or)
-            text = f"{_part(site, test, ast.And)} and {atom.text}"
-            yield site.replace(test, text, says, cost=cost, kind="wrap")
-            says = f"takes this branch also when `{atom.text}`"
-            yield site.replace(test, f"{weak} or {atom.text}", says, cost=cost, kind="wrap")
-            if "\n" not in said:
-                yield site.replace(test, f"not ({atom.text}) or {weak}", says, cost=cost + 1)
+        yield site.replace(test, text, says, cost=atom.cost, kind="wrap")
+
+
+def _joined(
+    site: Site, test: ast.expr, atoms: list[Atom], weight: float = 1.0
+) -> Iterator[Rewrite]:
+    """Yield an atom before or after a test, to strengthen or to weaken it."""
+    both, either = _part(site, test, ast.And), _part(site, test, ast.Or)
+    for atom in sorted(atoms, key=lambda atom: atom.cost):
+        strong = f"takes the other branch unless `{atom.text}`"
+        weak = f"takes this branch also when `{atom.text}`"
+        for text, says in (
+            (f"{atom.text} and {both}", strong),
+            (f"{both} and {atom.text}", strong),
+            (f"{either} or {atom.text}", weak),
+            (f"not ({atom.text}) or {either}", f"takes this branch also unless `{atom.text}`"),
+        ):
+            yield site.replace(test, text, says, cost=weight * atom.cost, kind="wrap")
 
 
 def _part(site: Site, test: ast.expr, joiner: type[ast.boolop]) -> str:
@@ -127,19 +139,19 @@ def _indexed(site: Site, node: ast.Subscript) -> Iterator[Atom]:
     if isinstance(index, ast.Slice) or "\n" in base:
         return
     number = _number(index)
+    named = isinstance(index, ast.Constant) and isinstance(index.value, str)
     if number is not None and kind != "dict":
         least = number if number >= 0 else -number - 1
         yield Atom(f"len({base}) > {least}", "IndexError")
         yield Atom(base, "IndexError TypeError", 1.5)
         yield Atom(f"len({base}) > {least + 1}", "IndexError", 1.5)
-    elif kind not in ("dict", "str"):
+    elif kind not in ("dict", "str") and not named:
         held = site.operand(index, 7)
         yield Atom(f"{held} < len({base})", "IndexError")
         yield Atom(base, "IndexError", 1.5)
-    if kind not in ("list", "str", "tuple"):
-        yield Atom(
-            f"{site.operand(index, 7)} in {base}", "KeyError", 1.0 if kind == "dict" else 2.0
-        )
+    if kind not in ("list", "str", "tuple") and (number is None or kind == "dict"):
+        cost = 1.0 if kind == "dict" or named else 2.0
+        yield Atom(f"{site.operand(index, 7)} in {base}", "KeyError", cost)
 
 
 def _number(node: ast.expr) -> int | None:
@@ -208,5 +220,3 @@ def _turned(site: Site, test: ast.expr) -> Iterator[Rewrite]:
     if held:
         yield site.replace(test, f"{held} is not None", "asks only whether there is a value")
         yield site.replace(test, f"{held} is None", "asks whether there is no value")
-    for constant in ("True", "False"):
-        yield site.replace(test, constant, f"always takes the test as {constant}", cost=3.0)

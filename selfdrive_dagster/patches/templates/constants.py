@@ -41,7 +41,9 @@ def _counted(site: Site) -> Iterator[ast.expr]:
                 bounds = [part for part in (node.slice.lower, node.slice.upper) if part]
             found |= dict.fromkeys(bounds)
         elif isinstance(node, ast.Compare):
-            found |= dict.fromkeys((node.left, *node.comparators))
+            sides = (node.left, *node.comparators)
+            if {site.type_of(side) for side in sides} <= {"int", "float", ""}:
+                found |= dict.fromkeys(sides)
         elif isinstance(node.func, ast.Name) and node.func.id in ("range", "randint", "islice"):
             found |= dict.fromkeys(node.args)
     value = getattr(site.statement, "value", None)
@@ -77,7 +79,8 @@ def result(site: Site) -> Iterator[Rewrite]:
     empty = _EMPTY.get(site.type_of(node.value), "")
     known = [text for text in returned(site.module, site.function) if text]
     texts = [*known, *list(site.fitting(node.value))[:5], *([empty] if empty else []), "None"]
-    if site.type_of(node.value) in ("bool", ""):
+    arithmetic = isinstance(node.value, (ast.BinOp, ast.Constant))
+    if site.type_of(node.value) in ("bool", "") and not arithmetic:
         texts += [f"not {site.operand(node.value, 5)}", "True", "False"]
     for text in dict.fromkeys(texts):
         yield site.replace(node.value, text, f"returns {text} in every case", cost=1.5)

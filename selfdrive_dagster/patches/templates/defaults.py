@@ -96,14 +96,14 @@ def _keyed(site: Site, node: ast.Subscript) -> Iterator[Rewrite]:
     if number or "\n" in base + key:
         return
     if isinstance(node.ctx, ast.Load):
+        for empty in [value for value in ("[]", "{}", "set()") if value in wanted]:
+            says = f"stores {empty} where {key} was missing"
+            yield site.replace(node, f"{base}.setdefault({key}, {empty})", says)
         values = dict.fromkeys((*told, *wanted, "None", '""', "0", "[]", "{}"))
         for cost, value in enumerate(values, start=2):
             new = f"{base}.get({key})" if value == "None" else f"{base}.get({key}, {value})"
             says = f"uses {value} where {key} is missing"
             yield site.replace(node, new, says, cost=cost / 2)
-        for value in [value for value in ("[]", "{}", "set()") if value in wanted]:
-            says = f"stores {value} where {key} was missing"
-            yield site.replace(node, f"{base}.setdefault({key}, {value})", says)
     elif isinstance(site.statement, ast.AugAssign) and site.statement.target is node:
         yield from _updated(site, node, f"{base}.get({key}, {{0}})")
 

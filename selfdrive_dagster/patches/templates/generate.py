@@ -43,7 +43,8 @@ _Item = tuple[str, Site, Rewrite]
 def _streams(
     diagnosis: Diagnosis, product: Product, repository: Repository
 ) -> Iterator[Stream[_Item]]:
-    families = weights(diagnosis.exception_type.rpartition(".")[2])
+    message = diagnosis.crash.raised.value if diagnosis.crash else ""
+    families = weights(diagnosis.exception_type.rpartition(".")[2], message)
     for place, suspicion in enumerate(locations(diagnosis, product)):
         share = suspicion.score * (1.0 if place < _TOP_LOCATIONS else _FAR)
         sites = _Sites(diagnosis, repository, suspicion)

@@ -97,8 +97,10 @@ def _failing(site: Site, node: ast.expr) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
         index, base = site.operand(node.slice, 7), site.operand(node.value, 7)
         if "\n" not in index + base:
-            yield f"{index} not in {base}", "KeyError"
-            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
+            counted = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int)
+            if kind == "dict" or not counted:
+                yield f"{index} not in {base}", "KeyError"
+            if counted:
                 yield f"len({base}) <= {index}", "IndexError"
             else:
                 yield f"{index} >= len({base})", "IndexError"

@@ -79,6 +79,7 @@ def translate(site: Site) -> Iterator[Rewrite]:
         return
     names = [name for name in _classes(site)[:3] if not site.exception or name]
     caught = [", ".join(names[:size]) for size in (1, 2, 3) if len(names) >= size]
+    caught = list(dict.fromkeys((*_groups(site), *caught)))
     for raised in _translations(site):
         for classes in caught:
             group = f"({classes})" if ", " in classes else classes
@@ -87,6 +88,17 @@ def translate(site: Site) -> Iterator[Rewrite]:
             made = site.wrap(site.statement, "try:", tail, says, cost=1.5)
             if made and raised.removeprefix("raise ").split("(")[0] not in classes.split(", "):
                 yield made
+
+
+def _groups(site: Site) -> list[str]:
+    """Return the groups of classes that handlers of this file catch together, ours among them."""
+    found = []
+    for node in ast.walk(site.module.tree):
+        if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Tuple):
+            names = [spelling(item) or "" for item in node.type.elts]
+            if site.exception in names:
+                found.append(", ".join(names))
+    return found[:2]
 
 
 def _translations(site: Site) -> list[str]:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.facts import spelling
+from selfdrive_dagster.patches.facts import parameters, spelling
 from selfdrive_dagster.patches.ingredients import attributes_of
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
@@ -47,11 +47,11 @@ def donate(site: Site) -> Iterator[Rewrite]:
 def _donors(site: Site) -> Iterator[tuple[list[str], str]]:
     if site.function is None:
         return
-    readable = {*site.names, "self", "cls"}
+    readable = {*site.names, *parameters(site.function)}
     taken = 0
     for other in _near_statements(site):
         read = {n.id for n in ast.walk(other) if isinstance(n, ast.Name)}
-        local = read & _locals(site)
+        local = read & site.module.local_names
         if local <= readable and taken < 12:
             taken += 1
             text = site.module.source(other)
@@ -64,16 +64,6 @@ def _donors(site: Site) -> Iterator[tuple[list[str], str]]:
             elif one == two:
                 yield [f"{name} = {value}"], f"also sets `{name}` to `{value}`"
         yield [f"return {name}"], f"returns `{name}` early"
-
-
-def _locals(site: Site) -> set[str]:
-    """Return the names that only functions of this file bind: they mean nothing elsewhere."""
-    return {
-        name.id
-        for function in site.module.functions
-        for name in ast.walk(function)
-        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-    }
 
 
 def _near_statements(site: Site) -> list[ast.stmt]:

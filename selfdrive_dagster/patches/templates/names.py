@@ -8,6 +8,7 @@ from itertools import combinations
 
 from selfdrive_dagster.patches.facts import spelling
 from selfdrive_dagster.patches.ingredients import attributes_of
+from selfdrive_dagster.patches.ordering import round_robin
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 RELATED: tuple[tuple[str, ...], ...] = (
@@ -50,21 +51,26 @@ def swap(site: Site) -> Iterator[Rewrite]:
 
 def rename(site: Site) -> Iterator[Rewrite]:
     """Yield other names in scope, attributes of the same object, related built-ins."""
-    for node in site.nodes(ast.Name, ast.Attribute):
-        if not isinstance(node.ctx, ast.Load):
-            continue
-        if isinstance(node, ast.Name):
-            for new in _names_for(site, node):
-                yield site.replace(node, new, f"uses `{new}` where it used `{node.id}`")
-        else:
-            yield from _attributes_for(site, node)
+    nodes = [node for node in site.nodes(ast.Name, ast.Attribute) if isinstance(node.ctx, ast.Load)]
+    yield from round_robin(
+        _renamed(site, node) if isinstance(node, ast.Name) else _attributes_for(site, node)
+        for node in nodes
+    )
+
+
+def _renamed(site: Site, node: ast.Name) -> Iterator[Rewrite]:
+    for new in _names_for(site, node):
+        yield site.replace(node, new, f"uses `{new}` where it used `{node.id}`")
 
 
 def _names_for(site: Site, node: ast.Name) -> Iterator[str]:
     related = [name for group in RELATED if node.id in group for name in group]
-    fitting = [] if related else list(site.fitting(node))
+    parent = site.module.parents[node]
+    called = isinstance(parent, ast.Call) and parent.func is node
+    fitting = [] if related or called else list(site.fitting(node))
     opposite = [name for name in opposites(node.id) if name in site.names]
-    alike = difflib.get_close_matches(node.id, fitting, n=2, cutoff=0.6)
+    known = _globals(site) if called else fitting
+    alike = difflib.get_close_matches(node.id, known, n=3, cutoff=0.6)
     for name in dict.fromkeys((*opposite, *related, *alike, *fitting[:8])):
         if name != node.id:
             yield name
@@ -82,10 +88,14 @@ def opposites(name: str) -> Iterator[str]:
 def _attributes_for(site: Site, node: ast.Attribute) -> Iterator[Rewrite]:
     base = spelling(node.value)
     used = attributes_of(site.module, base, node) if base else ()
+    parent = site.module.parents[node]
+    if not (isinstance(parent, ast.Call) and parent.func is node):
+        methods = {function.name for function in site.module.functions}
+        used = tuple(name for name in used if name not in methods)
     turned = [name for name in opposites(node.attr) if name in used or hasattr(str, name)]
     alike = difflib.get_close_matches(node.attr, used, n=4, cutoff=0.5)
     for name in dict.fromkeys((*turned, *alike, *used[:4])):
-        if name != node.attr:
+        if name != node.attr and not name.startswith("__"):
             yield attribute(site, node, name)
 
 
@@ -101,7 +111,7 @@ def nearest(site: Site) -> Iterator[Rewrite]:
     missing = site.facts.clues.get("name") or site.facts.clues.get("attribute", "")
     for node in site.nodes(ast.Name, ast.Attribute):
         spelt = node.id if isinstance(node, ast.Name) else node.attr
-        if spelt != missing and missing:
+        if spelt != missing or not isinstance(node.ctx, ast.Load):
             continue
         if isinstance(node, ast.Attribute):
             known = _known_attributes(site, node)

@@ -145,7 +145,12 @@ class Site:
         made = parse_expression(new)
         if made is None:
             return new
-        weak = binding(made) < demanded(self.module.parents[node], node)
+        parent = self.module.parents[node]
+        operators = [type(n.op) for n in (made, parent) if isinstance(n, ast.BoolOp)]
+        if len(operators) == 2 and len(set(operators)) == 1:
+            return new  # `a and b and c` says as much as `a and (b and c)`
+        enclosed = isinstance(made, (ast.Tuple, ast.GeneratorExp)) and made.col_offset == 1
+        weak = not enclosed and binding(made) < demanded(parent, node)
         return f"({new})" if weak or "\n" in new else new
 
     def operand(self, node: ast.expr, strength: int) -> str:

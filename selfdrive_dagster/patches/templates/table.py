@@ -9,6 +9,7 @@ exception's class routes to gets up to eight times the weight of a generic one, 
 its place in the route.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -104,17 +105,35 @@ ROUTES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
-def route(exception: str) -> tuple[str, ...]:
+# What the message of an exception adds: these families move to the front of the route.
+HINTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (re.compile(pattern), families)
+    for pattern, families in (
+        (
+            r"unexpected keyword|required (positional|keyword)|positional arguments? but",
+            ("call_shape",),
+        ),
+        (r"concatenate|unsupported operand|expected str|a bytes-like|must be str", ("conversion",)),
+        (r"'?NoneType'? object is not (iterable|subscriptable)", ("default", "condition", "guard")),
+        (r"'NoneType' object has no attribute", ("condition", "guard", "default")),
+        (r"has no attribute", ("nearest",)),
+        (r"values to unpack|empty sequence|is an empty", ("default", "catch")),
+        (r"invalid literal|could not convert", ("catch", "translate", "default")),
+    )
+)
+
+
+def route(exception: str, message: str = "") -> tuple[str, ...]:
     """Return the families an exception leads to; a class nobody listed escapes a handler."""
-    for classes, families in ROUTES:
-        if exception in classes:
-            return families
-    return _ESCAPING
+    listed = [families for classes, families in ROUTES if exception in classes]
+    hinted = [families for pattern, families in HINTS if pattern.search(message)]
+    ways = [*hinted[:1], *(listed or [_ESCAPING])]
+    return tuple(dict.fromkeys(name for families in ways for name in families))
 
 
-def weights(exception: str) -> list[tuple[Family, float]]:
-    """Return the families for an exception's class with their weights, heaviest first."""
-    order = route(exception)
+def weights(exception: str, message: str = "") -> list[tuple[Family, float]]:
+    """Return the families for an exception with their weights, heaviest first."""
+    order = route(exception, message)
     shares = [
         (
             family,

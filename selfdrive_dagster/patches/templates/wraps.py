@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from selfdrive_dagster.patches.ingredients import expressions
+from selfdrive_dagster.patches.ordering import round_robin
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _NUMBERS = ("int", "float")
@@ -12,19 +13,26 @@ _SEQUENCES = ("str", "list", "tuple", "bytes")
 
 def combine(site: Site) -> Iterator[Rewrite]:
     """Yield clamps, sums, differences and slices with values in scope."""
-    for node in site.loads():
-        if not _is_operand(site, node):
-            continue
-        kind, text = site.type_of(node), site.operand(node, 12)
-        for name in [name for name in site.fitting(node) if name != site.text(node)][:4]:
-            other = site.facts.types.get(name, "")
-            if kind not in _SEQUENCES and other not in _SEQUENCES and kind != "bool":
-                for shape in ("min({0}, {1})", "max({0}, {1})", "{0} + {1}", "{0} - {1}"):
-                    new = shape.format(text, name)
-                    yield site.replace(node, new, f"combines a value with `{name}`", kind="wrap")
-            elif kind in _SEQUENCES and kind == other:
-                yield site.replace(node, f"{text} + {name}", f"adds `{name}`", kind="wrap")
-        yield from _sliced(site, node, kind)
+    nodes = [
+        node
+        for node in site.loads()
+        if _is_operand(site, node)
+        if not isinstance(site.module.parents[node], (ast.If, ast.While, ast.BoolOp, ast.Expr))
+    ]
+    yield from round_robin(_combined(site, node) for node in nodes)
+
+
+def _combined(site: Site, node: ast.expr) -> Iterator[Rewrite]:
+    kind, text = site.type_of(node), site.operand(node, 12)
+    for name in [name for name in site.fitting(node) if name != site.text(node)][:4]:
+        other = site.facts.types.get(name, "")
+        if kind not in _SEQUENCES and other not in _SEQUENCES and kind != "bool":
+            for shape in ("min({0}, {1})", "max({0}, {1})", "{0} + {1}", "{0} - {1}"):
+                new = shape.format(text, name)
+                yield site.replace(node, new, f"combines a value with `{name}`", kind="wrap")
+        elif kind in _SEQUENCES and kind == other:
+            yield site.replace(node, f"{text} + {name}", f"adds `{name}`", kind="wrap")
+    yield from _sliced(site, node, kind)
 
 
 def _is_operand(site: Site, node: ast.expr) -> bool:
@@ -55,7 +63,7 @@ def unwrap(site: Site) -> Iterator[Rewrite]:
         elif isinstance(node, ast.IfExp):
             for branch in (node.body, node.orelse):
                 yield site.replace(node, site.text(branch), "takes one branch always")
-        elif isinstance(node.ctx, ast.Load):
+        elif isinstance(node.ctx, ast.Load) and site.text(node.value) != "self":
             yield site.replace(node, site.text(node.value), "leaves out an access", cost=1.5)
 
 
@@ -75,18 +83,34 @@ CONVERSIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_WANTED = {"str": "str", "bytes": "bytes", "unicode": "str", "string": "str"}
+
+
 def convert(site: Site) -> Iterator[Rewrite]:
-    """Yield conversions of operands: `int`, `str`, `list`, `.encode()` …"""
-    for node in site.loads():
-        if not _is_operand(site, node) and not isinstance(node, ast.Constant):
-            continue
-        if isinstance(site.module.parents[node], (ast.keyword, ast.Expr)):
-            continue
-        kind = site.type_of(node)
-        for cost, shape in enumerate(CONVERSIONS.get(kind, CONVERSIONS[""]), start=2):
-            new = shape.format(site.text(node), site.operand(node, 16))
-            says = f"converts a value by `{shape.format('…', '…')}`"
-            yield site.replace(node, new, says, cost=cost / 2, kind="wrap")
+    """Yield conversions of operands: `int`, `str`, `list`, `.encode()`, operands before wholes."""
+    crashed = site.exception == "TypeError"
+    nodes = [
+        node
+        for node in site.loads()
+        if _is_operand(site, node) or (crashed and isinstance(node, ast.Constant))
+        if not isinstance(site.module.parents[node], (ast.keyword, ast.Expr, ast.If, ast.While))
+        if site.type_of(node) != _WANTED.get(site.facts.clues.get("wanted", ""), "?")
+    ]
+    nodes.sort(key=lambda node: (isinstance(node, ast.Constant), _is_whole(site, node)))
+    yield from round_robin(_converted(site, node) for node in nodes)
+
+
+def _is_whole(site: Site, node: ast.expr) -> bool:
+    return site.module.parents[node] is site.statement
+
+
+def _converted(site: Site, node: ast.expr) -> Iterator[Rewrite]:
+    shapes = CONVERSIONS.get(site.type_of(node), CONVERSIONS[""])
+    most = len(shapes) if site.exception else 6
+    for cost, shape in enumerate(shapes[:most], start=2):
+        new = shape.format(site.text(node), site.operand(node, 16))
+        says = f"converts a value by `{shape.format('…', '…')}`"
+        yield site.replace(node, new, says, cost=cost / 2, kind="wrap")
 
 
 def ingredient(site: Site) -> Iterator[Rewrite]:
@@ -97,12 +121,21 @@ def ingredient(site: Site) -> Iterator[Rewrite]:
     material = expressions(
         site.module, site.function, site.line, lambda node: isinstance(node, shapes)
     )
-    for node in site.loads():
-        if isinstance(node, ast.Constant) or getattr(site.module.parents[node], "func", 0) is node:
-            continue
-        kind, text = site.type_of(node), site.text(node)
-        for other in material[:12]:
-            offered = site.type_of(other)
-            if text != site.text(other) and (not kind or not offered or kind == offered):
-                says = "uses another expression of the function"
-                yield site.replace(node, site.text(other), says, cost=1.5)
+    places = [
+        node
+        for node in site.loads()
+        if not isinstance(node, ast.Constant)
+        if not isinstance(parent := site.module.parents[node], ast.Attribute)
+        if getattr(parent, "func", None) is not node
+    ]
+    yield from round_robin(_others(site, node, material) for node in places)
+
+
+def _others(site: Site, node: ast.expr, material: tuple[ast.expr, ...]) -> Iterator[Rewrite]:
+    """Yield expressions of a fitting type that neither hold this node nor lie in it."""
+    kind, text = site.type_of(node), site.text(node)
+    for other in material[:12]:
+        offered, spelt = site.type_of(other), site.text(other)
+        nested = text in spelt or spelt in text
+        if not nested and (not kind or not offered or kind == offered):
+            yield site.replace(node, spelt, "uses another expression of the function", cost=1.5)
