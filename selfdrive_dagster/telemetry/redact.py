@@ -15,6 +15,7 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ import msgspec
 VERSION = "redact@2026-11-23"
 
 MAX_TEXT_CHARS = 65_536
+SHORT_CHARS = 128
 MAX_DEPTH = 24
 MAX_NODES = 20_000
 CUT = "[cut]"
@@ -197,6 +199,10 @@ def redact_text(text: str) -> str:
     if not text.isascii():
         # A lone surrogate cannot be written as UTF-8; a question mark stands in for it.
         text = text.encode("utf-8", "replace").decode("utf-8")
+    return _short(text) if len(text) <= SHORT_CHARS else _replace_forms(text)
+
+
+def _replace_forms(text: str) -> str:
     if not _WORTH_A_LOOK.search(text):
         return text
     for pattern in PATTERNS:
@@ -210,11 +216,16 @@ def redact_text(text: str) -> str:
     return text
 
 
+# Telemetry says the same short things over and over: routes, methods, names.
+_short = lru_cache(maxsize=8_192)(_replace_forms)
+
+
 def is_secret_name(name: str) -> bool:
     """Say whether a name promises a secret: `userPassword`, `X-Api-Key`, `b'cookie'`."""
     return _secrecy(name) > 0
 
 
+@lru_cache(maxsize=4_096)
 def _secrecy(name: str) -> int:
     """Return 2 for a strong name, 1 for a weak one, 0 for a plain one."""
     wrapped = _NAME_WRAP.match(name)
