@@ -2,10 +2,11 @@
 
 The product's tests run on the base tree; whenever one enters a function that a variant
 changes, the living call is studied: its arguments are perturbed, and base and every variant
-answer each input in a fork of their own. Answers are testimony; the host judges them.
+answer the same inputs in forks. Answers are testimony; the host judges them.
 
 Spec: `path`, `variants` [{id, source}], `node_ids` (the reproducer first), `args`,
-`calls` studied at most, `inputs` a call, `seed`, `deadline_seconds` an answer, `seconds` in all.
+`exception_type` (bare name) that the base is known to raise, `calls` studied at most, `inputs`
+of the reproducer's call, `seed`, `deadline_seconds` an answer, `seconds` in all.
 Emits {"kind": "neighbour", "test", "call", "input", "shown", "base": answer,
 "variants": {id: answer}}, where an answer is {"how": returned | raised | hung | unstable,
 "value", "type", "where"}; and {"kind": "cold", "id"} for a variant that cannot be swapped in.
@@ -14,6 +15,7 @@ Emits {"kind": "neighbour", "test", "call", "input", "shown", "base": answer,
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import os
 import sys
@@ -128,32 +130,66 @@ class Laboratory:
     ) -> None:
         """Runs in a child: nothing it does to the arguments is seen by the test."""
         sys.settrace(None)
-        number = sum(self.calls.values())
-        for index, made in enumerate(neighbours(arguments, share, self.spec["seed"])):
+        inputs = neighbours(arguments, share, self.spec["seed"])
+        base = self._ask_all(function, inputs, None)
+        answers = {v["id"]: self._ask_all(function, inputs, v) for v in self.variants}
+        call = {"test": self.test, "call": sum(self.calls.values())}
+        for index, made in enumerate(inputs):
             if time.monotonic() > self.end:
                 break
-            answers = {v["id"]: self._ask(function, made, v) for v in self.variants}
-            base = self._ask(function, made, None)
-            if any(answer != base for answer in answers.values()):
-                again = self._ask(function, made, None)
-                base = base if again == base else {"how": "unstable"}
-            line = {"test": self.test, "call": number, "input": index, "base": base}
-            shown = _show(made)
-            self.emit({"kind": "neighbour", **line, "shown": shown, "variants": answers})
+            given = {key: answer[index] for key, answer in answers.items()}
+            settled = self._settle(function, made, base[index], given)
+            line = {**call, "input": index, "shown": _show(made), **settled}
+            self.emit({"kind": "neighbour", **line})
 
-    def _ask(
+    def _settle(
         self,
         function: types.FunctionType,
-        arguments: dict[str, Any],
-        variant: dict[str, str] | None,
+        made: dict[str, Any],
+        base: Answer,
+        given: dict[str, Answer],
+    ) -> dict[str, Any]:
+        """Ask again, each in a fork of its own, wherever a variant differs from the base.
+
+        Where the base fails as reported a difference is what the patch is for.
+        """
+        differing = [v for v in self.variants if given[v["id"]] != base]
+        if differing and base.get("type") != self.spec["exception_type"]:
+            first, again = self._ask(function, made, None), self._ask(function, made, None)
+            base = first if first == again else {"how": "unstable"}
+            given = {**given, **{v["id"]: self._ask(function, made, v) for v in differing}}
+        return {"base": base, "variants": given}
+
+    def _ask_all(
+        self, function: types.FunctionType, inputs: list[dict[str, Any]], variant: Variant | None
+    ) -> list[Answer]:
+        """Answer all inputs in one fork, on copies; one fork an input where that fails."""
+
+        def work() -> list[Answer]:
+            self._become(variant)
+            copies = [copy.deepcopy(made) for made in inputs]
+            return [_answer(function, made, self.spec["deadline_seconds"]) for made in copies]
+
+        answers = fork.in_child(work, patience=self.spec["deadline_seconds"] * 3)
+        if answers is None:
+            return [self._ask(function, made, variant) for made in inputs]
+        return [dict(answer) for answer in answers]
+
+    def _ask(
+        self, function: types.FunctionType, made: dict[str, Any], variant: Variant | None
     ) -> Answer:
         def work() -> Answer:
-            if variant is not None:
-                live.swap(self.spec["path"], self.base, variant["source"])
-            return _answer(function, arguments, self.spec["deadline_seconds"])
+            self._become(variant)
+            return _answer(function, made, self.spec["deadline_seconds"])
 
+        if time.monotonic() > self.end:
+            return {"how": "unstable"}
         answer = fork.in_child(work, patience=self.spec["deadline_seconds"] + 2)
         return {"how": "hung"} if answer is None else dict(answer)
+
+    def _become(self, variant: Variant | None) -> None:
+        if variant is not None:
+            live.swap(self.spec["path"], self.base, variant["source"])
 
 
 def _answer(function: types.FunctionType, arguments: dict[str, Any], seconds: float) -> Answer:

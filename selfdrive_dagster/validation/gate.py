@@ -59,15 +59,17 @@ def prove(
     case = checks.Case(
         product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
     )
-    chosen = candidates[:PROVEN_AT_MOST]
-    compared = _compare_all(chosen, case, progress)
+    read = [_read(candidate, product) for candidate in candidates[:PROVEN_AT_MOST]]
+    runnable = tuple(text for text in read if text.overlay is not None)
+    on_base = checks.on_base(case) if runnable else []
+    compared = _compare_all(runnable, case, progress)
     reports: list[Report] = []
-    for number, candidate in enumerate(chosen, start=1):
-        progress(f"proving candidate {number} of {len(chosen)}: {candidate.family}")
-        reports.append(_report(candidate, chosen, compared.get(candidate.path), case))
+    for number, text in enumerate(read, start=1):
+        progress(f"proving candidate {number} of {len(read)}: {text.candidate.family}")
+        reports.append(_report(text, runnable, compared, on_base, case))
         if reports[-1].verdict is Verdict.CERTIFIED:
             break
-    return Proof(reports=tuple(reports), best=_best(chosen, reports))
+    return Proof(reports=tuple(reports), best=_best(candidates, reports))
 
 
 def prove_one(
@@ -84,21 +86,47 @@ def prove_one(
     return proof.reports[0]
 
 
-def _compare_all(
-    candidates: tuple[Candidate, ...], case: checks.Case, progress: Progress
-) -> dict[str, neighbours.Comparison]:
-    """Run one neighbour experiment for each file that candidates touch."""
-    compared: dict[str, neighbours.Comparison] = {}
-    for path in dict.fromkeys(candidate.path for candidate in candidates):
-        texts = {c.id: _one_text(c, case.product) for c in candidates if c.path == path}
-        sources = {candidate_id: text for candidate_id, text in texts.items() if text is not None}
-        comparable = tuple(c for c in candidates if c.id in sources)
-        if not comparable:
+class _Text(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate as text: `overlay` is None when it does not fit or must not run."""
+
+    candidate: Candidate
+    checks: tuple[Check, ...]
+    overlay: Overlay | None
+
+    @property
+    def source(self) -> str | None:
+        """The new text of the one file it changes; None if it changes several."""
+        overlay = self.overlay or {}
+        return overlay.get(self.candidate.path) if len(overlay) == 1 else None
+
+
+def _read(candidate: Candidate, product: Product) -> _Text:
+    """Decide what can be decided before anything runs."""
+    try:
+        overlay = apply_patch(product.read, candidate.patch)
+    except BadInput as error:
+        refused = Check(name="applies", passed=False, says=error.message)
+        return _Text(candidate=candidate, checks=(refused,), overlay=None)
+    applies = Check(name="applies", passed=True, says=f"changes {', '.join(overlay)}")
+    policy = check_policy(candidate.patch, overlay, product)
+    allowed = overlay if policy.passed else None
+    return _Text(candidate=candidate, checks=(applies, policy), overlay=allowed)
+
+
+Compared = dict[str, neighbours.Comparison]
+
+
+def _compare_all(texts: tuple[_Text, ...], case: checks.Case, progress: Progress) -> Compared:
+    """Run one neighbour experiment for each file that candidates change."""
+    compared: Compared = {}
+    for path in dict.fromkeys(text.candidate.path for text in texts):
+        here = [t for t in texts if t.candidate.path == path and t.source is not None]
+        if not here:
             continue
-        progress(f"comparing {len(comparable)} candidates with the base on neighbouring inputs")
+        progress(f"comparing {len(here)} candidates with the base on neighbouring inputs")
         compared[path] = neighbours.compare(
-            comparable,
-            sources,
+            tuple(text.candidate for text in here),
+            {text.candidate.id: text.source for text in here if text.source is not None},
             case.reproducer,
             _reaching_tests(path, case),
             case.product,
@@ -106,15 +134,6 @@ def _compare_all(
             seed=case.seed,
         )
     return compared
-
-
-def _one_text(candidate: Candidate, product: Product) -> str | None:
-    """Return the new text of the one file a patch changes; None if it does not fit."""
-    try:
-        overlay = apply_patch(product.read, candidate.patch)
-    except BadInput:
-        return None
-    return overlay.get(candidate.path) if len(overlay) == 1 else None
 
 
 def _reaching_tests(path: str, case: checks.Case) -> tuple[str, ...]:
@@ -127,21 +146,19 @@ def _reaching_tests(path: str, case: checks.Case) -> tuple[str, ...]:
 
 
 def _report(
-    candidate: Candidate,
-    rivals: tuple[Candidate, ...],
-    compared: neighbours.Comparison | None,
+    text: _Text,
+    rivals: tuple[_Text, ...],
+    compared: Compared,
+    on_base: list[Check],
     case: checks.Case,
 ) -> Report:
     start = time.monotonic()
-    found: list[Check] = []
-    overlay = checks.applies(candidate, case.product, found)
-    if overlay is not None:
-        found.append(check_policy(candidate.patch, overlay, case.product))
-    if overlay is not None and found[-1].passed:
-        found += checks.reproduction(overlay, case)
-        found += checks.suite(overlay, case)
-        found.append(_neighbour_check(candidate, compared))
-        found.append(_ambiguity_check(candidate, rivals, compared))
+    candidate, found = text.candidate, list(text.checks)
+    if text.overlay is not None:
+        found += [*on_base, *checks.on_patch(text.overlay, case)]
+        comparison = compared.get(candidate.path) if text.source is not None else None
+        found.append(_neighbour_check(candidate, comparison))
+        found.append(_ambiguity_check(candidate, rivals, comparison))
     verdict, reason = draw_verdict(candidate.claim, tuple(found))
     return Report(
         candidate_id=candidate.id,
@@ -166,7 +183,7 @@ def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | Non
 
 
 def _ambiguity_check(
-    candidate: Candidate, rivals: tuple[Candidate, ...], compared: neighbours.Comparison | None
+    candidate: Candidate, rivals: tuple[_Text, ...], compared: neighbours.Comparison | None
 ) -> Check:
     """A repair must stand with the majority of repairs that fit all tests as well.
 
@@ -175,12 +192,13 @@ def _ambiguity_check(
     if candidate.claim is Claim.MITIGATION:
         return Check(name="unambiguous", passed=True, says="a mitigation names what it invents")
     same_file = [
-        r
-        for r in rivals
-        if r.path == candidate.path
-        and r.claim is Claim.REPAIR
+        rival.candidate
+        for rival in rivals
+        if rival.candidate.path == candidate.path
+        and rival.candidate.claim is Claim.REPAIR
+        and rival.source is not None
         and compared is not None
-        and r.id not in compared.incomparable
+        and rival.candidate.id not in compared.incomparable
     ]
     if compared is None or candidate not in same_file:
         return Check(name="unambiguous", passed=None, says="it could not be compared with others")

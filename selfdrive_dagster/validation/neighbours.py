@@ -71,6 +71,7 @@ def compare(
             "variants": [{"id": c.id, "source": sources[c.id]} for c in candidates],
             "node_ids": [*reproducer.node_ids, *node_ids],
             "args": list(product.tests),
+            "exception_type": reproducer.exception_type.rpartition(".")[2],
             "calls": CALLS,
             "inputs": INPUTS,
             "seed": seed,

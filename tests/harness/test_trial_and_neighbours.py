@@ -128,6 +128,7 @@ def experiment(tree: Path, **variants: str) -> list[dict[str, object]]:
         "path": "sign.py",
         "variants": [{"id": k, "source": v} for k, v in variants.items()],
         "node_ids": [TARGET, *SUITE, "test_sign.py::test_box"],
+        "exception_type": "IndexError",
         "calls": 8,
         "inputs": 24,
         "seed": 7,

@@ -1,0 +1,160 @@
+"""`selfdrive repair`: one crash, or one failing suite, to a proven patch. Nothing is sent.
+
+The product's folder is only read, unless --apply or --branch says otherwise.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfdrive_dagster.cli.render import AsJson, Repo, emit, progress
+from selfdrive_dagster.cli.repair.show import show
+from selfdrive_dagster.config import load, open_home
+from selfdrive_dagster.errors import BadInput, Refused
+from selfdrive_dagster.model import Crash, History, Product, SandboxLevel
+
+if TYPE_CHECKING:  # these rooms are entered only when a repair really runs
+    from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+    from selfdrive_dagster.validation.repair import Repair
+
+NO_REPRODUCER = 10
+NO_PATCH = 11
+
+Trace = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace",
+        help="A Sentry event or envelope, an OTLP JSON line, or a plain traceback; - for stdin.",
+    ),
+]
+FailingTests = Annotated[
+    bool, typer.Option("--failing-tests", help="Start from the tests that fail now.")
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Apply the best patch to the working tree.")]
+Branch = Annotated[
+    str, typer.Option("--branch", help="Commit the best patch and its test to this new branch.")
+]
+Seconds = Annotated[
+    float | None, typer.Option("--seconds", min=1, help="Stop searching after this long.")
+]
+MaxCandidates = Annotated[
+    int | None, typer.Option("--max-candidates", min=1, help="Patches to try at most.")
+]
+
+
+def repair(
+    repo: Repo = Path(),
+    trace: Trace = None,
+    failing_tests: FailingTests = False,
+    revision: Annotated[str, typer.Option("--revision", help="The commit that crashed.")] = "",
+    seconds: Seconds = None,
+    max_candidates: MaxCandidates = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of generated inputs.")] = 0,
+    apply: Apply = False,
+    branch: Branch = "",
+    as_json: AsJson = False,
+) -> int:
+    """Diagnose a crash, reproduce it, search for a patch and prove it in a sandbox."""
+    crash = read_trace(trace) if trace is not None else None
+    if (crash is None) == (not failing_tests):
+        raise BadInput(
+            "Give either --trace FILE or --failing-tests.",
+            remedy="selfdrive repair . --trace crash.json",
+        )
+    settings = load(repo)
+    limits = settings.patches
+    with progress("Opening the product") as say, tempfile.TemporaryDirectory() as folder:
+        from selfdrive_dagster.adapters.product import open_product
+        from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+        from selfdrive_dagster.validation.repair import Budget
+        from selfdrive_dagster.validation.repair import repair as take_to_a_proof
+
+        product, history = open_product(repo, settings, Path(folder), revision or None, say)
+        sandbox = BwrapSandbox(open_home(os.environ) / "sandbox")
+        say("Probing the sandbox")
+        if sandbox.level() is not SandboxLevel.FULL:
+            end_without_sandbox(product, history, sandbox, crash, as_json=as_json)
+        found = take_to_a_proof(
+            product,
+            history,
+            sandbox,
+            crash=crash,
+            budget=Budget(
+                max_candidates=max_candidates or limits.max_candidates,
+                seconds=seconds or limits.seconds,
+                seed=seed,
+            ),
+            progress=say,
+        )
+    emit(found, lambda console: show(found, console), as_json=as_json)
+    if apply or branch:
+        put_down(repo, found, apply=apply, branch=branch)
+    if found.reproduction.reproducer is None:
+        return NO_REPRODUCER
+    return 0 if found.best is not None else NO_PATCH
+
+
+def read_trace(path: Path) -> Crash:
+    """Return the newest crash of a file. Raises BadInput for anything else."""
+    from selfdrive_dagster.telemetry import read_crashes
+
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read: {error.strerror}.", remedy="name a file with one crash"
+        ) from error
+    return read_crashes(data, str(path))[-1]
+
+
+def end_without_sandbox(
+    product: Product,
+    history: History,
+    sandbox: "BwrapSandbox",
+    crash: Crash | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the diagnosis, which runs nothing, and refuse the rest."""
+    if crash is not None:
+        from selfdrive_dagster.cli.repair.show import show_diagnosis
+        from selfdrive_dagster.patches import diagnose
+
+        diagnosis = diagnose(product, history, crash=crash)
+        emit(diagnosis, lambda console: show_diagnosis(diagnosis, console), as_json=as_json)
+    findings = sandbox.findings()
+    raise Refused(
+        f"Nothing was run: the sandbox is {findings.level.value}, and untrusted code runs only "
+        f"in a full one ({findings.missing}).",
+        remedy=findings.remedy,
+    )
+
+
+def put_down(repo: Path, found: "Repair", *, apply: bool, branch: str) -> None:
+    """Apply the best patch, or commit it with its reproducer to a branch of its own."""
+    from selfdrive_dagster.adapters.git import GitRepository
+    from selfdrive_dagster.patches.text import apply_patch
+
+    repository = GitRepository.find(repo)
+    if repository is None:
+        raise Refused(f"{repo} is no git repository, so nothing was written.")
+    best, reproducer = found.best, found.reproduction.reproducer
+    if best is None or reproducer is None:
+        return
+    if apply:
+        repository.apply_to_worktree(best.patch)
+        print(f"Applied to {repo}: {best.path}")
+    if branch:
+        base = found.diagnosis.revision
+        past = repository.history(base)
+        overlay = apply_patch(lambda path: past.show(base, path) or "", best.patch)
+        if reproducer.source is not None:
+            overlay[reproducer.path] = reproducer.source
+        sha = repository.commit_branch(
+            branch, base=base, overlay=overlay, message=found.diagnosis.sentence
+        )
+        print(f"Committed {sha[:12]} to {branch}")

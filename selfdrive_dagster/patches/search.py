@@ -1,0 +1,174 @@
+"""Search: draw candidates from the templates and try them in forks until enough hold.
+
+The budget counts candidates, not seconds, so that a search can be repeated; the clock is only
+a safety net. A survivor is *plausible*: it passes the reproducer and the tests that reach the
+file, in a fork. Proving it is the work of `validation`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from selfdrive_dagster.model import (
+    Candidate,
+    Claim,
+    Diagnosis,
+    Job,
+    Product,
+    Progress,
+    Reproducer,
+    Sandbox,
+    Way,
+    short_id,
+    silent,
+)
+from selfdrive_dagster.patches.claims import claim_of, supports
+from selfdrive_dagster.patches.ordering import rank_key
+from selfdrive_dagster.patches.suite import SuiteRun
+from selfdrive_dagster.patches.templates import Draft, generate
+
+BATCH = 96
+ENOUGH = 10
+"""Plausible candidates to look for, as repair.md §8 advises: five to ten."""
+
+REACHING_TESTS = 60
+SHORTEST_DEADLINE = 1.0
+GENERATOR = "builtin"
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """What was tried. `plausible` is ranked, the likeliest first; counts are candidates."""
+
+    plausible: tuple[Candidate, ...]
+    tried: int
+    outcomes: dict[str, int]
+    families: dict[str, int]
+    seconds: float
+    stopped: str
+
+
+def search(
+    diagnosis: Diagnosis,
+    reproducer: Reproducer,
+    base: SuiteRun,
+    product: Product,
+    sandbox: Sandbox,
+    *,
+    max_candidates: int,
+    seconds: float,
+    progress: Progress = silent,
+) -> Search:
+    """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
+    start = time.monotonic()
+    drafts = generate(diagnosis, product, limit=max_candidates)
+    outcomes: Counter[str] = Counter()
+    families: Counter[str] = Counter()
+    survivors: list[Draft] = []
+    stopped = "the candidates are exhausted"
+    while batch := list(islice(drafts, BATCH)):
+        left = seconds - (time.monotonic() - start)
+        if left <= 0:
+            stopped = f"{seconds:g} s are over"
+            break
+        for draft, outcome in _try(batch, reproducer, base, product, sandbox, left):
+            outcomes[outcome] += 1
+            families[draft.family] += 1
+            if outcome == "plausible":
+                survivors.append(draft)
+        progress(f"tried {outcomes.total()} candidates, {len(survivors)} hold")
+        if len(survivors) >= ENOUGH:
+            stopped = f"{len(survivors)} candidates hold, enough to compare"
+            break
+    return Search(
+        plausible=_ranked(survivors, reproducer, product),
+        tried=outcomes.total(),
+        outcomes=dict(outcomes),
+        families=dict(families),
+        seconds=round(time.monotonic() - start, 3),
+        stopped=stopped,
+    )
+
+
+def _try(
+    batch: list[Draft],
+    reproducer: Reproducer,
+    base: SuiteRun,
+    product: Product,
+    sandbox: Sandbox,
+    seconds: float,
+) -> Iterator[tuple[Draft, str]]:
+    """Try one batch in one sandbox; a draft that got no answer is `unanswered`."""
+    job = Job(
+        program="trial",
+        tree=product.root,
+        python=product.python,
+        import_roots=product.import_roots(),
+        overlay={} if reproducer.source is None else {reproducer.path: reproducer.source},
+        seconds=seconds,
+        spec={
+            "candidates": [
+                {"id": str(n), "path": d.path, "source": d.source} for n, d in enumerate(batch)
+            ],
+            "targets": list(reproducer.node_ids),
+            "suite": list(_reaching({d.path for d in batch}, reproducer, base)),
+            "args": list(product.tests),
+            "deadline_seconds": _deadline(reproducer, base),
+        },
+    )
+    answers: dict[str, dict[str, Any]] = {
+        str(line["id"]): line for line in sandbox.run(job).lines if line.get("kind") == "trial"
+    }
+    for number, draft in enumerate(batch):
+        yield draft, str(answers.get(str(number), {}).get("outcome", "unanswered"))
+
+
+def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[str, ...]:
+    """Return passing tests that run lines of these files, the quickest first."""
+    own = set(reproducer.node_ids)
+    reaching = [
+        node_id
+        for node_id in base.with_outcome("passed")
+        if node_id not in own and paths & set(base.lines.get(node_id, {}))
+    ]
+    reaching.sort(key=lambda node_id: base.tests[node_id].seconds)
+    return tuple(reaching[:REACHING_TESTS])
+
+
+def _deadline(reproducer: Reproducer, base: SuiteRun) -> float:
+    """Five times the slowest test that may run, at least a second."""
+    slowest = max((test.seconds for test in base.tests.values()), default=0.0)
+    return max(SHORTEST_DEADLINE, 5 * min(slowest, 2.0))
+
+
+def _ranked(
+    survivors: list[Draft], reproducer: Reproducer, product: Product
+) -> tuple[Candidate, ...]:
+    """Rank survivors: supported repairs first, then by the size and kind of the change."""
+    by_test = reproducer.way is Way.FAILING_TEST
+    made = []
+    for order, survivor in enumerate(survivors):
+        draft = msgspec.structs.replace(survivor, supports=supports(survivor, product))
+        claim, invented = claim_of(draft, failing_test=by_test)
+        key = (claim is not Claim.REPAIR, *rank_key(draft.kind, draft.tokens, order))
+        candidate = Candidate(
+            id=short_id("cnd", draft.patch),
+            generator=GENERATOR,
+            family=draft.family,
+            path=draft.path,
+            line=draft.line,
+            function=draft.function,
+            patch=draft.patch,
+            claim=claim,
+            invented=invented,
+            supports=draft.supports,
+        )
+        made.append((key, candidate))
+    made.sort(key=lambda pair: pair[0])
+    return tuple(
+        msgspec.structs.replace(candidate, rank=rank)
+        for rank, (_, candidate) in enumerate(made, start=1)
+    )

@@ -1,0 +1,146 @@
+"""One crash, or one failing suite, taken all the way: diagnosis, reproducer, patches, proof.
+
+This is the loop's middle without its memory: `selfdrive repair` calls it whole, the assets
+call its stages one by one and keep evidence between them.
+"""
+
+import time
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import (
+    Candidate,
+    Crash,
+    Diagnosis,
+    History,
+    Product,
+    Progress,
+    Report,
+    Reproduction,
+    Sandbox,
+    Verdict,
+    silent,
+)
+from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
+from selfdrive_dagster.patches.localise import coverage_of
+from selfdrive_dagster.patches.search import Search, search
+from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.validation.gate import prove
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What one repair may use. Candidates bound the search; seconds are the safety net."""
+
+    max_candidates: int = 400
+    seconds: float = 600.0
+    seed: int = 0
+
+
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """All that came of it. What was not reached is None."""
+
+    diagnosis: Diagnosis
+    reproduction: Reproduction
+    search: Search | None
+    reports: tuple[Report, ...]
+    best: Candidate | None
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict of the best candidate, else of the first report, else None."""
+        for report in self.reports:
+            if self.best is None or report.candidate_id == self.best.id:
+                return report.verdict
+        return None
+
+
+def measure_base(product: Product, sandbox: Sandbox, progress: Progress = silent) -> SuiteRun:
+    """Run the whole suite on the base revision, watching which lines each test runs.
+
+    Raises BadInput when the suite cannot even be collected: then nothing can be proven.
+    """
+    progress("running the product's own tests on the base revision")
+    run = run_suite(product, sandbox, lines=True)
+    if not run.collected:
+        why = (run.errors or (run.stderr.strip()[-400:] or "no test was collected",))[0]
+        raise BadInput(
+            f"The tests of {product.name} cannot be run: {why}",
+            remedy="check [service] tests and python in selfdrive.toml, or run `selfdrive doctor`",
+        )
+    passed = len(run.with_outcome("passed"))
+    progress(f"{passed} of {len(run.collected)} tests pass in {run.seconds:.1f} s")
+    return run
+
+
+def repair(
+    product: Product,
+    history: History,
+    sandbox: Sandbox,
+    *,
+    crash: Crash | None,
+    budget: Budget,
+    progress: Progress = silent,
+) -> Repair:
+    """Take a crash to a proof; without a crash, the suite's failing tests.
+
+    Raises BadInput when there is neither, Refused when the sandbox is not full.
+    """
+    start = time.monotonic()
+    base = measure_base(product, sandbox, progress)
+    diagnosis, reproduction = _understand(product, history, sandbox, crash, base, progress)
+    found, reports, best = None, (), None
+    if reproduction.reproducer is not None:
+        found = search(
+            diagnosis,
+            reproduction.reproducer,
+            base,
+            product,
+            sandbox,
+            max_candidates=budget.max_candidates,
+            seconds=budget.seconds,
+            progress=progress,
+        )
+        proof = prove(
+            found.plausible,
+            reproduction.reproducer,
+            base,
+            product,
+            sandbox,
+            seed=budget.seed,
+            progress=progress,
+        )
+        reports, best = proof.reports, proof.best
+    return Repair(
+        diagnosis=diagnosis,
+        reproduction=reproduction,
+        search=found,
+        reports=reports,
+        best=best,
+        seconds=round(time.monotonic() - start, 3),
+    )
+
+
+def _understand(
+    product: Product,
+    history: History,
+    sandbox: Sandbox,
+    crash: Crash | None,
+    base: SuiteRun,
+    progress: Progress,
+) -> tuple[Diagnosis, Reproduction]:
+    coverage = coverage_of(base)
+    if crash is not None:
+        diagnosis = diagnose(product, history, crash=crash, coverage=coverage)
+        progress(diagnosis.sentence)
+        return diagnosis, reproduce(diagnosis, product, sandbox, progress)
+    failing = base.with_outcome("failed", "error")
+    if not failing:
+        raise BadInput(
+            f"All {len(base.collected)} tests of {product.name} pass: nothing to repair.",
+            remedy="give a crash with --trace FILE",
+        )
+    diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=coverage)
+    progress(diagnosis.sentence)
+    return diagnosis, failing_test_reproducer(product, sandbox, progress, node_ids=failing)

@@ -1,0 +1,223 @@
+"""The gate judges patches: right ones, nonsense that stops a crash, and patches that cheat."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfdrive_dagster.model import (
+    Candidate,
+    Claim,
+    Product,
+    Report,
+    Reproducer,
+    Verdict,
+    Way,
+    short_id,
+)
+from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.patches.text import render_diff
+from selfdrive_dagster.validation.gate import prove, prove_one
+from tests.fakes.plain_sandbox import PlainSandbox
+
+NUMBERS = '''\
+"""Read numbers with a sign and a base, as people type them."""
+
+
+def read(text, base=10):
+    """Return the number that `text` spells."""
+    sign = 1
+    if text[0] == "-":
+        sign, text = -1, text[1:]
+    if not text.isalnum():
+        raise ValueError("not a number")
+    return sign * int(text, base)
+'''
+TESTS = """\
+import pytest
+
+import numbers_app.reading as reading
+
+
+def test_plain():
+    assert reading.read("120") == 120
+
+
+def test_negative():
+    assert reading.read("-45") == -45
+
+
+def test_hex():
+    assert reading.read("ff", 16) == 255
+
+
+def test_junk():
+    with pytest.raises(ValueError):
+        reading.read("1 2")
+"""
+REPRODUCER = """\
+import numbers_app.reading as reading
+
+
+def test_empty_text_does_not_crash():
+    try:
+        reading.read("")
+    except ValueError:
+        pass
+"""
+QUICK = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:timeout", "-p", "no:platformdirs")
+PATH = "numbers_app/reading.py"
+TEST = "tests/test_selfdrive_1.py"
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Product:
+    for name in ("numbers_app", "tests"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "numbers_app/__init__.py").write_text("")
+    (tmp_path / PATH).write_text(NUMBERS)
+    (tmp_path / "tests/test_reading.py").write_text(TESTS)
+    return Product(
+        name="numbers",
+        root=str(tmp_path),
+        python=sys.executable,
+        revision="b" * 40,
+        source=("numbers_app",),
+        tests=QUICK,
+    )
+
+
+@pytest.fixture
+def base(product: Product) -> SuiteRun:
+    return run_suite(product, PlainSandbox(), lines=True)
+
+
+CRASH = Reproducer(
+    way=Way.CAPTURED_ARGUMENTS,
+    path=TEST,
+    source=REPRODUCER,
+    node_ids=(f"{TEST}::test_empty_text_does_not_crash",),
+    exception_type="IndexError",
+    function="read",
+    target_path=PATH,
+)
+
+
+def candidate(old: str, new: str, claim: Claim = Claim.REPAIR, path: str = PATH) -> Candidate:
+    assert old in NUMBERS
+    patch = render_diff(path, NUMBERS, NUMBERS.replace(old, new))
+    return of_patch(patch, claim)
+
+
+def of_patch(patch: str, claim: Claim = Claim.REPAIR) -> Candidate:
+    return Candidate(
+        id=short_id("cnd", patch),
+        generator="test",
+        family="test",
+        path=PATH,
+        line=7,
+        function="read",
+        patch=patch,
+        claim=claim,
+        invented="" if claim is Claim.REPAIR else "reads an empty text as something",
+    )
+
+
+GUARD = ('if text[0] == "-"', 'if text and text[0] == "-"')
+FIRST = "    sign = 1\n"
+
+
+def judge(given: Candidate, product: Product, base: SuiteRun) -> Report:
+    return prove_one(given, CRASH, base, product, PlainSandbox(), seed=3)
+
+
+def test_a_right_repair_is_certified(product: Product, base: SuiteRun) -> None:
+    report = judge(candidate(*GUARD), product, base)
+    assert report.verdict is Verdict.CERTIFIED, report.reason
+    assert {check.name for check in report.checks} >= {
+        "applies", "policy", "canary_base", "canary_suite", "fails_on_base", "passes_on_patch", "suite", "suite_again",
+        "neighbours", "unambiguous",
+    }  # fmt: skip
+
+
+def test_a_mitigation_is_at_best_contained(product: Product, base: SuiteRun) -> None:
+    guess = candidate(
+        FIRST, "    if not text:\n        return 10**9\n    sign = 1\n", Claim.MITIGATION
+    )
+    assert judge(guess, product, base).verdict is Verdict.CONTAINED
+
+
+WRONG = {
+    "length guard breaks one digit": (
+        FIRST,
+        "    if len(text) < 2:\n        return 0\n    sign = 1\n",
+    ),
+    "swallows a deliberate error": (
+        "    if not text.isalnum():",
+        "    if not text:\n        return 0\n    if not text.replace(' ', '').isalnum():",
+    ),
+    "not even the crash stops": ("sign * int(text, base)", "sign * int(text, base) * 1"),
+    "a test of the suite breaks": ("sign, text = -1, text[1:]", "text = text[1:]"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_patch_is_uncertified(name: str, product: Product, base: SuiteRun) -> None:
+    old, new = WRONG[name]
+    wrong = (
+        NUMBERS.replace(*GUARD).replace(old, new) if "breaks" in name else NUMBERS.replace(old, new)
+    )
+    report = judge(of_patch(render_diff(PATH, NUMBERS, wrong)), product, base)
+    assert report.verdict is Verdict.UNCERTIFIED, report.reason
+
+
+CHEATS = {
+    "exits at import": "import os\nos._exit(0)\n",
+    "patches pytest": "import pytest\npytest.main = lambda *a: 0\n",
+    "probes the environment": "import os\nTESTING = 'PYTEST_CURRENT_TEST' in os.environ\n",
+    "ends the session quietly": "raise SystemExit(0)\n",
+    "forges answers": "import sys\nsys.modules['pytest'] = None\n",
+    "always equal": "class int(int):\n    def __eq__(self, other):\n        return True\n",
+}
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheating_patch_is_never_certified(name: str, product: Product, base: SuiteRun) -> None:
+    head, tail = NUMBERS.split("\n\n\n", 1)
+    patch = render_diff(PATH, NUMBERS, f"{head}\n{CHEATS[name]}\n\n{tail}")
+    report = judge(of_patch(patch), product, base)
+    assert report.verdict in (Verdict.UNCERTIFIED, Verdict.INCONCLUSIVE), report.reason
+
+
+PROTECTED = ["tests/test_reading.py", "tests/conftest.py", "pyproject.toml", "sitecustomize.py"]
+
+
+@pytest.mark.parametrize("path", PROTECTED)
+def test_a_patch_outside_the_products_code_runs_nothing(
+    path: str, product: Product, base: SuiteRun
+) -> None:
+    old = TESTS if path.endswith("test_reading.py") else None
+    both = render_diff(PATH, NUMBERS, NUMBERS.replace(*GUARD)) + render_diff(path, old, "x = 1\n")
+    sandbox = PlainSandbox()
+    report = prove_one(of_patch(both), CRASH, base, product, sandbox)
+    assert report.verdict is Verdict.UNCERTIFIED
+    assert path in report.reason
+    assert [job.program for job in sandbox.jobs] == []
+
+
+def test_repairs_that_contradict_each_other_are_ambiguous(product: Product, base: SuiteRun) -> None:
+    guesses = tuple(
+        candidate(FIRST, f"    if not text:\n        return {n}\n    sign = 1\n") for n in range(3)
+    )
+    proof = prove(guesses, CRASH, base, product, PlainSandbox())
+    assert proof.best is None
+    assert {report.verdict for report in proof.reports} == {Verdict.UNCERTIFIED}
+    assert "behave otherwise" in proof.reports[0].reason
+
+
+def test_the_report_names_what_it_is_about(product: Product, base: SuiteRun) -> None:
+    given = candidate(*GUARD)
+    report = judge(given, product, base)
+    assert (report.candidate_id, report.base_revision) == (given.id, product.revision)
+    assert len(report.patch_sha256) == len(report.reproducer_sha256) == 64
+    assert report.sandbox_level == "full"
