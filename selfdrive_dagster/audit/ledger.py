@@ -132,7 +132,7 @@ def named(row: Link, before: Head, rows: tuple[Link, ...]) -> Fault:
     """Tell what was done where `row` does not follow `before`."""
     expected = before.seq + 1
     if not is_sealed(row):
-        return renumbered(row, rows)
+        return renumbered(row, before, rows)
     if row.seq > expected:
         later = any(other.seq == expected for other in rows)
         kind = FaultKind.REORDERED if later else FaultKind.DELETED
@@ -149,13 +149,17 @@ def named(row: Link, before: Head, rows: tuple[Link, ...]) -> Fault:
     )
 
 
-def renumbered(row: Link, rows: tuple[Link, ...]) -> Fault:
-    """Tell altered content from a sound row that was given another number."""
+def renumbered(row: Link, before: Head, rows: tuple[Link, ...]) -> Fault:
+    """Tell altered content from a sound row that was given another number.
+
+    If the row that belongs here still exists, the two changed places; else one is missing
+    before this row, or one too many.
+    """
     highest = max(other.seq for other in rows) + len(rows)
     true_seq = next((seq for seq in range(1, highest + 1) if is_sealed(row, seq)), None)
     if true_seq is None:
         return Fault(seq=row.seq, kind=FaultKind.ALTERED, says="its content does not fit its seal")
-    if any(is_sealed(other, row.seq) for other in rows):
+    if any(other.prev_hash == before.hash and is_sealed(other, row.seq) for other in rows):
         kind = FaultKind.REORDERED
     else:
         kind = FaultKind.DELETED if true_seq > row.seq else FaultKind.INSERTED

@@ -4,8 +4,8 @@
     connect         an engine for an address
     migrate         bring the tables up to date; `pending` only looks
 
-What is kept in the tables has doors of its own: `adapters.ledger`, `.changes`, `.decisions`
-and `.segments`. Dagster's tables are Dagster's business.
+What is kept in the tables has doors of its own: `adapters.ledger`, `.changes`, `.decisions`.
+Dagster's tables are Dagster's business.
 """
 
 from selfdrive_dagster.adapters.postgres.database import connect, open_database

@@ -96,22 +96,6 @@ MIGRATIONS = (
             WHERE ledger_seq IS NULL;
         """,
     ),
-    Migration(
-        3,
-        "segments of telemetry that were ingested, and their counts",
-        """
-        CREATE TABLE selfdrive.segments (
-            segment      text PRIMARY KEY,
-            received     bigint NOT NULL CHECK (received >= 0),
-            stored       bigint NOT NULL CHECK (stored >= 0),
-            duplicate    bigint NOT NULL CHECK (duplicate >= 0),
-            rejected     bigint NOT NULL CHECK (rejected >= 0),
-            run_id       text NOT NULL,
-            at           timestamptz NOT NULL DEFAULT now(),
-            CONSTRAINT nothing_is_lost CHECK (received = stored + duplicate + rejected)
-        );
-        """,
-    ),
 )
 
 

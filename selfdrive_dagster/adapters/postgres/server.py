@@ -181,7 +181,7 @@ def begin(place: Place, server: int) -> None:
             f"{place.data} is not a PostgreSQL data directory.",
             remedy="Move it away, or choose another SELFDRIVE_HOME.",
         )
-    forget_foreign_pid(place.data)
+    forget_foreign_pids(place.data)
     options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
     spec = {
         "command": [str(bin_folder / "postgres"), "-D", inside(place.data, owner), *options],
@@ -191,13 +191,14 @@ def begin(place: Place, server: int) -> None:
         "identity": owner.identity(),
     }
     with place.log.open("ab") as log:
-        subprocess.Popen(
+        subprocess.run(
             [sys.executable, "-I", "-S", keeper.__file__, json.dumps(spec)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=[server],
             start_new_session=True,
+            check=True,
         )
 
 
@@ -244,36 +245,39 @@ def inside(data: Path, owner: Owner) -> str:
     return str(data) if os.geteuid() == owner.uid else "/proc/self/cwd"
 
 
-def forget_foreign_pid(data: Path) -> None:
-    """Remove a `postmaster.pid` whose number now belongs to somebody else's process.
+def forget_foreign_pids(data: Path) -> None:
+    """Remove the pid files whose number is no longer our server's.
 
     PostgreSQL removes the file of a dead process itself, but refuses to start when the number
-    was given out again. The `server` lock is ours, so no server of ours lives; one that was
-    started by hand stands in the directory, and is left alone.
+    was given out again, or while a killed server waits to be buried by a slow `init`. The
+    `server` lock is ours, so no server of ours lives; one that was started by hand stands in
+    the directory, and is left alone.
     """
-    pid_file = data / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    first = pid_file.read_text().partition("\n")[0].strip()
-    if not first.isdigit() or not psutil.pid_exists(int(first)):
-        return
+    for pid_file in (data / "postmaster.pid", data / f"{SOCKET_NAME}.lock"):
+        first = pid_file.read_text().partition("\n")[0].strip() if pid_file.exists() else ""
+        if not first.isdigit():
+            continue
+        if stands_in(data, int(first)):
+            raise Busy(
+                f"PostgreSQL (process {first}) was started by hand on {data}.",
+                remedy=f"Stop it: kill -INT {first}",
+            )
+        pid_file.unlink()
+
+
+def stands_in(data: Path, pid: int) -> bool:
+    """Say whether a process is alive and works in the data directory, as its server would."""
     try:
-        standing_in = psutil.Process(int(first)).cwd()
-    except psutil.Error:  # gone meanwhile, or not ours to look at: not our server
-        standing_in = ""
-    if standing_in == str(data):
-        raise Busy(
-            f"PostgreSQL (process {first}) was started by hand on {data}.",
-            remedy=f"Stop it: kill -INT {first}",
-        )
-    pid_file.unlink()
+        return psutil.Process(pid).cwd() == str(data)
+    except psutil.Error:  # gone, dead but unburied, or another user's: not our server
+        return False
 
 
 def refusal(place: Place) -> str:
     """Return why the server takes no connection yet; empty when it does."""
     try:
         folder = str(socket_folder(place.data))
-        psycopg2.connect(host=folder, user=ROLE, dbname="postgres", connect_timeout=5).close()
+        psycopg2.connect(host=folder, user=ROLE, dbname="postgres", connect_timeout=2).close()
     except psycopg2.OperationalError as fault:
         first_line = str(fault).strip().partition("\n")[0]
         return first_line.rpartition("failed: ")[2] or "no answer"

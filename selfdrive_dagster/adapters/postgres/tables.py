@@ -60,15 +60,3 @@ decisions = Table(
     Column("at", DateTime(timezone=True)),
     Column("ledger_seq", BigInteger),
 )
-
-segments = Table(
-    "segments",
-    metadata,
-    Column("segment", Text, primary_key=True),
-    Column("received", BigInteger),
-    Column("stored", BigInteger),
-    Column("duplicate", BigInteger),
-    Column("rejected", BigInteger),
-    Column("run_id", Text),
-    Column("at", DateTime(timezone=True)),
-)

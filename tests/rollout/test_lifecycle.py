@@ -1,0 +1,142 @@
+"""The lifecycle: no random walk leaves the table, and silence never approves."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfdrive_dagster.rollout.lifecycle import (
+    BEGINNING,
+    DEADLINES,
+    ENDS,
+    RULES,
+    Actor,
+    Event,
+    Fact,
+    Refusal,
+    State,
+    Transition,
+    advance,
+    as_mermaid,
+    deadline_of,
+)
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+ALL = frozenset(Fact)
+
+HAPPY = [
+    (Event.START, Actor.LOOP, State.VALIDATING),
+    (Event.PROVEN, Actor.VALIDATOR, State.VALIDATED),
+    (Event.PROPOSE, Actor.LOOP, State.AWAITING_APPROVAL),
+    (Event.MERGED, Actor.GUARD, State.MERGED_OUTSIDE),
+    (Event.RELEASED, Actor.ANALYST, State.OBSERVING),
+    (Event.SOAKED, Actor.ANALYST, State.LEARNED),
+]
+
+
+def test_the_way_of_a_change_that_others_merge() -> None:
+    state = BEGINNING
+    for event, actor, to in HAPPY:
+        step = advance(state, event, actor, facts=ALL, now=NOW)
+        assert isinstance(step, Transition)
+        assert (step.state, step.to) == (state, to)
+        state = step.to
+    assert state in ENDS
+
+
+def test_the_ends_are_the_three_that_nothing_leaves() -> None:
+    assert {State.LEARNED, State.REJECTED, State.EXPIRED} == ENDS
+    assert not [rule for rule in RULES if rule.state in ENDS]
+
+
+def test_one_line_per_state_and_event() -> None:
+    keys = [(rule.state, rule.event) for rule in RULES]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_state_can_be_reached_and_left_by_its_deadline() -> None:
+    reached = {BEGINNING} | {rule.to for rule in RULES} | {rule.to for rule in DEADLINES.values()}
+    assert reached == set(State)
+    for state in set(State) - ENDS:
+        late = deadline_of(state, NOW)
+        step = advance(state, Event.DEADLINE, Actor.GUARD, now=late, deadline=late)
+        assert isinstance(step, Transition)
+        assert step.by_deadline
+        assert step.to in ENDS
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.state.value}-{rule.event.value}")
+def test_each_needed_fact_is_needed_and_the_others_are_not(rule: object) -> None:
+    for missing in rule.needs:
+        step = advance(rule.state, rule.event, rule.actor, facts=ALL - {missing}, now=NOW)
+        assert isinstance(step, Refusal)
+        assert step.missing == (missing,)
+    step = advance(rule.state, rule.event, rule.actor, facts=frozenset(rule.needs), now=NOW)
+    assert isinstance(step, Transition)
+    for other in set(Actor) - {rule.actor}:
+        assert isinstance(advance(rule.state, rule.event, other, facts=ALL, now=NOW), Refusal)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(Event),
+        st.sampled_from(Actor),
+        st.frozensets(st.sampled_from(Fact)) | st.just(ALL),
+        st.integers(0, 20 * 24),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300)
+@given(steps=STEPS)
+def test_random_walks_stay_in_the_table(steps: list) -> None:
+    state, now = BEGINNING, NOW
+    deadline = deadline_of(state, now)
+    proven = 0
+    for event, actor, facts, hours in steps:
+        now += timedelta(hours=hours)
+        step = advance(state, event, actor, facts=facts, now=now, deadline=deadline)
+        if isinstance(step, Refusal):
+            continue
+        assert state not in ENDS
+        assert step.state is state
+        if event is Event.DEADLINE:
+            assert now >= deadline  # the clock never runs ahead of itself
+            assert step.to in ENDS
+            assert step.to in (State.EXPIRED, State.LEARNED)
+        elif event is not Event.REJECT:
+            assert now < deadline  # a late yes never overtakes the clock
+        if step.to is State.VALIDATED:
+            assert Fact.REPORT_RECORDED in facts
+            proven += 1
+        if step.to in (State.AWAITING_APPROVAL, State.MERGED_OUTSIDE, State.OBSERVING):
+            assert proven
+        if step.to is State.REJECTED:
+            assert actor in (Actor.HUMAN, Actor.VALIDATOR)
+        assert (step.deadline is None) == (step.to in ENDS)
+        state, deadline = step.to, step.deadline
+
+
+def test_a_person_may_refuse_even_after_the_deadline() -> None:
+    late = NOW + timedelta(days=60)
+    step = advance(
+        State.AWAITING_APPROVAL,
+        Event.REJECT,
+        Actor.HUMAN,
+        facts=frozenset({Fact.REASON_GIVEN}),
+        now=late,
+        deadline=NOW,
+    )
+    assert isinstance(step, Transition)
+
+
+def test_nobody_can_approve_at_this_level() -> None:
+    assert "approved" not in {state.value for state in State}
+
+
+def test_the_drawing_shows_every_line() -> None:
+    drawing = as_mermaid()
+    assert drawing.count("-->") == 1 + len(RULES) + len(DEADLINES) + len(ENDS)
+    assert "AWAITING_APPROVAL --> MERGED_OUTSIDE: merged (guard)" in drawing
