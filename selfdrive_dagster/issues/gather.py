@@ -23,7 +23,9 @@ def gather(events: Iterable[IssueEventRow], now: datetime) -> tuple[IssueSummary
     """Return one summary per issue, in the order of their ids. Duplicates count once."""
     unique = {event.event_id: event for event in events}
     recent = [event for event in unique.values() if now - DAY < event.timestamp <= now]
-    active = {name: len({v for e in recent if (v := getattr(e, name))}) or None for name in _PRINCIPALS}
+    active = {
+        name: len({v for e in recent if (v := getattr(e, name))}) or None for name in _PRINCIPALS
+    }
     by_issue: dict[str, list[IssueEventRow]] = defaultdict(list)
     for event in unique.values():
         by_issue[event.issue_id].append(event)

@@ -11,7 +11,6 @@ The templates are part of the fingerprint: never edit the table without a new
 """
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -43,7 +42,7 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     Pattern("time", r"\b[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?\b"),
     Pattern("ip", r"\b[0-9]{1,3}(?:[.][0-9]{1,3}){3}(?::[0-9]{1,5})?\b"),
-    Pattern("ip", r"\b(?:[0-9a-fA-F]{1,4}:){3,7}(?::?[0-9a-fA-F]{1,4})+\b"),
+    Pattern("ip", r"\b[0-9a-fA-F]{1,4}(?:::?[0-9a-fA-F]{1,4}){3,7}\b"),
     Pattern("hex", r"\b0[xX][0-9a-fA-F]+\b"),
     Pattern("hash", r"\b[0-9a-fA-F]{32,128}\b"),
     # Seven digits and letters mixed look like a commit or a short id; plain words do not.
@@ -63,28 +62,28 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("int", r"[0-9]{3,}"),
 )
 
-_SPACES = r"[ \t\r\n]+"
+_TIDY: tuple[tuple[str, str], ...] = ((r"[ \t\r\n]+", " "), (r"^ | $", ""))
+"""The last two steps. Not `trim`: engines differ in what they take for a space."""
 
-_COMPILED = tuple((re.compile(each.regex, re.ASCII), f"<{each.name}>") for each in PATTERNS)
-_COMPILED_SPACES = re.compile(_SPACES, re.ASCII)
+_STEPS = tuple((each.regex, f"<{each.name}>") for each in PATTERNS) + _TIDY
+_COMPILED = tuple((re.compile(regex, re.ASCII), instead) for regex, instead in _STEPS)
 
 
 def template(message: str) -> str:
     """Return the message with everything that varies replaced by typed placeholders."""
     text = message[:LENGTH]
-    for pattern, placeholder in _COMPILED:
-        text = pattern.sub(placeholder, text)
-    return _COMPILED_SPACES.sub(" ", text).strip(" ")
+    for pattern, instead in _COMPILED:
+        text = pattern.sub(instead, text)
+    return text
 
 
-def template_sql(expression: str, patterns: Sequence[Pattern] = PATTERNS) -> str:
+def template_sql(expression: str) -> str:
     """Return a portable SQL expression that does what `template` does to a text column.
 
     `expression` is SQL of ours, never text from outside.
     """
     sql = f"substr({expression}, 1, {LENGTH})"
-    steps = [(each.regex, f"<{each.name}>") for each in patterns] + [(_SPACES, " ")]
-    for regex, placeholder in steps:
+    for regex, instead in _STEPS:
         quoted = regex.replace("'", "''")
-        sql = f"regexp_replace({sql}, '{quoted}', '{placeholder}', 'g')"
-    return f"trim({sql})"
+        sql = f"regexp_replace({sql}, '{quoted}', '{instead}', 'g')"
+    return sql

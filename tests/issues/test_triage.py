@@ -1,0 +1,68 @@
+"""Triage: every rule of the table decides somewhere, in the order of the table."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from selfdrive_dagster.issues import Decision, TriageFacts, TriageSettings, triage
+from selfdrive_dagster.issues.triage import RULES
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+SETTINGS = TriageSettings(protected=("**/auth/**", "shop/pay/*.py"))
+CODE = TriageFacts(
+    exception_type="KeyError",
+    level="error",
+    events_total=9,
+    last_seen=NOW,
+    now=NOW,
+    in_app_paths=("shop/cart.py",),
+    raised_in_app=True,
+)
+
+CASES = {
+    "stopped": replace(CODE, exception_type="KeyboardInterrupt"),
+    "not_an_error": replace(CODE, level="WARN"),
+    "too_old": replace(CODE, last_seen=NOW - timedelta(days=15)),
+    "too_few_events": replace(CODE, events_total=1),
+    "no_stack": replace(CODE, in_app_paths=(), raised_in_app=None),
+    "transient": replace(CODE, exception_type="ConnectionResetError"),
+    "config": replace(CODE, exception_type="ModuleNotFoundError"),
+    "data": replace(CODE, exception_type="IntegrityError"),
+    "third_party": replace(CODE, in_app_paths=(), raised_in_app=False),
+    "protected_path": replace(CODE, in_app_paths=("/srv/app/shop/auth/login.py",)),
+    "code": CODE,
+}
+
+
+def test_every_rule_has_a_case() -> None:
+    assert list(CASES) == [rule.name for rule in RULES]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_named_rule_decides(name: str) -> None:
+    found = triage(CASES[name], SETTINGS)
+    rule = next(rule for rule in RULES if rule.name == name)
+    assert (found.reasons[0], found.decision, found.says) == (name, rule.decision, rule.says)
+
+
+def test_every_reason_that_holds_is_told() -> None:
+    found = triage(replace(CASES["transient"], events_total=1), SETTINGS)
+    assert found.decision is Decision.SKIP
+    assert found.reasons == ("too_few_events", "transient")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_protected"),
+    [
+        ("shop/pay/card.py", True),
+        ("/srv/app/shop/pay/card.py", True),
+        ("shop/payments.py", False),
+        ("shop/cart.py", False),
+        ("auth/tokens.py", True),
+        ("shop/author/page.py", False),
+    ],
+)
+def test_protected_patterns(path: str, is_protected: bool) -> None:
+    found = triage(replace(CODE, in_app_paths=(path, "shop/auth/outer.py")), SETTINGS)
+    assert (found.reasons == ("protected_path",)) is is_protected
