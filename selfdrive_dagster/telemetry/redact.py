@@ -60,6 +60,9 @@ SECRET_PAIRS = _words(
 )
 """Two neighbouring words of a name that are secret together."""
 
+GLUED_ENDINGS = ("password", "secret", "apikey", "etoken", "rtoken", "stoken", "ntoken", "htoken")
+"""Ends of a last word without a gap: `csrfmiddlewaretoken`, `accesstoken`, `dbpassword`."""
+
 PLAIN_LAST_WORDS = _words(
     """
     count counts type types length len size limit name names field fields ttl max min expires
@@ -177,7 +180,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("ipv4", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)"), _ip),
     Pattern(
         "ipv6",
-        re.compile(r"(?<![\w:.])[0-9a-fA-F]{1,4}(?::{1,2}[0-9a-fA-F]{1,4}){2,7}(?:::)?(?![\w:])"),
+        re.compile(r"(?<![\w:.])[0-9a-fA-F]{1,4}(?::{1,2}[0-9a-fA-F]{1,4}){2,7}(?:::)?(?!\w|:\w)"),
         _ip,
     ),
     Pattern(
@@ -235,6 +238,8 @@ def _secrecy(name: str) -> int:
         return 0
     pairs = {f"{first}_{second}" for first, second in pairwise(words)}
     if STRONG_WORDS.intersection(words) or SECRET_PAIRS & pairs or "".join(words) in STRONG_WORDS:
+        return 2
+    if words[-1].endswith(GLUED_ENDINGS):
         return 2
     return 1 if WEAK_WORDS.intersection(words) else 0
 
