@@ -34,19 +34,24 @@ def shop(tmp_path: Path) -> MadeRepository:
     return made
 
 
-def test_it_names_every_need_and_exits_by_the_worst(shop: MadeRepository, tmp_path: Path) -> None:
-    said = selfdrive("doctor", "--json", cwd=shop.path, home=tmp_path / "home")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all runs: the sandbox is tried out once."""
+    return tmp_path_factory.mktemp("home")
+
+
+def test_it_names_every_need_and_exits_by_the_worst(shop: MadeRepository, home: Path) -> None:
+    said = selfdrive("doctor", "--json", cwd=shop.path, SELFDRIVE_HOME=str(home))
     told = {finding["need"]: finding for finding in said.json()}
     needs = ("python", "git", "sandbox", "home", "settings", "interpreter", "history", "dagster")
     assert all(told[need]["says"] for need in needs)
     worst = any(finding["state"] == "missing" for finding in told.values())
     assert said.code == (3 if worst else 0)
-    assert not (tmp_path / "home").exists()  # looking changes nothing
 
 
-def test_a_missing_need_is_told_with_what_mends_it(shop: MadeRepository, tmp_path: Path) -> None:
+def test_a_missing_need_is_told_with_what_mends_it(shop: MadeRepository, home: Path) -> None:
     shop.write("selfdrive.toml", "[service]\nnmae = 1\n")
-    said = selfdrive("doctor", cwd=shop.path, home=tmp_path / "home")
+    said = selfdrive("doctor", cwd=shop.path, SELFDRIVE_HOME=str(home))
     assert said.code == 3
     assert "did you mean name?" in said.out
 

@@ -113,7 +113,7 @@ def approval_key(patient: Patient) -> Answer:
     signers = patient.repo / "allowed_signers"
     if not signers.is_file():
         return fine("no allowed_signers: proposals are approved by merging them")
-    listed = signers.read_text(errors="replace")
+    listed = signers.read_text(errors="replace").split()
     folder = Path(patient.environ.get("HOME", "/")) / ".ssh"
     private = [key.with_suffix("") for key in sorted(folder.glob("*.pub")) if key_of(key) in listed]
     readable = [key for key in private if os.access(key, os.R_OK)]

@@ -1,0 +1,38 @@
+# The doors of the house. Each target does its own set-up on a bare Debian-like machine with
+# Python 3.11 or newer, git and make. What a target runs is what CI runs.
+
+BIN := .venv/bin
+DEMO = $(if $(DEFECT),--defect "$(DEFECT)") $(if $(KEEP),--keep)
+
+.PHONY: help venv test slow check demo show constraints
+
+help:  ## say what can be made
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+venv: .venv/stamp  ## make .venv with exactly what constraints.txt names
+
+.venv/stamp: constraints.txt pyproject.toml scripts/venv scripts/system
+	scripts/venv
+
+test: venv  ## run the tests, in less than ten minutes
+	$(BIN)/python -m pytest
+
+slow: venv  ## run the tests that take long: packaging, demo, browser
+	$(BIN)/python -m pytest -m slow --timeout 1200
+
+check: venv  ## run all that CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+	$(MAKE) slow
+
+demo: venv  ## show the loop on the example shop; DEFECT=file.patch takes any crash, KEEP=1 stays up
+	$(BIN)/selfdrive demo $(DEMO)
+
+show: venv  ## the demo, left up to look around in
+	$(MAKE) demo KEEP=1
+
+constraints:  ## resolve the dependencies anew and write constraints.txt
+	scripts/constraints
