@@ -63,7 +63,7 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 def create(memory_bytes: int, pids: int) -> Groups | None:
     """Make the groups of one job, or return None where cgroups cannot be written."""
     sweep()
-    name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    name = f"{_pid_namespace()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
         return _create_v1(name, memory_bytes, pids) or _create_v2(name, memory_bytes, pids)
     except OSError:
@@ -102,11 +102,20 @@ def _create_v2(name: str, memory_bytes: int, pids: int) -> Groups | None:
 
 
 def sweep() -> None:
-    """Remove the empty groups of supervisors that are gone."""
+    """Clear the groups of supervisors that are gone.
+
+    A supervisor that is killed while bubblewrap builds a box can leave bubblewrap's first child
+    waiting for ever, before it has run anything: `--die-with-parent` holds only from later on.
+    Process numbers of other containers mean nothing to us; their groups are left alone.
+    """
     for parent in (MOUNTS / "memory" / PARENT, MOUNTS / "pids" / PARENT, MOUNTS / PARENT):
-        for folder in parent.glob("*-*"):
-            if not Path(f"/proc/{folder.name.split('-')[0]}").exists():
-                _remove(folder)
+        for folder in parent.glob(f"{_pid_namespace()}-*-*"):
+            if not Path(f"/proc/{folder.name.split('-')[1]}").exists():
+                Groups(folders=(folder,)).clear()
+
+
+def _pid_namespace() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _remove(folder: Path) -> None:

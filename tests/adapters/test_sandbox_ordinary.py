@@ -1,0 +1,94 @@
+"""What a root machine hides: an ordinary user, a crowded one, one without namespaces."""
+
+import os
+import shutil
+import tempfile
+import textwrap
+from pathlib import Path
+
+import pytest
+from fakes.ordinary_user import REPOSITORY, UID, as_user
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else"),
+]
+
+TRY = """
+import os, sys
+from pathlib import Path
+from fakes.acting_harness import act, acting_harness
+from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+from selfdrive_dagster.errors import Refused
+
+home = Path(os.environ["HOME"])
+sandbox = BwrapSandbox(home / "state", harness=acting_harness(home / "harness"))
+probing = BwrapSandbox(home / "state")
+found = probing.findings()
+print(os.geteuid(), found.level.value, found.fence, len(found.results))
+print([(result.name, result.says) for result in found.results if not result.passed])
+try:
+    {run}
+except Refused as refused:
+    print("refused:", refused)
+"""
+RUN = "print(sandbox.run(act('emit({\"ran\": True})')).lines)"
+
+
+@pytest.fixture
+def as_somebody():
+    """Run the trial as an ordinary user with an empty home; returns its lines."""
+    home = Path(tempfile.mkdtemp(prefix="ordinary-"))
+
+    def run(prelude: str = "", code: str = RUN) -> list[str]:
+        script = TRY.format(run=textwrap.indent(code, "    ").strip())
+        done = as_user(
+            "-c",
+            f"import sys; sys.path.insert(0, {str(REPOSITORY / 'tests')!r})\n{script}",
+            home=home,
+            prelude=prelude,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    yield run
+    shutil.rmtree(home)
+
+
+def test_an_ordinary_user_has_a_full_sandbox(as_somebody):
+    lines = as_somebody()
+    assert lines[0].startswith(f"{UID} full"), lines
+    assert lines[-1] == "({'ran': True},)"
+
+
+def test_so_has_one_with_more_than_300_tasks(as_somebody):
+    # The prelude's shell becomes Python, so the crowd has a session of its own and ends by time.
+    crowd = "setsid sh -c 'for i in $(seq 320); do sleep 12 & done' </dev/null >/dev/null 2>&1"
+    count = "print(sum(one.stat().st_uid == os.geteuid() for one in Path('/proc').glob('[0-9]*')))"
+    lines = as_somebody(prelude=crowd, code=f"{count}\n{RUN}")
+    assert int(lines[-2]) > 300
+    assert lines[0].startswith(f"{UID} full"), lines
+    assert lines[-1] == "({'ran': True},)"
+
+
+SWITCH_OFF = "echo 0 > /proc/sys/user/max_user_namespaces"
+WITHOUT_NAMESPACES = {
+    "as a user": (
+        "exec unshare --user --map-current-user --keep-caps sh -c "
+        f"""'{SWITCH_OFF}; exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' sh "$@" """
+    ),
+    "as root of a container": (
+        f"""exec unshare --user --map-root-user sh -c '{SWITCH_OFF}; exec "$@"' sh "$@" """
+    ),
+}
+
+
+@pytest.mark.parametrize("who", WITHOUT_NAMESPACES)
+def test_with_namespaces_refused_nothing_runs_and_the_remedy_is_told(as_somebody, who):
+    lines = as_somebody(prelude=WITHOUT_NAMESPACES[who])
+    assert " none " in lines[0], lines
+    text = "\n".join(lines)
+    assert "refused: the sandbox is none, full is required" in text
+    assert "max_user_namespaces" in text
+    assert "sudo sysctl -w user.max_user_namespaces=15000" in text
+    assert "{'ran': True}" not in text
