@@ -160,6 +160,16 @@ def spelling(node: ast.AST) -> str | None:
     return None
 
 
+def number_of(node: ast.expr) -> int | None:
+    """Return the value of an integer literal, its minus sign counted; None for all else."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = number_of(node.operand)
+        return None if inner is None else -inner
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    return None
+
+
 _SHAPES: dict[type[ast.AST], str] = {
     ast.JoinedStr: "str", ast.List: "list", ast.ListComp: "list", ast.Dict: "dict",
     ast.DictComp: "dict", ast.Set: "set", ast.SetComp: "set", ast.Tuple: "tuple",

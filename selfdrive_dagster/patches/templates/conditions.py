@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from selfdrive_dagster.patches.facts import spelling
+from selfdrive_dagster.patches.facts import number_of, spelling
 from selfdrive_dagster.patches.ingredients import expressions
 from selfdrive_dagster.patches.ordering import round_robin
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
@@ -138,7 +138,7 @@ def _indexed(site: Site, node: ast.Subscript) -> Iterator[Atom]:
     index = node.slice
     if isinstance(index, ast.Slice) or "\n" in base:
         return
-    number = _number(index)
+    number = number_of(index)
     named = isinstance(index, ast.Constant) and isinstance(index.value, str)
     if number is not None and kind != "dict":
         least = number if number >= 0 else -number - 1
@@ -154,21 +154,12 @@ def _indexed(site: Site, node: ast.Subscript) -> Iterator[Atom]:
         yield Atom(f"{site.operand(index, 7)} in {base}", "KeyError", cost)
 
 
-def _number(node: ast.expr) -> int | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = _number(node.operand)
-        return None if inner is None else -inner
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        return node.value
-    return None
-
-
 def _mirrored(site: Site, node: ast.Compare) -> Iterator[Atom]:
     """Yield the same question about the other end: `x[0] == "{"` suggests `x[-1] == "}"`."""
     left, right = node.left, node.comparators[0]
     if not (isinstance(left, ast.Subscript) and isinstance(right, ast.Constant)):
         return
-    number = _number(left.slice)
+    number = number_of(left.slice)
     if number in (0, -1) and isinstance(right.value, str) and len(node.ops) == 1:
         sign = "==" if isinstance(node.ops[0], ast.Eq) else "!="
         closing = {**_BRACKETS, **{b: a for a, b in _BRACKETS.items()}}.get(

@@ -5,10 +5,11 @@ from what the function already returns, then from its annotation, then None.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from selfdrive_dagster.patches.facts import UNKNOWN, spelling
+from selfdrive_dagster.patches.facts import UNKNOWN, number_of, spelling
 from selfdrive_dagster.patches.ingredients import raised_here, returned
 from selfdrive_dagster.patches.modules import FUNCTIONS, parse_quietly
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
@@ -18,7 +19,8 @@ _EMPTIES = {
     "float": "0.0", "bool": "False", "bytes": 'b""', "List": "[]", "Dict": "{}",
 }  # fmt: skip
 _NONE_CRASHES = ("AttributeError", "TypeError")
-_ALL = ""
+# Asking twice must not change the answer.
+_CONSUMING = re.compile(r"\b(next|pop|popleft|popitem|read|readline|recv|send|await|yield)\b")
 
 
 def guard(site: Site) -> Iterator[Rewrite]:
@@ -66,7 +68,8 @@ def _conditions(site: Site) -> Iterator[tuple[str, float]]:
     found: dict[str, float] = {}
     for node in site.loads():
         for condition, crashes in _failing(site, node):
-            if not site.exception or site.exception in crashes.split() or crashes == _ALL:
+            explains = not site.exception or site.exception in crashes.split()
+            if explains and not _CONSUMING.search(condition):
                 cost = _seen(site, node, condition)
                 found[condition] = min(cost, found.get(condition, cost))
     yield from sorted(found.items(), key=lambda pair: pair[1])
@@ -97,11 +100,11 @@ def _failing(site: Site, node: ast.expr) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
         index, base = site.operand(node.slice, 7), site.operand(node.value, 7)
         if "\n" not in index + base:
-            counted = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int)
-            if kind == "dict" or not counted:
+            number = number_of(node.slice)
+            if number is None or site.type_of(node.value) == "dict":
                 yield f"{index} not in {base}", "KeyError"
-            if counted:
-                yield f"len({base}) <= {index}", "IndexError"
+            if number is not None:
+                yield f"len({base}) <= {number if number >= 0 else -number - 1}", "IndexError"
             else:
                 yield f"{index} >= len({base})", "IndexError"
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod)):
