@@ -53,8 +53,8 @@ def prove(
 ) -> Proof:
     """Judge plausible candidates in order; stop at the first one that is certified.
 
-    `base` is the whole suite's run on the base revision, with lines. A contained mitigation
-    does not stop the search for a repair among the rest.
+    `base` is the whole suite's run on the base revision, with lines. Repairs come first; of
+    the mitigations behind them one that is contained is enough.
     """
     case = checks.Case(
         product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
@@ -67,7 +67,7 @@ def prove(
     for number, text in enumerate(read, start=1):
         progress(f"proving candidate {number} of {len(read)}: {text.candidate.family}")
         reports.append(_report(text, runnable, compared, on_base, case))
-        if reports[-1].verdict is Verdict.CERTIFIED:
+        if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
     return Proof(reports=tuple(reports), best=_best(candidates, reports))
 

@@ -90,7 +90,9 @@ def repair(
     start = time.monotonic()
     base = measure_base(product, sandbox, progress)
     diagnosis, reproduction = _understand(product, history, sandbox, crash, base, progress)
-    found, reports, best = None, (), None
+    found: Search | None = None
+    reports: tuple[Report, ...] = ()
+    best: Candidate | None = None
     if reproduction.reproducer is not None:
         found = search(
             diagnosis,

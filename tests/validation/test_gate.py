@@ -135,7 +135,8 @@ def test_a_right_repair_is_certified(product: Product, base: SuiteRun) -> None:
     report = judge(candidate(*GUARD), product, base)
     assert report.verdict is Verdict.CERTIFIED, report.reason
     assert {check.name for check in report.checks} >= {
-        "applies", "policy", "canary_base", "canary_suite", "fails_on_base", "passes_on_patch", "suite", "suite_again",
+        "applies", "policy", "canary_base", "canary_suite", "fails_on_base",
+        "passes_on_patch", "suite", "suite_again",
         "neighbours", "unambiguous",
     }  # fmt: skip
 
