@@ -7,7 +7,7 @@ material (defaults) alike. Belongs here: reading idioms off code. Does not belon
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -39,24 +39,16 @@ def idioms_in(tree: ast.AST, place: tuple[str, str] = ("", "")) -> Iterator[Idio
             inner = (node.name, "")
         elif isinstance(node, FUNCTIONS):
             inner = (place[0], node.name)
-        for kind, subject, value, callees in _read(node):
-            yield Idiom(kind, subject, value, node.lineno, inner, callees)  # type: ignore[attr-defined]
-        yield from idioms_in(node, inner)
+        elif reader := _READERS.get(type(node)):
+            for kind, subject, value, callees in reader(node):
+                yield Idiom(kind, subject, value, node.lineno, inner, callees)  # type: ignore[attr-defined]
+        if not isinstance(node, _LEAVES):
+            yield from idioms_in(node, inner)
 
 
 _Read = tuple[str, str, str, frozenset[str]]
 _NONE: frozenset[str] = frozenset()
-
-
-def _read(node: ast.AST) -> Iterator[_Read]:
-    if isinstance(node, ast.Call):
-        yield from _call(node)
-    elif isinstance(node, ast.BoolOp):
-        yield from _boolean(node)
-    elif isinstance(node, ast.If):
-        yield from _guard(node)
-    elif isinstance(node, ast.Try):
-        yield from _handlers(node)
+_LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.alias)
 
 
 def key_subject(base: ast.expr, key: ast.expr) -> str:
@@ -131,3 +123,11 @@ def _answer(body: list[ast.stmt]) -> str:
         raised = last.exc.func if isinstance(last.exc, ast.Call) else last.exc
         return f"raise {ast.unparse(raised)}"
     return "; ".join(ast.unparse(statement) for statement in body)
+
+
+_READERS: dict[type[ast.AST], Callable[..., Iterator[_Read]]] = {
+    ast.Call: _call,
+    ast.BoolOp: _boolean,
+    ast.If: _guard,
+    ast.Try: _handlers,
+}

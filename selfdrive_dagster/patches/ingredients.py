@@ -99,8 +99,8 @@ def attributes_of(module: Module, base: str, near: ast.AST) -> tuple[str, ...]:
     holder = module.class_of(near) if base in ("self", "cls") else None
     found = [
         node.attr
-        for node in ast.walk(holder or module.tree)
-        if isinstance(node, ast.Attribute) and spelling(node.value) == base
+        for node in module.all(ast.Attribute)
+        if spelling(node.value) == base and (holder is None or module.class_of(node) is holder)
     ]
     if holder:
         found += [item.name for item in holder.body if isinstance(item, FUNCTIONS)]
@@ -175,11 +175,7 @@ _EMPTY_CALLS = frozenset(("list", "dict", "set", "tuple", "str", "int", "float",
 def raised_here(module: Module, near: ast.AST) -> tuple[str, ...]:
     """Return the `raise` statements of a file as text, same function first, then same class."""
     function, holder = module.function_of(near), module.class_of(near)
-    raises = [
-        node
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Raise) and node.exc and node.lineno == node.end_lineno
-    ]
+    raises = [node for node in module.all(ast.Raise) if node.exc and node.lineno == node.end_lineno]
 
     def distance(node: ast.Raise) -> tuple[bool, bool, int]:
         away = module.function_of(node) is not function
@@ -191,16 +187,20 @@ def raised_here(module: Module, near: ast.AST) -> tuple[str, ...]:
 def caught_here(module: Module, near: ast.AST) -> tuple[str, ...]:
     """Return the exception names a file catches, raises or defines, same function first."""
     function = module.function_of(near)
-    found: list[tuple[bool, int, str]] = []
-    for node in ast.walk(module.tree):
-        away = function is None or module.function_of(node) is not function
-        if isinstance(node, ast.ExceptHandler) and node.type:
-            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-            found += [(away, node.lineno, name) for kind in kinds if (name := spelling(kind))]
-        elif isinstance(node, ast.Raise) and node.exc:
-            callee = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            found += [(away, node.lineno, name) for name in [spelling(callee)] if name]
-        elif isinstance(node, ast.ClassDef) and node.name.endswith(("Error", "Exception")):
-            found.append((True, node.lineno, node.name))
-    usable = [name for _, _, name in sorted(found) if name.rpartition(".")[2][:1].isupper()]
-    return tuple(dict.fromkeys(usable))
+    found: list[tuple[ast.stmt | ast.excepthandler, ast.expr]] = []
+    for handler in module.all(ast.ExceptHandler):
+        if handler.type:
+            kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+            found += [(handler, kind) for kind in kinds]
+    for node in module.all(ast.Raise):
+        if node.exc:
+            found.append((node, node.exc.func if isinstance(node.exc, ast.Call) else node.exc))
+    named = sorted(
+        (function is None or module.function_of(node) is not function, node.lineno, name)
+        for node, kind in found
+        if (name := spelling(kind))
+    )
+    defined = [holder.name for holder in module.all(ast.ClassDef)]
+    own = [name for name in defined if name.endswith(("Error", "Exception"))]
+    usable = [name for _, _, name in named if name.rpartition(".")[2][:1].isupper()]
+    return tuple(dict.fromkeys((*usable, *own)))

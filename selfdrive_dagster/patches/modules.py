@@ -9,9 +9,11 @@ import re
 import warnings
 from collections.abc import Iterator
 from functools import cached_property
+from typing import TypeVar, cast
 
 from selfdrive_dagster.patches.text import Lines, Spanned
 
+N = TypeVar("N", bound=ast.AST)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -45,16 +47,23 @@ class Module:
         self.newline = "\r\n" if "\r\n" in text else "\n"
         self.parents: dict[ast.AST, ast.AST] = {}
         self.sealed: set[ast.AST] = set()
+        self._by_kind: dict[type[ast.AST], list[ast.AST]] = {}
         self._adopt(self.tree, sealed=False)
 
     def _adopt(self, node: ast.AST, *, sealed: bool) -> None:
         # Before Python 3.12 the spans inside f-strings are wrong: nothing in them is edited.
         for child in ast.iter_child_nodes(node):
             self.parents[child] = node
+            self._by_kind.setdefault(type(child), []).append(child)
             within = sealed or isinstance(child, ast.JoinedStr)
             if within:
                 self.sealed.add(child)
             self._adopt(child, sealed=within)
+
+    def all(self, kind: type[N]) -> Iterator[N]:
+        """Yield all nodes of one class, in the order of the text."""
+        for node in self._by_kind.get(kind, ()):
+            yield cast(N, node)
 
     def source(self, node: Spanned) -> str:
         """Return the text of a node as it is written."""
@@ -85,7 +94,7 @@ class Module:
     @cached_property
     def functions(self) -> tuple[Function, ...]:
         """All functions of the file in order, nested ones too."""
-        found = [node for node in self.parents if isinstance(node, FUNCTIONS)]
+        found: list[Function] = [*self.all(ast.FunctionDef), *self.all(ast.AsyncFunctionDef)]
         return tuple(sorted(found, key=lambda node: node.lineno))
 
     @cached_property
@@ -93,8 +102,8 @@ class Module:
         """Names that some function of the file binds: elsewhere they mean nothing."""
         return frozenset(
             node.id
-            for node in self.parents
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            for node in self.all(ast.Name)
+            if isinstance(node.ctx, ast.Store)
             if self.function_of(node) is not None
         )
 

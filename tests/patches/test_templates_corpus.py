@@ -5,6 +5,7 @@ import json
 import random
 import warnings
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def diagnose(exception: str, *lines: int, path: str = "m.py") -> Diagnosis:
     )
 
 
-def sample(text: str, root: Path, seed: str, lines: int, limit: int = 360) -> list[Draft]:
+def sample(text: str, root: Path, seed: str, lines: int, limit: int = 120) -> list[Draft]:
     """Return drafts for randomly chosen statements of a text; the seed is its name."""
     (root / "m.py").write_bytes(text.encode())
     product = RawProduct(name="m", root=str(root), python="", source=("m.py",))
@@ -64,14 +65,19 @@ def sample(text: str, root: Path, seed: str, lines: int, limit: int = 360) -> li
     return list(generate(diagnosis, product, limit=limit))
 
 
+@cache
+def baseline(text: str) -> Counter[str]:
+    """Return what the text held already, among what no draft may bring in."""
+    return forbidden(ast.parse(text))
+
+
 def check(text: str, draft: Draft) -> None:
     assert apply_patch(lambda _path: text, draft.patch) == {"m.py": draft.source}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(draft.source)
         compile(draft.source, "m.py", "exec", dont_inherit=True)
-    assert ast.dump(tree) != ast.dump(ast.parse(text))
-    assert not forbidden(tree) - forbidden(ast.parse(text))
+    assert not forbidden(tree) - baseline(text)
     assert draft.invented
     assert draft.tokens > 0
 
@@ -81,7 +87,7 @@ def test_every_draft_compiles_and_is_its_patch(name: str, tmp_path: Path) -> Non
     text = (LIBRARY / f"{name}.py").read_bytes().decode()
     drafts = sample(text, tmp_path, name, lines=3)
     assert len({draft.source for draft in drafts}) == len(drafts)
-    for draft in drafts[::29]:
+    for draft in drafts[::17]:
         check(text, draft)
 
 

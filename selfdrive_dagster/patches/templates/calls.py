@@ -73,8 +73,8 @@ def _added(site: Site, node: ast.Call) -> Iterator[Rewrite]:
 def _callee(site: Site, node: ast.Call) -> Function | None:
     """Find the function or constructor of this file that a call names."""
     name = (spelling(node.func) or "").rpartition(".")[2]
-    for holder in ast.walk(site.module.tree):
-        if isinstance(holder, ast.ClassDef) and holder.name == name:
+    for holder in site.module.all(ast.ClassDef):
+        if holder.name == name:
             built = [item for item in holder.body if isinstance(item, ast.FunctionDef)]
             return next((item for item in built if item.name == "__init__"), None)
     return next((function for function in site.module.functions if function.name == name), None)
@@ -95,11 +95,8 @@ def _siblings(site: Site, node: ast.Call) -> list[str]:
     name = spelling(node.func)
     return [
         keyword.arg
-        for other in ast.walk(site.module.tree)
-        if name
-        and isinstance(other, ast.Call)
-        and other is not node
-        and spelling(other.func) == name
+        for other in site.module.all(ast.Call)
+        if name and other is not node and spelling(other.func) == name
         for keyword in other.keywords
         if keyword.arg
     ]

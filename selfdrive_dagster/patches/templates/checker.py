@@ -9,12 +9,13 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from types import CodeType
 
 from selfdrive_dagster.patches.claims import sibling_idioms
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in
 from selfdrive_dagster.patches.ingredients import Repository
-from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module, first_line
+from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module, first_line, parse_quietly
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 from selfdrive_dagster.patches.text import apply_edits, render_diff
 
@@ -45,8 +46,9 @@ class Segment:
             self.start = module.lines.starts[first_line(function) - 1]
             self.stop = module.lines.bounds(function.end_lineno or function.lineno)[1]
         self.tree = parse(module.text[self.start : self.stop])
-        self.dump = ast.dump(self.tree)
+        self.essence = essence(compiled(self.tree))
         self.calls = forbidden(self.tree)
+        self.before = tuple(self.idioms(self.tree))
 
     def idioms(self, tree: ast.Module) -> Iterator[Idiom]:
         """Yield the idioms of this segment, or of a new text of it."""
@@ -61,14 +63,33 @@ def _is_shell(tree: ast.Module) -> bool:
 
 
 def parse(text: str) -> ast.Module:
-    """Parse and compile a segment. Raises SyntaxError, ValueError or RecursionError."""
+    """Parse a segment. Raises SyntaxError, ValueError or RecursionError."""
     # A method is indented: a class header above it makes it a text of its own.
     shell = f"class {_SHELL}:\n" if text[:1] in (" ", "\t", "\f") else ""
+    return parse_quietly(shell + text.removeprefix("\ufeff"))
+
+
+def compiled(tree: ast.Module) -> CodeType:
+    """Compile a segment. Raises SyntaxError for what parses and is no Python all the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = ast.parse(shell + text.removeprefix("\ufeff"))
-        compile(tree, "<draft>", "exec", dont_inherit=True)
-    return tree
+        return compile(tree, "<draft>", "exec", dont_inherit=True)
+
+
+def essence(code: CodeType) -> tuple[object, ...]:
+    """Return what code does, positions left out: equal essences behave alike.
+
+    Trees with equal `ast.dump` have equal essences, and so have some that differ only in
+    spelling: trivial compiler equivalence (Papadakis and others, ICSE 2015) costs less than
+    dumping a tree and drops more.
+    """
+    constants = tuple(
+        essence(held) if isinstance(held, CodeType) else (type(held), repr(held))
+        for held in code.co_consts
+    )
+    shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return code.co_name, code.co_code, code.co_exceptiontable, constants, shape, names
 
 
 def forbidden(tree: ast.AST) -> Counter[str]:
@@ -98,7 +119,7 @@ class Checker:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._segments: dict[tuple[str, int], Segment | None] = {}
-        self._seen: set[tuple[str, int, str]] = set()
+        self._seen: set[tuple[str, int, tuple[object, ...]]] = set()
 
     def draft(self, family: str, site: Site, rewrite: Rewrite) -> Draft | None:
         """Return the draft of a rewrite, None when it is broken, forbidden or not new."""
@@ -109,14 +130,14 @@ class Checker:
         try:
             source = apply_edits(module.text, rewrite.edits)
             tree = parse(source[segment.start : segment.stop + len(source) - len(module.text)])
-            dump = ast.dump(tree)
+            doing = essence(compiled(tree))
         except (SyntaxError, ValueError, RecursionError):
             return None
-        key = (module.path, segment.start, dump)
-        if dump == segment.dump or key in self._seen or _brings_in(rewrite, tree, segment):
+        key = (module.path, segment.start, doing)
+        if doing == segment.essence or key in self._seen or _brings_in(rewrite, tree, segment):
             return None
         self._seen.add(key)
-        before, after = segment.idioms(segment.tree), segment.idioms(tree)
+        after = segment.idioms(tree)
         return Draft(
             family=family,
             kind=rewrite.kind,
@@ -127,7 +148,7 @@ class Checker:
             source=source,
             invented=rewrite.invented,
             tokens=sum(changed_tokens(module.text[e.start : e.end], e.new) for e in rewrite.edits),
-            supports=sibling_idioms(family, module.path, before, after, self._repository),
+            supports=sibling_idioms(family, module.path, segment.before, after, self._repository),
         )
 
     def _segment(self, site: Site, rewrite: Rewrite) -> Segment | None:

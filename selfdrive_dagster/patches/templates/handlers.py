@@ -93,8 +93,8 @@ def translate(site: Site) -> Iterator[Rewrite]:
 def _groups(site: Site) -> list[str]:
     """Return the groups of classes that handlers of this file catch together, ours among them."""
     found = []
-    for node in ast.walk(site.module.tree):
-        if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Tuple):
+    for node in site.module.all(ast.ExceptHandler):
+        if isinstance(node.type, ast.Tuple):
             names = [spelling(item) or "" for item in node.type.elts]
             if site.exception in names:
                 found.append(", ".join(names))

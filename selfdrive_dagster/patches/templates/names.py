@@ -148,8 +148,8 @@ def _known_attributes(site: Site, node: ast.Attribute) -> list[str]:
 
 def _class_members(site: Site, kind: str) -> Iterable[str]:
     """Yield the methods and `self` attributes of a class of this file."""
-    for holder in ast.walk(site.module.tree):
-        if isinstance(holder, ast.ClassDef) and holder.name == kind:
+    for holder in site.module.all(ast.ClassDef):
+        if holder.name == kind:
             for node in ast.walk(holder):
                 if isinstance(node, ast.FunctionDef):
                     yield node.name

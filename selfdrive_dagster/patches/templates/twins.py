@@ -33,10 +33,8 @@ def _identical(site: Site) -> list[int]:
         return []
     return [
         site.module.lines.span(other).start - here
-        for other in ast.walk(site.module.tree)
-        if type(other) is type(site.statement)
-        and isinstance(other, ast.stmt)
-        and other is not site.statement
+        for other in site.module.all(type(site.statement))
+        if other is not site.statement
         and other not in site.module.sealed
         and site.text(other) == text
     ]

@@ -1,0 +1,155 @@
+"""REPAIR needs a test, a sibling idiom with the same value, or two independent oracles."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from selfdrive_dagster.model import Claim, Product, Support
+from selfdrive_dagster.patches.claims import claim_of, supports
+from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.text import render_diff
+
+
+def draft_of(
+    tmp_path: Path, family: str, before: str, after: str, elsewhere: str = ""
+) -> tuple[Draft, Product]:
+    """Return a draft that turns `before` into `after`, in a product with `elsewhere`."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "cart.py").write_text(before, encoding="utf-8")
+    (tmp_path / "shop" / "other.py").write_text(elsewhere, encoding="utf-8")
+    product = Product(name="shop", root=str(tmp_path), python="", source=("shop",))
+    draft = Draft(
+        family=family,
+        kind="replace",
+        path="shop/cart.py",
+        line=2,
+        function="f",
+        patch=render_diff("shop/cart.py", before, after),
+        source=after,
+        invented="returns None where it raised KeyError",
+        tokens=1,
+    )
+    return draft, product
+
+
+GET = ("def f(p):\n    return p['limit']\n", "def f(p):\n    return p.get('limit', 20)\n")
+GUARD = (
+    "class A:\n    def total(self, xs):\n        return max(xs)\n",
+    "class A:\n    def total(self, xs):\n        if not xs:\n            return 0\n"
+    "        return max(xs)\n",
+)
+HANDLER = (
+    "def f(s):\n    return convert(s)\n",
+    "def f(s):\n    try:\n        return convert(s)\n    except (OSError, ValueError) as error:\n"
+    "        raise BadToken('no') from error\n",
+)
+SINGLE = (HANDLER[0], HANDLER[1].replace("(OSError, ValueError)", "ValueError"))
+INDEX = (
+    "class A:\n    def f(self):\n        return self.ok and self.mark[0] == '*'\n",
+    "class A:\n    def f(self):\n"
+    "        return self.ok and len(self.mark) > 0 and self.mark[0] == '*'\n",
+)
+
+AGREEING = {
+    "same key and value": ("default", *GET, "def g(q):\n    return q.get('limit', 20)\n"),
+    "same guard in a sibling of the same name": (
+        "guard", *GUARD,
+        "class B:\n    def total(self, xs):\n        if not xs:\n            return 0\n",
+    ),
+    "same pair of classes around the same callee": (
+        "translate", *HANDLER,
+        "def g(s):\n    try:\n        x = lib.convert(s)\n    except (ValueError, OSError):\n"
+        "        raise BadToken('other words')\n    return x\n",
+    ),
+    "one class around the same callee": (
+        "translate", *SINGLE,
+        "def g(s):\n    try:\n        convert(s)\n    except ValueError:\n        raise BadToken()\n",
+    ),
+    "same test before the same index": (
+        "condition", *INDEX,
+        "class A:\n    def g(self):\n        if len(self.mark) > 0 and self.mark[0] == '-':\n"
+        "            pass\n",
+    ),
+}  # fmt: skip
+
+DISAGREEING = {
+    "same key, another value": ("default", *GET, "def g(q):\n    return q.get('limit', 10)\n"),
+    "another key, same value": ("default", *GET, "def g(q):\n    return q.get('offset', 20)\n"),
+    "another way": ("default", *GET, "def g(q):\n    return q.pop('limit', 20)\n"),
+    "nothing elsewhere": ("default", *GET, ""),
+    "a family that copies code": ("ingredient", *GET, "def g(q):\n    return q.get('limit', 20)\n"),
+    "another answer to the same test": (
+        "guard", *GUARD,
+        "class B:\n    def total(self, xs):\n        if not xs:\n            return None\n",
+    ),
+    "the same guard in a function of another name and class": (
+        "guard", *GUARD,
+        "class B:\n    def render(self, xs):\n        if not xs:\n            return 0\n",
+    ),
+    "another exception raised": (
+        "translate", *HANDLER,
+        "def g(s):\n    try:\n        convert(s)\n"
+        "    except (ValueError, OSError):\n        raise Gone()\n",
+    ),
+    "one class around another callee": (
+        "translate", *SINGLE,
+        "def g(s):\n    try:\n        read(s)\n    except ValueError:\n        raise BadToken()\n",
+    ),
+    "a huge invention": (
+        "guard",
+        GUARD[0],
+        GUARD[1].replace("return 0", "return 10**9"),
+        "class B:\n    def total(self, xs):\n        if not xs:\n            return 0\n",
+    ),
+    "one idiom agrees, another is made up": (
+        "default",
+        "def f(p):\n    return p['limit'], p['sort']\n",
+        "def f(p):\n    return p.get('limit', 20), p.get('sort', 'up')\n",
+        "def g(q):\n    return q.get('limit', 20)\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AGREEING.values(), ids=AGREEING.keys())
+def test_a_sibling_idiom_supports_a_repair(case: tuple[str, str, str, str], tmp_path: Path) -> None:
+    draft, product = draft_of(tmp_path, *case)
+    found = supports(draft, product)
+    assert [support.kind for support in found] == ["sibling_idiom"]
+    assert found[0].where.startswith("shop/other.py:")
+
+
+@pytest.mark.parametrize("case", DISAGREEING.values(), ids=DISAGREEING.keys())
+def test_when_in_doubt_there_is_no_support(case: tuple[str, str, str, str], tmp_path: Path) -> None:
+    draft, product = draft_of(tmp_path, *case)
+    assert supports(draft, product) == ()
+    assert claim_of(draft, failing_test=False) == (
+        Claim.MITIGATION,
+        "returns None where it raised KeyError",
+    )
+
+
+def support(kind: str) -> Support:
+    return Support(kind=kind, where="shop/other.py:1", says="")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "failing_test", "claim"),
+    [
+        ((), False, Claim.MITIGATION),
+        ((), True, Claim.REPAIR),
+        (("sibling_idiom",), False, Claim.REPAIR),
+        (("failing_test",), False, Claim.REPAIR),
+        (("history",), False, Claim.MITIGATION),
+        (("history", "history"), False, Claim.MITIGATION),
+        (("history", "documentation"), False, Claim.REPAIR),
+    ],
+)
+def test_what_evidence_allows(
+    kinds: tuple[str, ...], failing_test: bool, claim: Claim, tmp_path: Path
+) -> None:
+    draft, _ = draft_of(tmp_path, "default", *GET)
+    told = replace(draft, supports=tuple(support(kind) for kind in kinds))
+    made, invented = claim_of(told, failing_test)
+    assert made is claim
+    assert (invented == "") == (claim is Claim.REPAIR)
