@@ -1,10 +1,13 @@
 """The embedded server, with real processes: it lives as long as its users and loses nothing."""
 
 import os
+import random
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,6 +207,45 @@ def test_kill_9_of_everything_loses_no_committed_row(home: Path) -> None:
             assert rows(url) == expected
 
 
+INSERTER = """
+import sys
+from pathlib import Path
+import psycopg2
+from selfdrive_dagster.adapters.postgres import open_database
+home = sys.argv[1]
+with open_database(Path(home)):
+    connection = psycopg2.connect(host=home + "/postgres", user="selfdrive", dbname="postgres")
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
+    while True:
+        cursor.execute("INSERT INTO kept VALUES (1)")
+        print("committed", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed_number", range(10))
+def test_kill_9_at_a_random_moment_loses_no_acknowledged_row(home: Path, seed_number: int) -> None:
+    print("seed", seed_number)
+    chance = random.Random(seed_number)
+    inserter = subprocess.Popen(
+        [sys.executable, "-c", INSERTER, str(home)], stdout=subprocess.PIPE, text=True
+    )
+    assert inserter.stdout.readline() == "committed\n"
+    time.sleep(chance.uniform(0, 0.5))
+    victims = [psutil.Process(inserter.pid), *servers(home)]
+    chance.shuffle(victims)
+    for process in victims:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    acknowledged = 1 + inserter.communicate()[0].count("committed\n")
+    with open_database(home) as url:
+        assert rows(url) in (acknowledged, acknowledged + 1)  # one may not have been told
+
+
 def test_kill_9_of_the_keeper_takes_the_server_with_it(home: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux tells a process that its parent died")
@@ -332,17 +374,32 @@ def test_a_home_with_a_long_name_is_reached_over_a_short_one(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root steps down")
-def test_programs_in_a_closed_folder_are_copied_once(tmp_path: Path) -> None:
-    nobody_else = Owner(1, 1)
-    assert not reachable(tmp_path, nobody_else)  # pytest's own folder is 0700
-    closed = tmp_path / "install"
-    for part in ("bin", "lib", "share"):
-        (closed / part).mkdir(parents=True)
-    (closed / "bin" / "postgres").write_text("#!/bin/sh\n")
-    first = copied(closed, tmp_path / "shared")
-    assert copied(closed, tmp_path / "shared") == first
-    assert stat.S_IMODE(first.stat().st_mode) == 0o755
-    assert [p.name for p in (tmp_path / "shared").iterdir()] == [first.name]
+def test_programs_in_a_closed_folder_are_copied_once_and_run(
+    tmp_path: Path, open_folder: Path
+) -> None:
+    stranger = Owner(1, 1)
+    installed = programs(tmp_path / "none", owner_of(tmp_path / "none")).parent
+    package = tmp_path / "closed" / installed.parent.name
+    shutil.copytree(installed, package / installed.name, symlinks=True)
+    libraries = installed.parent.with_name(f"{package.name}.libs")
+    shutil.copytree(libraries, package.with_name(libraries.name))
+    assert not reachable(package / installed.name / "bin", stranger)  # pytest's folder is 0700
+
+    copy = copied(package, installed.name, open_folder / "shared")
+    assert copied(package, installed.name, open_folder / "shared") == copy
+    assert len(list((open_folder / "shared").iterdir())) == 1
+    told = subprocess.check_output(
+        [copy / installed.name / "bin" / "initdb", "--version"], **stranger.identity()
+    )
+    assert b"PostgreSQL" in told
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account can reach, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_strangers_cannot_connect(home: Path) -> None:

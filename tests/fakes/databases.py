@@ -3,14 +3,22 @@
 A folder whose tests need them imports them in its `conftest.py`.
 """
 
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from selfdrive_dagster.adapters.postgres import connect, open_database
+from selfdrive_dagster.adapters.postgres.binaries import owner_of, programs
 
 NUMBERS = count(1)
 
@@ -41,3 +49,33 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = connect(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def password_server(tmp_path: Path) -> Iterator[str]:
+    """The address of a server as others run theirs: over TCP, with a password."""
+    data = tmp_path / "theirs"
+    data.mkdir(mode=0o700)
+    owner = owner_of(data)
+    os.chown(data, owner.uid, owner.gid)
+    folder = programs(data, owner)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    there = {"cwd": data, **owner.identity()}
+    with tempfile.NamedTemporaryFile() as password:
+        password.write(b"s3cr:et\n")
+        password.flush()
+        os.chown(password.name, owner.uid, owner.gid)
+        making = [folder / "initdb", "-D", "/proc/self/cwd", "-U", "owner", "--no-sync"]
+        making += ["-A", "scram-sha-256", f"--pwfile={password.name}"]
+        subprocess.run(making, **there, capture_output=True, check=True)
+    running = [folder / "postgres", "-D", "/proc/self/cwd", "-p", str(port)]
+    running += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+    server = subprocess.Popen(running, **there, stderr=subprocess.DEVNULL)
+    asking = [folder / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    while subprocess.run(asking).returncode:
+        time.sleep(0.05)
+    yield f"postgresql://owner:s3cr%3Aet@127.0.0.1:{port}/postgres"
+    server.send_signal(signal.SIGINT)
+    server.wait(30)

