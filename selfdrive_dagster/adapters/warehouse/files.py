@@ -30,8 +30,17 @@ class CorruptTable(SelfdriveError):
     """A file of a table is damaged: it was set aside and its rows are missing."""
 
 
-def save(folder: Path, partition: str, frame: "polars.DataFrame", sequence: int) -> LiveFile:
-    """Write a frame as a new file of a partition (`ingest_2026-11-23T06`) and describe it."""
+def save(
+    folder: Path,
+    partition: str,
+    frame: "polars.DataFrame",
+    sequence: int,
+    hours: Collection[str] = (),
+) -> LiveFile:
+    """Write a frame as a new file of a partition (`ingest_2026-11-23T06`) and describe it.
+
+    `hours` are those it stands for besides the hours of its rows: hours found to be empty.
+    """
     data = to_bytes(frame)
     name = hashlib.sha256(data).hexdigest()
     path = f"{_partition_path(partition)}{sequence:08d}-{name[:12]}.parquet"
@@ -45,7 +54,7 @@ def save(folder: Path, partition: str, frame: "polars.DataFrame", sequence: int)
         sha256=name,
         schema=schema_digest(frame.schema),
         sequence=sequence,
-        hours=_hours(frame, partition),
+        hours=tuple(sorted({*hours, *_hours(frame, partition)})),
         first=first,
         last=last,
     )
@@ -118,13 +127,11 @@ def without_hours(frame: "polars.DataFrame", hours: Collection[str]) -> "polars.
     return frame.filter(~polars.col(column).dt.strftime(HOUR).is_in(list(hours)))
 
 
-def _hours(frame: "polars.DataFrame", partition: str) -> tuple[str, ...]:
-    _, _, named = partition.partition("_")
-    own = {named} if partition.startswith("event_") and named != ALL else set()
+def _hours(frame: "polars.DataFrame", partition: str) -> list[str]:
     column = next((name for name in TIME_COLUMNS if name in frame.columns), None)
-    if column is not None and named != ALL:
-        own |= set(frame[column].dt.strftime(HOUR).unique().to_list())
-    return tuple(sorted(own))
+    if column is None or partition.endswith(f"_{ALL}"):
+        return []
+    return list(frame[column].dt.strftime(HOUR).unique())
 
 
 def _partition_path(partition: str) -> str:

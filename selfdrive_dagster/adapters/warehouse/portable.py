@@ -99,7 +99,7 @@ def _constructs() -> tuple[Construct, ...]:
         Construct("hash()", "md5(concat_ws('|', …))", function("hash")),
         Construct("EXPORT_STATE", "rows that add", _is_export_state),
         Construct(
-            "now(), random()",
+            "now(), current_timestamp, random()",
             "a result that depends on the tables alone",
             lambda node: (
                 isinstance(node, (exp.CurrentTimestamp, exp.CurrentDate, exp.Rand))

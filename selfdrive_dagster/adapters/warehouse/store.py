@@ -34,7 +34,7 @@ from selfdrive_dagster.adapters.warehouse.live import (
     write_list,
     writing,
 )
-from selfdrive_dagster.adapters.warehouse.merging import groups_to_merge
+from selfdrive_dagster.adapters.warehouse.merging import FILES_PER_HOUR, groups_to_merge
 from selfdrive_dagster.adapters.warehouse.tables import (
     ROW_TYPES,
     TIMELESS,
@@ -139,10 +139,7 @@ class Warehouse:
             gone = tuple(file for file in live.files if clear or _holds(file, frames))
             kept = tuple(file for file in live.files if file not in gone)
             rest = () if clear else tuple(_leftovers(folder, gone, frames))
-            new = tuple(
-                save(folder, f"event_{hour}", frame, live.sequence + 1)
-                for hour, frame in frames.items()
-            )
+            new = tuple(_save_hours(folder, frames, live.sequence + 1))
             retired = tuple(file.path for file in gone)
             lost = () if clear else live.lost
             _publish(folder, live, files=kept + rest + new, retired=retired, lost=lost)
@@ -334,6 +331,21 @@ def _with_schema(folder: Path, live: LiveList, frame: "polars.DataFrame") -> Liv
 
 def _holds(file: LiveFile, frames: Mapping[str, object]) -> bool:
     return file.partition == f"event_{ALL}" or not set(file.hours).isdisjoint(frames)
+
+
+def _save_hours(
+    folder: Path, frames: Mapping[str, "polars.DataFrame"], sequence: int
+) -> list[LiveFile]:
+    """Write a file per hour, or one for all when that would be too many small ones."""
+    import polars
+
+    if len(frames) > FILES_PER_HOUR:
+        whole = polars.concat(frames.values())
+        return [save(folder, f"event_{max(frames)}", whole, sequence, list(frames))]
+    return [
+        save(folder, f"event_{hour}", frame, sequence, [hour] if hour != ALL else [])
+        for hour, frame in frames.items()
+    ]
 
 
 def _leftovers(
