@@ -31,16 +31,28 @@ def sandbox(tmp_path_factory):
     return sandbox
 
 
-def alive(mark: str) -> list[str]:
-    """Return the pids of processes whose command line holds `mark`."""
-    found = []
+def command_lines() -> dict[str, bytes]:
+    """Return the command lines of all processes by pid."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if mark.encode() in (process / "cmdline").read_bytes():
-                found.append(process.name)
+            found[process.name] = (process / "cmdline").read_bytes()
         except OSError:
             continue
     return found
+
+
+def alive(mark: str) -> list[str]:
+    """Return the pids of processes whose command line holds `mark`."""
+    return [pid for pid, line in command_lines().items() if mark.encode() in line]
+
+
+def programs(harness: Path) -> list[str]:
+    """Return the pids of programs of a harness, without the processes that build the box."""
+    boot = f"\0{harness}/boot.py\0".encode()
+    builders = (b"bwrap", b"/bin/sh", b"env", b"unshare", b"setpriv")
+    lines = command_lines().items()
+    return [pid for pid, line in lines if boot in line and not line.startswith(builders)]
 
 
 def wait_until(holds) -> bool:
@@ -49,16 +61,6 @@ def wait_until(holds) -> bool:
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
     return holds()
-
-
-def programs(harness: Path) -> list[str]:
-    """Return the pids of programs of a harness, without bubblewrap's own processes."""
-    boot = f"\0{harness}/boot.py\0"
-    return [
-        pid
-        for pid in alive(boot)
-        if not Path(f"/proc/{pid}/cmdline").read_bytes().startswith((b"bwrap", b"/bin/sh", b"env"))
-    ]
 
 
 WORKS = {

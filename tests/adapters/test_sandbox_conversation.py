@@ -31,6 +31,11 @@ def test_an_escaping_overlay_is_refused_before_anything_starts(path):
         PlainSandbox().run(job)
 
 
+def test_a_tree_that_is_not_there_is_refused_by_name():
+    with pytest.raises(BadInput, match="no-such-tree"):
+        PlainSandbox().run(Job(program="probe", tree="/no-such-tree", python=sys.executable))
+
+
 def test_lines_arrive_while_the_program_still_runs(sandbox):
     moments = []
     code = "import time\nemit({'n': 1}); time.sleep(0.5); emit({'n': 2})"

@@ -71,6 +71,16 @@ def test_so_has_one_with_more_than_300_tasks(as_somebody):
     assert lines[-1] == "({'ran': True},)"
 
 
+@pytest.mark.slow
+def test_everything_that_holds_for_root_holds_for_an_ordinary_user():
+    """The whole of `test_sandbox_box.py`, with the watchdog as the fence."""
+    home = Path(tempfile.mkdtemp(prefix="ordinary-"))
+    box = str(Path(__file__).with_name("test_sandbox_box.py"))
+    done = as_user("-m", "pytest", "-p", "no:cacheprovider", box, home=home, timeout=110)
+    shutil.rmtree(home)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
 SWITCH_OFF = "echo 0 > /proc/sys/user/max_user_namespaces"
 WITHOUT_NAMESPACES = {
     "as a user": (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-TREE, WORK, TEMPORARY = "/src", "/product", "/tmp"  # noqa: S108  paths inside
+TREE, WORK, TEMPORARY = "/sandbox/tree", "/sandbox/work", "/tmp"  # noqa: S108  paths inside
 INNER_ID = "65534"
 READABLE = ("ld.so.cache", "alternatives", "mime.types", "ssl/certs", "ssl/openssl.cnf")
 """What of /etc is shown inside, if the host has it."""

@@ -35,7 +35,7 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
                 (folder / "cgroup.kill").write_text("1")
                 continue
             for pid in _members(folder):
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
 
     def clear(self) -> bool:

@@ -97,7 +97,12 @@ def _files(folder: Path, secret: str) -> None:
 
 
 def _hidden_names(home: Path, shown: Sequence[Path]) -> list[str]:
-    """Return what lies in a home, except what leads to folders that are shown on purpose."""
+    """Return what lies in a home, except what leads to folders that are shown on purpose.
+
+    A user without a home has `/` for one, whose names mean nothing.
+    """
+    if home == Path("/"):
+        return []
     leading = {path.relative_to(home).parts[0] for path in shown if home in path.parents}
     try:
         return sorted({entry.name for entry in home.iterdir()} - leading)

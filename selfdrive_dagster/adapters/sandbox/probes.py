@@ -30,7 +30,9 @@ MEBIBYTE = 2**20
 SIZES = Sizes(work=24 * MEBIBYTE, temporary=16 * MEBIBYTE, shared_memory=8 * MEBIBYTE)
 """Small writable places for the probes, so that filling them is quick."""
 
-MEMORY_BYTES = 160 * MEBIBYTE
+GENTLE_BYTES, BOMB_BYTES = 512 * MEBIBYTE, 160 * MEBIBYTE
+"""Memory limits: roomy where others are tried, small where memory is."""
+
 SECONDS = 60.0
 CACHE = "sandbox-level.json"
 
@@ -162,13 +164,14 @@ def _found(results: tuple[ProbeResult, ...], fence: Fence) -> Findings:
 
 
 def _run(sandbox: Probed, outside: Outside, acts: tuple[str, ...]) -> Ran:
+    memory_bytes = BOMB_BYTES if set(acts) & set(BOMBS) else GENTLE_BYTES
     spec = {
         **outside.spec,
         "acts": list(acts),
         "work_bytes": SIZES.work,
         "temporary_bytes": SIZES.temporary,
         "shared_bytes": SIZES.shared_memory,
-        "memory_bytes": MEMORY_BYTES,
+        "memory_bytes": memory_bytes,
         "processes": 2 * PROCESSES,
     }
     job = Job(
@@ -177,7 +180,7 @@ def _run(sandbox: Probed, outside: Outside, acts: tuple[str, ...]) -> Ran:
         python=sys.executable,
         spec=spec,
         seconds=SECONDS,
-        memory_bytes=MEMORY_BYTES,
+        memory_bytes=memory_bytes,
     )
     marks = {"SELFDRIVE_SECRET": outside.secret}
     return sandbox.run_unchecked(job, None, SIZES, SandboxLevel.NONE, marks)

@@ -4,6 +4,7 @@ Shared by every sandbox, the tests' stand-in included, so that a program sees th
 in each of them.
 """
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +18,7 @@ HARNESS = Path(__file__).resolve().parents[2] / "harness"
 
 OPEN_FILES = 1024
 FILE_BYTES = 256 * 2**20
-PROCESSES = 128
+PROCESSES = 256
 
 
 def command(python: str, harness: Path = HARNESS) -> list[str]:
@@ -68,7 +69,7 @@ def limits_inside(job: Job) -> dict[str, int]:
         "nofile": OPEN_FILES,
         "fsize": FILE_BYTES,
         "core": 0,
-        "cpu": int(job.seconds) + 2,
+        "cpu": (int(job.seconds) + 2) * (os.cpu_count() or 1),  # many threads burn it together
     }
 
 
@@ -76,6 +77,8 @@ def refuse_escapes(job: Job) -> None:
     """Raise BadInput when a program, overlay path or import root is not what it must be."""
     if not job.program.isidentifier():
         raise BadInput(f"harness program {job.program!r} is not a module name")
+    if job.tree and not Path(job.tree).is_dir():
+        raise BadInput(f"the tree {job.tree!r} is not a folder", remedy="export the revision first")
     for path in (*job.overlay, *(root for root in job.import_roots if root != ".")):
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or "\0" in path or {"..", ".git"} & set(parts):
