@@ -154,6 +154,9 @@ ENDS = frozenset(State) - frozenset(DEADLINES)
 
 BEGINNING = State.DRAFT
 
+TIMELESS = frozenset({Event.REJECT, Event.MERGED})
+"""A refusal is never too late, and a merge is a fact whether or not we were still waiting."""
+
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """An allowed move. `deadline` is of the new state, None when that is an end.
@@ -197,8 +200,8 @@ def advance(
 ) -> Transition | Refusal:
     """Look a move up. `facts` are known to be true; `deadline` is when `state` ends by itself.
 
-    A deadline is kept by the guard alone, and only once it has passed; after that nothing
-    else moves the change, so that a late yes never overtakes the clock.
+    A deadline is kept by the guard alone, and only once it has passed; after that nothing but
+    what is TIMELESS moves the change, so that a late yes never overtakes the clock.
     """
 
     def refuse(reason: str, missing: tuple[Fact, ...] = ()) -> Refusal:
@@ -208,7 +211,7 @@ def advance(
         return refuse(f"{state.value} is an end")
     if event is Event.DEADLINE:
         return keep_deadline(state, actor, now, deadline)
-    if deadline is not None and now >= deadline and event is not Event.REJECT:
+    if deadline is not None and now >= deadline and event not in TIMELESS:
         return refuse(f"its deadline passed at {deadline.isoformat()}")
     rules = [rule for rule in RULES if (rule.state, rule.event) == (state, event)]
     if not rules:

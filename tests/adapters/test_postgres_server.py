@@ -24,7 +24,8 @@ from selfdrive_dagster.adapters.postgres.binaries import (
     programs,
     reachable,
 )
-from selfdrive_dagster.adapters.postgres.server import SOCKET_BYTES, Place, socket_folder
+from selfdrive_dagster.adapters.postgres.locks import Place
+from selfdrive_dagster.adapters.postgres.server import SOCKET_BYTES, socket_folder
 from selfdrive_dagster.errors import BadInput, Busy, MissingTool, SelfdriveError
 
 HOLDER = """

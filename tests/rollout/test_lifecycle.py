@@ -106,7 +106,7 @@ def test_random_walks_stay_in_the_table(steps: list) -> None:
             assert now >= deadline  # the clock never runs ahead of itself
             assert step.to in ENDS
             assert step.to in (State.EXPIRED, State.LEARNED)
-        elif event is not Event.REJECT:
+        elif event not in (Event.REJECT, Event.MERGED):
             assert now < deadline  # a late yes never overtakes the clock
         if step.to is State.VALIDATED:
             assert Fact.REPORT_RECORDED in facts
@@ -119,17 +119,15 @@ def test_random_walks_stay_in_the_table(steps: list) -> None:
         state, deadline = step.to, step.deadline
 
 
-def test_a_person_may_refuse_even_after_the_deadline() -> None:
+@pytest.mark.parametrize(
+    ("event", "actor"),
+    [(Event.REJECT, Actor.HUMAN), (Event.MERGED, Actor.GUARD), (Event.BASE_MOVED, Actor.GUARD)],
+)
+def test_a_refusal_and_a_merge_are_never_too_late(event: Event, actor: Actor) -> None:
     late = NOW + timedelta(days=60)
-    step = advance(
-        State.AWAITING_APPROVAL,
-        Event.REJECT,
-        Actor.HUMAN,
-        facts=frozenset({Fact.REASON_GIVEN}),
-        now=late,
-        deadline=NOW,
-    )
-    assert isinstance(step, Transition)
+    waiting = State.AWAITING_APPROVAL
+    step = advance(waiting, event, actor, facts=ALL, now=late, deadline=NOW)
+    assert isinstance(step, Transition) == (event is not Event.BASE_MOVED)
 
 
 def test_nobody_can_approve_at_this_level() -> None:

@@ -1,14 +1,8 @@
 """The embedded PostgreSQL: started by the first user of a home, stopped after the last.
 
-Two locks below the home carry the whole protocol; the kernel drops both at any death.
-
-    users    held shared by everyone who uses the server. The keeper stops the server once it
-             can take it exclusively, and holds it so until the server has ended.
-    server   held by the server's own processes. Free means: none of them lives.
-
-So a second starter joins, a starter that finds a server stopping waits for its end, and a
-stale `postmaster.pid` is known to be stale. Nothing listens on TCP; the socket lies in the
-data directory, which is 0700. Does not belong here: what is stored, and real servers (`urls`).
+A second starter joins, and a starter that finds a server stopping waits for its end: `locks`
+has the protocol. Nothing listens on TCP; the socket lies in the data directory, which is 0700.
+Does not belong here: what is stored, and real servers (`urls`).
 """
 
 import fcntl
@@ -18,18 +12,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
 import psutil
 import psycopg2
 
 from selfdrive_dagster.adapters.postgres import keeper
 from selfdrive_dagster.adapters.postgres.binaries import Owner, owner_of, programs
+from selfdrive_dagster.adapters.postgres.locks import Place, enter, leave, locked, wait_until
 from selfdrive_dagster.errors import BadInput, Busy, SelfdriveError
 from selfdrive_dagster.model import Progress, digest, silent
 
@@ -55,43 +48,6 @@ OPTIONS = {
     "log_min_error_statement": "panic",  # statements hold what users sent
     "timezone": "UTC",
 }
-LOOK_SECONDS = 0.05
-PATIENT_LOOK_SECONDS = 0.5
-"""After the first second: a recovering server logs each time that we ask."""
-TELL_SECONDS = 2.0
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a home keeps its server."""
-
-    home: Path
-
-    @property
-    def data(self) -> Path:
-        """The data directory: 0700, owned by whoever runs the server."""
-        return self.home / "postgres"
-
-    @property
-    def users(self) -> Path:
-        """The lock of those who use the server."""
-        return self.home / "run" / "postgres.users"
-
-    @property
-    def server(self) -> Path:
-        """The lock of the server's own processes."""
-        return self.home / "run" / "postgres.server"
-
-    @property
-    def log(self) -> Path:
-        """What the server had to say: warnings and worse."""
-        return self.home / "logs" / "postgres.log"
-
-    def prepare(self) -> None:
-        """Make the home (0700) and its folders."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.users.parent, self.log.parent):
-            folder.mkdir(exist_ok=True, mode=0o700)
-        self.log.touch(mode=0o600)
 
 
 @contextmanager
@@ -113,33 +69,6 @@ def embedded(home: Path, *, progress: Progress = silent, seconds: float = 60.0) 
             leave(users, place, seconds)
     finally:
         os.close(users)
-
-
-def enter(users: int, place: Place, progress: Progress, seconds: float) -> None:
-    """Count ourselves among the users; waits while a server is being stopped."""
-    wait_until(
-        lambda: locked(users, fcntl.LOCK_SH),
-        seconds,
-        lambda waited: progress(f"waiting for the database to stop first ({waited:.0f} s)"),
-        lambda: Busy(
-            f"The database of {place.home} has been stopping for {seconds:.0f} s.",
-            remedy=f"Look at {place.log}, then run the command again.",
-        ),
-    )
-
-
-def leave(users: int, place: Place, seconds: float) -> None:
-    """Count ourselves out; if nobody else is in, wait until the server has ended.
-
-    A failed exclusive lock has two reasons: others share it, then a shared one is to be had,
-    or the keeper holds it because it is stopping the server already.
-    """
-    if not locked(users, fcntl.LOCK_EX) and locked(users, fcntl.LOCK_SH):
-        return
-    fcntl.flock(users, fcntl.LOCK_UN)
-    deadline = time.monotonic() + seconds
-    while not server_is_gone(place) and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
 
 
 def ensure_running(place: Place, progress: Progress, seconds: float) -> None:
@@ -319,39 +248,3 @@ def socket_folder(data: Path) -> Path:
 def url_of(folder: Path) -> str:
     """Return the SQLAlchemy URL of the server whose socket lies in `folder`."""
     return f"postgresql+psycopg2://{ROLE}@/postgres?host={quote(str(folder), safe='')}"
-
-
-def server_is_gone(place: Place) -> bool:
-    """Say whether no process of the server lives."""
-    server = os.open(place.server, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        return locked(server, fcntl.LOCK_EX)
-    finally:
-        os.close(server)
-
-
-def locked(descriptor: int, kind: int) -> bool:
-    """Try a lock without waiting. A failed change of kind gives up the lock that was held."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def wait_until(
-    done: Callable[[], bool],
-    seconds: float,
-    tell: Callable[[float], None],
-    late: Callable[[], SelfdriveError],
-) -> None:
-    """Ask `done` until it is true; tell now and then; raise what `late` makes at the end."""
-    begun = told = time.monotonic()
-    while not done():
-        now = time.monotonic()
-        if now - begun > seconds:
-            raise late()
-        if now - told >= TELL_SECONDS:
-            told = now
-            tell(now - begun)
-        time.sleep(LOOK_SECONDS if now - begun < 1 else PATIENT_LOOK_SECONDS)
