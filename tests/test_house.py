@@ -116,7 +116,7 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_test_files_have_names_of_their_own() -> None:
     """pytest imports them by base name alone: two of a kind would shadow each other."""
-    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    names = Counter(path.name for path in sources() if path.name.startswith("test_"))
     assert [name for name, count in names.items() if count > 1] == []
 
 
