@@ -64,7 +64,8 @@ AGREEING = {
     ),
     "one class around the same callee": (
         "translate", *SINGLE,
-        "def g(s):\n    try:\n        convert(s)\n    except ValueError:\n        raise BadToken()\n",
+        "def g(s):\n    try:\n        convert(s)\n"
+        "    except ValueError:\n        raise BadToken()\n",
     ),
     "same test before the same index": (
         "condition", *INDEX,

@@ -129,7 +129,8 @@ def _atoms_of(site: Site, node: ast.expr, whole: ast.expr) -> Iterator[Atom]:
 def _is_value(site: Site, node: ast.expr) -> bool:
     parent = site.module.parents[node]
     called = isinstance(parent, ast.Call) and parent.func is node
-    return not called and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+    fixed = (spelling(node) or "").partition(".")[0] in site.fixed
+    return not called and not fixed and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
 
 
 def _indexed(site: Site, node: ast.Subscript) -> Iterator[Atom]:

@@ -5,7 +5,7 @@ from how the value is used, then None.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from selfdrive_dagster.patches.facts import spelling
@@ -19,18 +19,16 @@ _USES: dict[str, str] = {
     "add": "set()", "replace": '""', "encode": '""', "endswith": '""',
 }  # fmt: skip
 
+_OR_CRASHES = ("AttributeError", "TypeError", "ValueError", "IndexError")
+
 
 def default(site: Site) -> Iterator[Rewrite]:
     """Yield every way this statement's accesses can fall back to a value."""
-    for node in site.nodes(ast.Subscript, ast.Call, ast.Attribute, ast.Name):
-        if isinstance(node, ast.Subscript):
-            yield from _keyed(site, node)
-            yield from _first(site, node)
-        elif isinstance(node, ast.Call):
-            yield from _called(site, node)
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            yield from _attribute(site, node)
-        yield from _or(site, node)
+    for kinds, crashes, make in _WAYS:
+        if not crashes or not site.exception or site.exception in crashes:
+            for node in site.nodes(ast.expr):
+                if isinstance(node, kinds):
+                    yield from make(site, node)
 
 
 def divide(site: Site) -> Iterator[Rewrite]:
@@ -197,6 +195,8 @@ def _parts(site: Site, node: ast.Call) -> Iterator[Rewrite]:
 
 def _attribute(site: Site, node: ast.Attribute) -> Iterator[Rewrite]:
     """Yield `getattr(x, "a", d)` and `x.a if x is not None else d`."""
+    if not isinstance(node.ctx, ast.Load) or spelling(node.value) in site.fixed:
+        return
     missing = site.facts.clues.get("attribute") or site.facts.clues.get("none_attribute")
     parent = site.module.parents[node]
     if missing and node.attr != missing:
@@ -226,6 +226,8 @@ def _or(site: Site, node: ast.expr) -> Iterator[Rewrite]:
     if getattr(parent, "func", None) is node or spelling(node) == "self":
         return
     held = spelling(node)
+    if held is not None and held.partition(".")[0] in site.fixed:
+        return
     seen = held is not None and site.facts.values.get(held, 1) is None
     told = _told(site, "or", held) if held else []
     extra = ["[]", '""', "0", "{}"] if seen else []
@@ -271,3 +273,15 @@ def _branch_before(site: Site, node: ast.AST) -> ast.stmt | None:
         if outer is site.function and isinstance(inner, ast.stmt):
             return inner
     return None
+
+
+# Which accesses fall back, for which crashes (none named: for all), in this order.
+_WAYS: tuple[
+    tuple[tuple[type[ast.expr], ...], tuple[str, ...], Callable[..., Iterator[Rewrite]]], ...
+] = (
+    ((ast.Subscript,), ("KeyError",), _keyed),
+    ((ast.Subscript,), ("IndexError",), _first),
+    ((ast.Call,), ("ValueError", "StopIteration", "KeyError", "AttributeError"), _called),
+    ((ast.Subscript, ast.Call, ast.Attribute, ast.Name), _OR_CRASHES, _or),
+    ((ast.Attribute,), ("AttributeError", "TypeError"), _attribute),
+)

@@ -89,7 +89,7 @@ def _failing(site: Site, node: ast.expr) -> Iterator[tuple[str, str]]:
     """Yield pairs of condition and the crashes it would explain."""
     held, kind = spelling(node), site.type_of(node)
     parent = site.module.parents[node]
-    if getattr(parent, "func", None) is node:
+    if getattr(parent, "func", None) is node or (held or "").partition(".")[0] in site.fixed:
         return
     used = isinstance(parent, (ast.Attribute, ast.Subscript)) and parent.value is node
     if held and held not in ("self", "cls") and (used or not isinstance(parent, ast.Attribute)):
@@ -184,20 +184,22 @@ def _fallbacks(site: Site) -> Iterator[tuple[str, str]]:
 
 
 def _defaults(site: Site, target: ast.expr, value: ast.expr) -> list[str]:
-    """Return values for a failed assignment; one for each part of an unpacking."""
+    """Return values for a failed assignment; one for each plain part of an unpacking."""
     if isinstance(target, ast.Tuple):
-        size = len(target.elts)
-        whole = _unpacked(site, value)
-        fill = [", ".join([whole, *['""'] * (size - 1)])] if whole else []
-        return [*fill, ", ".join(['""'] * size), ", ".join(["None"] * size)]
+        plain = [part for part in target.elts if not isinstance(part, ast.Starred)]
+        end = "," if len(plain) == 1 else ""
+        wholes = [*_unpacked(site, value), '""']
+        filled = [", ".join([whole, *['""'] * (len(plain) - 1)]) + end for whole in wholes]
+        return [*dict.fromkeys(filled), ", ".join(["None"] * len(plain)) + end]
     kind = site.type_of(value) or site.type_of(target)
-    return list(
-        dict.fromkeys([*([_EMPTIES[kind]] if kind in _EMPTIES else []), "None", "[]", '""'])
-    )
+    known = [_EMPTIES[kind]] if kind in _EMPTIES else []
+    return list(dict.fromkeys([*known, "None", "[]", '""']))
 
 
-def _unpacked(site: Site, value: ast.expr) -> str:
-    """Return the object whose parts were unpacked: `text` of `text.split(":")`."""
+def _unpacked(site: Site, value: ast.expr) -> list[str]:
+    """Return what was unpacked, whole: `text` of `text.split(":")`, `str(p)` of `p.parts`."""
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-        return site.text(value.func.value)
-    return spelling(value) or ""
+        return [site.text(value.func.value)]
+    if isinstance(value, ast.Attribute):
+        return [f"str({site.text(value.value)})", site.text(value.value)]
+    return [spelled] if (spelled := spelling(value)) else []

@@ -80,14 +80,18 @@ def translate(site: Site) -> Iterator[Rewrite]:
     names = [name for name in _classes(site)[:3] if not site.exception or name]
     caught = [", ".join(names[:size]) for size in (1, 2, 3) if len(names) >= size]
     caught = list(dict.fromkeys((*_groups(site), *caught)))
-    for raised in _translations(site):
-        for classes in caught:
-            group = f"({classes})" if ", " in classes else classes
-            says = f"raises {raised.removeprefix('raise ')} where it {site.fails}"
-            tail = [f"except {group} as error:", f">{raised} from error"]
-            made = site.wrap(site.statement, "try:", tail, says, cost=1.5)
-            if made and raised.removeprefix("raise ").split("(")[0] not in classes.split(", "):
-                yield made
+    pairs = [
+        (rank + place, raised, classes)
+        for rank, raised in enumerate(_translations(site))
+        for place, classes in enumerate(caught)
+        if raised.removeprefix("raise ").partition("(")[0] not in classes.split(", ")
+    ]
+    for _, raised, classes in sorted(pairs, key=lambda pair: pair[0]):
+        group = f"({classes})" if ", " in classes else classes
+        says = f"raises {raised.removeprefix('raise ')} where it {site.fails}"
+        tail = [f"except {group} as error:", f">{raised} from error"]
+        if made := site.wrap(site.statement, "try:", tail, says, cost=1.5):
+            yield made
 
 
 def _groups(site: Site) -> list[str]:
@@ -109,8 +113,8 @@ def _translations(site: Site) -> list[str]:
         node = parse_quietly(text).body[0]
         if isinstance(node, ast.Raise) and node.exc is not None:
             call = node.exc
-            arguments = call.args if isinstance(call, ast.Call) else []
-            used = {n.id for arg in arguments for n in ast.walk(arg) if isinstance(n, ast.Name)}
+            used = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)} - site.fixed
+            used -= {spelling(_callee(call)) or ""}
             plain = text.partition(" from ")[0]
             found.append(plain if used <= readable else f"raise {spelling(_callee(call))}()")
     classes = [f"raise {name}()" for name in caught_here(site.module, site.statement)[:3]]

@@ -119,6 +119,15 @@ class Site:
         found = names_in_scope(self.module, self.function, self.line)
         return tuple(name for name in found if name not in ("self", "cls", "_"))
 
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """Names of the file's imports, functions and classes: they are never None or empty."""
+        found = {node.name for node in self.module.functions}
+        found |= {node.name for node in self.module.all(ast.ClassDef)}
+        aliases = self.module.all(ast.alias)
+        found |= {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
+        return frozenset(found - set(self.names))
+
     def fitting(self, node: ast.expr) -> Iterator[str]:
         """Yield names in scope whose type may stand where `node` stands."""
         wanted = self.type_of(node)
