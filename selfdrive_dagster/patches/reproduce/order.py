@@ -1,6 +1,7 @@
 """Tries the ways in order and keeps what each attempt came to."""
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from selfdrive_dagster.model import (
     Attempt,
@@ -15,9 +16,11 @@ from selfdrive_dagster.model import (
     silent,
 )
 from selfdrive_dagster.patches.frames import place
-from selfdrive_dagster.patches.reproduce import captured
+from selfdrive_dagster.patches.localise import Coverage, coverage_of
+from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
 from selfdrive_dagster.patches.reproduce.draft import Draft
 from selfdrive_dagster.patches.reproduce.proving import REPRODUCED, prove
+from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.tree import Tree
 
 
@@ -26,9 +29,12 @@ def reproduce(
     product: Product,
     sandbox: Sandbox,
     progress: Progress = silent,
+    *,
+    coverage: Coverage | None = None,
 ) -> Reproduction:
     """Make a test that fails on the base revision for the recorded reason, or say why none.
 
+    `coverage` saves a run of the suite when it is known already.
     Raises Refused below a full sandbox.
     """
     crash = diagnosis.crash
@@ -36,7 +42,7 @@ def reproduce(
         reason = "no reported frame was found in the product's own code"
         attempt = Attempt(way=Way.CAPTURED_ARGUMENTS, target="the trace", outcome=reason)
         return Reproduction(reproducer=None, attempts=(attempt,))
-    search = _Search(diagnosis, crash, product, sandbox, progress)
+    search = _Search(diagnosis, crash, product, sandbox, progress, coverage)
     return search.run()
 
 
@@ -50,26 +56,46 @@ class _Search:
         product: Product,
         sandbox: Sandbox,
         progress: Progress,
+        coverage: Coverage | None,
     ) -> None:
         self.diagnosis = diagnosis
         self.product = product
         self.sandbox = sandbox
         self.progress = progress
+        self.given_coverage = coverage
         self.tree = Tree(product)
         self.placed = place(self.tree, crash)[1]
         self.attempts: list[Attempt] = []
 
     def run(self) -> Reproduction:
         """Try the ways in order; the first that reproduces ends the search."""
-        for sentence, ways in (("calling it with the recorded arguments", self._captured),):
+        for sentence, drafts in (
+            ("calling it with the recorded arguments", self._captured),
+            ("borrowing the state of a passing test", self._borrowed),
+            ("sending the recorded request", self._replayed),
+        ):
             self.progress(sentence)
-            reproducer = self._first(ways())
+            reproducer = self._first(drafts())
             if reproducer is not None:
                 return Reproduction(reproducer=reproducer, attempts=tuple(self.attempts))
         return Reproduction(reproducer=None, attempts=tuple(self.attempts))
 
     def _captured(self) -> Iterable[Draft | Attempt]:
         return captured.drafts(self.tree, self.product, self.diagnosis, self.placed)
+
+    def _borrowed(self) -> Iterable[Draft | Attempt]:
+        return borrowed.drafts(self.tree, self.product, self.diagnosis, self.placed, self.coverage)
+
+    def _replayed(self) -> Iterable[Draft | Attempt]:
+        return replay.drafts(self.tree, self.product, self.diagnosis, self.placed, self.coverage)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """Run the product's tests once on base, to learn which lines each one runs."""
+        if self.given_coverage is not None:
+            return self.given_coverage
+        self.progress("watching which lines the product's tests run")
+        return coverage_of(run_suite(self.product, self.sandbox, lines=True))
 
     def _first(self, found: Iterable[Draft | Attempt]) -> Reproducer | None:
         """Prove a way's drafts together; record all attempts, return the first that holds."""

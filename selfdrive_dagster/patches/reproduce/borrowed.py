@@ -1,0 +1,185 @@
+"""The second way: a passing test that reaches the crashing code lends its state.
+
+Its own call of a function of the trace gets the recorded arguments in place of its own; what
+was not sent (`self`, a database) stays as the test made it. The result reads like the
+project's own test.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from selfdrive_dagster.model import Attempt, Diagnosis, FrameFinding, ObservedInput, Product, Way
+from selfdrive_dagster.patches.frames import Placed
+from selfdrive_dagster.patches.inputs import arguments_of, observed, parameters
+from selfdrive_dagster.patches.localise import Coverage, TestLines
+from selfdrive_dagster.patches.reproduce import writing
+from selfdrive_dagster.patches.reproduce.call import arguments, form_of
+from selfdrive_dagster.patches.reproduce.captured import perform, permit
+from selfdrive_dagster.patches.reproduce.draft import (
+    Draft,
+    literals,
+    own_exceptions,
+    sentence_of,
+    test_path,
+)
+from selfdrive_dagster.patches.reproduce.testcode import (
+    CannotBorrowError,
+    TestCode,
+    cut_after,
+    find_test,
+)
+from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Tree, dotted, last_name
+from selfdrive_dagster.patches.values import Rebuilt, Value
+
+MOST_DRAFTS = 6
+
+
+def drafts(
+    tree: Tree,
+    product: Product,
+    diagnosis: Diagnosis,
+    placed: tuple[Placed, ...],
+    coverage: Coverage,
+) -> Iterator[Draft | Attempt]:
+    """Yield a draft for each fitting call in a passing test, innermost frame first."""
+    made = 0
+    for frame, finding in placed:
+        module = tree.module(finding.path)
+        function = module.function(finding.function) if module else None
+        if function is None or function.is_nested or frame.function in ANONYMOUS:
+            continue
+        values = arguments_of(tree, frame, finding)
+        tests = reaching(product, coverage, function)
+        if not tests:
+            yield _gave_up(finding.function, "no passing test reaches it")
+            continue
+        if not any(isinstance(value, Rebuilt) for value in values.values()):
+            yield _gave_up(finding.function, "none of its arguments could be rebuilt")
+            continue
+        calls = [(test, call) for test in tests for call in _direct_calls(test, function)]
+        if not calls:
+            reason = f"{len(tests)} passing tests reach it, none calls it directly"
+            yield _gave_up(finding.function, reason)
+        for test, call in calls[: MOST_DRAFTS - made]:
+            made += 1
+            yield _draft(tree, product, diagnosis, finding, function, values, test, call)
+
+
+def _gave_up(target: str, reason: str) -> Attempt:
+    return Attempt(way=Way.BORROWED_STATE, target=target, outcome=reason)
+
+
+def reaching(product: Product, coverage: Coverage, function: Function) -> list[TestCode]:
+    """Return the passing tests that ran the function's body, those that ran least first."""
+    body = range(function.node.body[0].lineno, function.last_line + 1)
+    inside = {(function.path, line) for line in body}
+    reached = [test for test in coverage if not test.failed and test.lines & inside]
+    found: dict[str, TestCode] = {}
+    for test in sorted(reached, key=lambda one: (len(one.lines), one.node_id)):
+        code = _code_of(product, test)
+        if code is not None:
+            found.setdefault(f"{code.path}::{code.name}", code)
+    return list(found.values())
+
+
+def _code_of(product: Product, test: TestLines) -> TestCode | None:
+    path = test.node_id.partition("::")[0]
+    if not product.has(path):
+        return None
+    return find_test(path, product.read(path), test.node_id)
+
+
+def _direct_calls(test: TestCode, function: Function) -> list[ast.Call]:
+    """Return the calls in a test whose callee bears the function's name, or its class's."""
+    making = function.name in ("__init__", "__new__", "__post_init__") and function.owner
+    wanted = function.owner.name if making and function.owner else function.name
+    return [call for call in test.calls if last_name(_callee(call)) == wanted]
+
+
+def _callee(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
+
+
+def _draft(
+    tree: Tree,
+    product: Product,
+    diagnosis: Diagnosis,
+    finding: FrameFinding,
+    function: Function,
+    values: dict[str, Value],
+    test: TestCode,
+    call: ast.Call,
+) -> Draft | Attempt:
+    target = f"{function.qualname} as {test.name} calls it"
+    own = _own_arguments(function, call)
+    if own is None:
+        return _gave_up(target, "the test spreads * or ** into the call")
+    recorded = {name: value for name, value in values.items() if isinstance(value, Rebuilt)}
+    merged = {**own, **{name: v.node for name, v in recorded.items() if name in _given(function)}}
+    args, keywords = arguments(function.node, merged)
+    made = ast.Call(call.func, args, keywords)
+    allowed = own_exceptions(tree, diagnosis)
+    width = writing.line_width(product)
+    form = _form(test, call, function)
+    node = ast.Await(made) if form == "awaited" else made
+    more = perform(node, form, 8, width)[1].union(*(one.imports for one in recorded.values()))
+    more = more | permit("", allowed, 4)[1] if allowed else more
+
+    def ending(indent: int) -> str:
+        inner = perform(node, form, indent + 4 if allowed else indent, width)[0]
+        return permit(inner, allowed, indent)[0] if allowed else inner
+
+    try:
+        source, _ = cut_after(test, call, ending, more, sentence_of(diagnosis))
+    except CannotBorrowError as reason:
+        return _gave_up(target, str(reason))
+    folder = test.path.rpartition("/")[0]
+    used = [value.node for name, value in recorded.items() if name in merged]
+    return Draft(
+        way=Way.BORROWED_STATE,
+        path=test_path(folder, diagnosis, test.path, test.name, str(call.lineno)),
+        source=source,
+        target=finding,
+        tried=f"{target}, with the recorded {_listed(sorted(recorded))}",
+        arguments=tuple(_told(finding, name, values[name], test) for name in values),
+        production_values=tuple(dict.fromkeys(one for node in used for one in literals(node))),
+    )
+
+
+def _told(finding: FrameFinding, name: str, value: Value, test: TestCode) -> ObservedInput:
+    told = observed(finding.function, name, value)
+    if told.expression is not None:
+        return told
+    lent = f"{told.unknown}; {test.name} lends its own"
+    return ObservedInput(function=told.function, name=name, expression=None, unknown=lent)
+
+
+def _given(function: Function) -> set[str]:
+    """Return the parameters a call can give: all but a method's first."""
+    names = [one.arg for one in parameters(function)]
+    static = "staticmethod" in {last_name(one) for one in function.decorators}
+    return set(names if function.owner is None or static else names[1:])
+
+
+def _own_arguments(function: Function, call: ast.Call) -> dict[str, ast.expr] | None:
+    """Bind the test's own arguments to parameter names; None when they are spread."""
+    if any(isinstance(one, ast.Starred) for one in call.args):
+        return None
+    if any(one.arg is None for one in call.keywords) or function.node.args.vararg:
+        return None
+    given = _given(function)
+    both = [*function.node.args.posonlyargs, *function.node.args.args]
+    names = [one.arg for one in both if one.arg in given]
+    bound = dict(zip(names, call.args, strict=False))
+    return {**bound, **{one.arg: one.value for one in call.keywords if one.arg}}
+
+
+def _form(test: TestCode, call: ast.Call, function: Function) -> str:
+    awaited = any(
+        isinstance(node, ast.Await) and node.value is call for node in ast.walk(test.node)
+    )
+    return "awaited" if awaited else form_of(function)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)

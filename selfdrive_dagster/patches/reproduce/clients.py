@@ -1,0 +1,121 @@
+"""Test clients that a project offers: fixtures of its conftest, else its application object."""
+
+import ast
+
+import msgspec
+
+from selfdrive_dagster.model import Product
+from selfdrive_dagster.patches.reproduce.draft import test_files, tests_folder
+from selfdrive_dagster.patches.tree import Function, FunctionNode, Module, Tree, dotted, last_name
+from selfdrive_dagster.patches.values import Import
+
+MOST_FIXTURES = 4
+MOST_APPLICATIONS = 2
+CLIENT_MAKERS = ("TestClient", "test_client", "AsyncClient", "Client", "APIClient")
+FACTORIES = ("create_app", "make_app", "build_app", "get_app", "application", "app_factory")
+STARLETTE = frozenset({"Starlette", "FastAPI"})
+FLASK = frozenset({"Flask"})
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """How a test gets hold of a client; `setup` and `enter` are statements of its body."""
+
+    told: str
+    name: str
+    parameter: str = ""
+    imports: frozenset[Import] = frozenset()
+    setup: str = ""
+    enter: str = ""
+    is_async: bool = False
+    marks: str = ""
+
+
+def fixture_clients(product: Product) -> tuple[Client, ...]:
+    """Return the client fixtures that a new test in the tests folder can ask for, plain first."""
+    folder = tests_folder(product)
+    found: list[Client] = []
+    for path in test_files(product):
+        here = path.rpartition("/")[0]
+        if path.endswith("conftest.py") and (not here or f"{folder}/".startswith(f"{here}/")):
+            found += [_of_fixture(node) for node in _fixtures(product, path)]
+    return tuple(sorted(found, key=lambda one: (one.name != "client", one.name))[:MOST_FIXTURES])
+
+
+def _fixtures(product: Product, path: str) -> list[FunctionNode]:
+    try:
+        module = ast.parse(product.read(path))
+    except (OSError, SyntaxError, ValueError):
+        return []  # pytest will tell of a broken conftest
+    fixtures = [
+        node
+        for node in module.body
+        if isinstance(node, FunctionNode)
+        and any(last_name(dotted(getattr(m, "func", m))) == "fixture" for m in node.decorator_list)
+    ]
+    return [node for node in fixtures if _makes_client(node, {one.name for one in fixtures})]
+
+
+def _makes_client(node: FunctionNode, fixtures: set[str]) -> bool:
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+    makes = any(_called(call) in CLIENT_MAKERS for call in calls)
+    asks = any("client" in one.arg and one.arg in fixtures for one in node.args.args)
+    return makes or (asks and "client" in node.name)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else last_name(dotted(call.func))
+
+
+def _of_fixture(node: FunctionNode) -> Client:
+    asynchronous = any(
+        isinstance(one, ast.Name | ast.Attribute) and last_name(dotted(one)) == "AsyncClient"
+        for one in ast.walk(node)
+    )
+    return Client(
+        told=f"the fixture {node.name}",
+        name=node.name,
+        parameter=node.name,
+        is_async=asynchronous,
+        imports=frozenset({Import("pytest")}) if asynchronous else frozenset(),
+        marks="@pytest.mark.anyio\n" if asynchronous else "",
+    )
+
+
+def application_clients(tree: Tree) -> tuple[Client, ...]:
+    """Return clients made from application factories and module-level application objects."""
+    found: list[Client] = []
+    for module in tree.modules:
+        for function in module.functions:
+            kind = _kind(function.node) if _is_factory(function) else ""
+            if kind:
+                found.append(_of_application(module, function.name, "()", kind))
+        for node in module.node.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                kind = _kind(node.value)
+                if kind:
+                    found.append(_of_application(module, node.targets[0].id, "", kind))
+    return tuple(found[:MOST_APPLICATIONS])
+
+
+def _is_factory(function: Function) -> bool:
+    given = function.node.args
+    required = len(given.posonlyargs) + len(given.args) - len(given.defaults)
+    bare = required <= 0 and all(one is not None for one in given.kw_defaults)
+    return function.name in FACTORIES and function.qualname == function.name and bare
+
+
+def _kind(node: ast.AST) -> str:
+    """Return which framework's application a piece of code makes: starlette, flask or ""."""
+    made = {_called(one) for one in ast.walk(node) if isinstance(one, ast.Call)}
+    return "starlette" if made & STARLETTE else "flask" if made & FLASK else ""
+
+
+def _of_application(module: Module, name: str, call: str, kind: str) -> Client:
+    told = f"{module.name}.{name}{call}"
+    imports = {Import(module.name, name)}
+    if kind == "flask":
+        setup = f"    client = {name}{call}.test_client()\n\n"
+        return Client(told=told, name="client", imports=frozenset(imports), setup=setup)
+    imports.add(Import("starlette.testclient", "TestClient"))
+    enter = f"    with TestClient({name}{call}) as client:\n"
+    return Client(told=told, name="client", imports=frozenset(imports), enter=enter)
