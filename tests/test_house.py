@@ -4,12 +4,15 @@ import ast
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from fakes.selfdrive_program import ROOT, environment, selfdrive
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from selfdrive_dagster import cli
 
@@ -126,6 +129,21 @@ def test_constraints_are_hashed_and_name_no_index() -> None:
     assert pins
     assert all("==" in pin and pin.endswith("\\") for pin in pins)
     assert not any("://" in line or line.startswith("-") for line in lines)
+
+
+def test_constraints_follow_the_project() -> None:
+    """A dependency that was added or moved needs `make constraints`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    wanted = [Requirement(line) for line in (*project["dependencies"], *extras)]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split()[0].split("==") for line in lines if line[:1].isalnum())
+    wrong = [
+        str(requirement)
+        for requirement in wanted
+        if pins.get(canonicalize_name(requirement.name), "0") not in requirement.specifier
+    ]
+    assert wrong == []
 
 
 def test_make_says_what_it_can() -> None:
