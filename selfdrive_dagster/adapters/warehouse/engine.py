@@ -65,18 +65,17 @@ def add_view(connection: "duckdb.DuckDBPyConnection", view: View) -> None:
     connection.execute(f'CREATE VIEW "{view.name}" AS SELECT * FROM {source}')  # noqa: S608
 
 
-def tables_in(sql: str) -> tuple[str, ...]:
+def tables_in(connection: "duckdb.DuckDBPyConnection", sql: str) -> tuple[str, ...]:
     """Return the tables a query names, sorted; the names of its own WITH clauses are none.
 
     Raises BadInput if it is not one SELECT.
     """
     import duckdb
 
-    with duckdb.connect(":memory:") as connection:
-        try:
-            answer = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchone()
-        except duckdb.Error as fault:
-            raise BadInput(f"the query cannot be read: {fault}") from fault
+    try:
+        answer = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchone()
+    except duckdb.Error as fault:
+        raise BadInput(f"the query cannot be read: {fault}") from fault
     tree = msgspec.json.decode(answer[0] if answer else "{}")
     if tree.get("error", True):
         raise BadInput(f"the warehouse answers a SELECT: {tree.get('error_message', '')}")

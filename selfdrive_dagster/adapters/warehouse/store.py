@@ -153,15 +153,14 @@ class Warehouse:
         """
         import duckdb
 
-        tables = engine.tables_in(sql)
-        generations = {name: self.live(name).generation for name in tables}
+        before: dict[str, int] = {}
         try:
-            return self._run(tables, sql, parameters, pick)
+            return self._run(sql, parameters, pick, before)
         except (duckdb.Error, OSError) as fault:
             # Compactions may have passed while we read: then the lists have moved on.
-            if any(self.live(name).generation != generations[name] for name in tables):
-                return self._run(tables, sql, parameters, pick)
-            for name in tables:
+            if any(self.live(name).generation != seen for name, seen in before.items()):
+                return self._run(sql, parameters, pick, before)
+            for name in before:
                 self.verify(name)
             raise BadInput(f"the query does not run: {fault}") from fault
 
@@ -190,19 +189,21 @@ class Warehouse:
 
     def _run(
         self,
-        tables: Sequence[str],
         sql: str,
         parameters: Mapping[str, Any] | None,
         pick: Pick | None,
+        generations: dict[str, int],
     ) -> "polars.DataFrame":
+        """Answer a query once; `generations` learns which lists it took its files from."""
         with engine.connect(self.root) as connection:
-            for name in tables:
-                engine.add_view(connection, self._view(name, pick))
+            for name in engine.tables_in(connection, sql):
+                live = self.live(name)
+                generations[name] = live.generation
+                engine.add_view(connection, self._view(name, live, pick))
             engine.lock(connection)
             return engine.run(connection, sql, parameters)
 
-    def _view(self, table: str, pick: Pick | None) -> engine.View:
-        live = self.live(table)
+    def _view(self, table: str, live: LiveList, pick: Pick | None) -> engine.View:
         folder = self._folder(table)
         wanted = [file for file in live.files if pick is None or pick(table, file)]
         for file in wanted:
