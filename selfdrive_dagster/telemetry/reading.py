@@ -15,7 +15,7 @@ from selfdrive_dagster.telemetry import otlp, sentry
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, exception_row
 from selfdrive_dagster.telemetry.bounds import MAX_BYTES, mapping, parse_json
 from selfdrive_dagster.telemetry.redact import Redactor
-from selfdrive_dagster.telemetry.rows import Records
+from selfdrive_dagster.telemetry.rows import Records, join
 from selfdrive_dagster.telemetry.stacktrace import Traceback, find_tracebacks
 
 WHAT_WE_READ = (
@@ -125,7 +125,7 @@ def _decode_all(values: list[dict[str, Any]], name: str, arrival: Arrival) -> Re
             f"{name} is JSON, but no event that we know (its keys: {keys[:200] or 'none'}).",
             remedy=WHAT_WE_READ,
         )
-    return sentry.join(parts)
+    return join(parts)
 
 
 def _decoder(value: dict[str, Any]) -> Decoder | None:

@@ -8,7 +8,7 @@ redacted values only. Belongs here: what a row *is*. Does not: how it is decoded
 second delivery is the same row and two identical lines of one log stay two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -191,3 +191,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     redaction: str
     records: Records
+
+
+def join(parts: Iterable[Records]) -> Records:
+    """Return one Records with the rows of all parts, in order."""
+    parts = tuple(parts)
+    return Records(
+        exceptions=tuple(row for part in parts for row in part.exceptions),
+        spans=tuple(row for part in parts for row in part.spans),
+        log_events=tuple(row for part in parts for row in part.log_events),
+        metric_points=tuple(row for part in parts for row in part.metric_points),
+        deployments=tuple(row for part in parts for row in part.deployments),
+        rejected=tuple(reason for part in parts for reason in part.rejected),
+    )

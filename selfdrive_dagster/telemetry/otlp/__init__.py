@@ -9,6 +9,8 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
@@ -18,7 +20,7 @@ from selfdrive_dagster.telemetry.otlp.exceptions import once
 from selfdrive_dagster.telemetry.otlp.logs import decode_logs
 from selfdrive_dagster.telemetry.otlp.metrics import decode_metrics
 from selfdrive_dagster.telemetry.otlp.traces import decode_traces
-from selfdrive_dagster.telemetry.rows import Records
+from selfdrive_dagster.telemetry.rows import Records, join
 
 SIGNALS = ("traces", "logs", "metrics")
 
@@ -63,14 +65,8 @@ def decode_json(
                     remedy="Export it with a Collector or SDK, unchanged.",
                 ) from None
             parts.append(_DECODERS[signal](request, arrival, names))
-    return Records(
-        exceptions=once(row for part in parts for row in part.exceptions),
-        spans=tuple(row for part in parts for row in part.spans),
-        log_events=tuple(row for part in parts for row in part.log_events),
-        metric_points=tuple(row for part in parts for row in part.metric_points),
-        deployments=tuple(row for part in parts for row in part.deployments),
-        rejected=tuple(reason for part in parts for reason in part.rejected),
-    )
+    whole = join(parts)
+    return msgspec.structs.replace(whole, exceptions=once(whole.exceptions))
 
 
 def _request_type(signal: str) -> Any:

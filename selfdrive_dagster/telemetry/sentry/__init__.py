@@ -1,0 +1,58 @@
+"""Sentry's wire formats: the event, the envelope, and the event as Sentry's own API returns it.
+
+Written from the public SDK documentation (develop.sentry.dev). HTTP does not belong here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
+from selfdrive_dagster.telemetry.bounds import mapping, parse_json
+from selfdrive_dagster.telemetry.rows import ExceptionRow, LogEventRow, Records, SpanRow, join
+from selfdrive_dagster.telemetry.sentry.api import from_api, is_event
+from selfdrive_dagster.telemetry.sentry.envelope import parse_envelope
+from selfdrive_dagster.telemetry.sentry.event import decode_exception_or_message
+from selfdrive_dagster.telemetry.sentry.tracing import decode_logs, decode_transaction
+
+__all__ = ["ITEM_DECODERS", "decode_envelope", "decode_event", "is_event", "parse_envelope"]
+
+
+def decode_envelope(data: bytes, name: str, arrival: Arrival) -> Records:
+    """Return the rows of an envelope. Items of other types are told in `rejected`."""
+    ordinals = Ordinals()
+    parts: list[Records] = []
+    for item in parse_envelope(data, name).items:
+        decoder = ITEM_DECODERS.get(item.type)
+        if decoder is None:
+            reason = f"items of type {item.type!r} are not kept"
+            parts.append(Records(rejected=(reason,)))
+            continue
+        payload = parse_json(item.payload, f"The {item.type} item of {name}")
+        parts.append(decoder(mapping(payload), arrival, ordinals))
+    return _with_deployments(join(parts), arrival)
+
+
+def decode_event(
+    event: dict[str, Any], arrival: Arrival, ordinals: Ordinals | None = None
+) -> Records:
+    """Return the rows of one event payload, as an SDK sends it or as Sentry's API returns it."""
+    records = decode_exception_or_message(from_api(event), arrival, ordinals or Ordinals())
+    return _with_deployments(records, arrival)
+
+
+def _with_deployments(records: Records, arrival: Arrival) -> Records:
+    rows: list[ExceptionRow | SpanRow | LogEventRow] = []
+    rows += records.exceptions
+    rows += records.spans
+    rows += records.log_events
+    return msgspec.structs.replace(records, deployments=deployments(rows, "sentry", arrival))
+
+
+ITEM_DECODERS: dict[str, Callable[[dict[str, Any], Arrival, Ordinals], Records]] = {
+    "event": decode_exception_or_message,
+    "transaction": decode_transaction,
+    "log": decode_logs,
+}
+"""Envelope item type → decoder; every other type is counted as rejected."""

@@ -1,0 +1,136 @@
+"""Transactions with their spans, and Sentry's own logs."""
+
+from datetime import datetime
+from typing import Any
+
+from selfdrive_dagster.model import canonical
+from selfdrive_dagster.telemetry.arrivals import (
+    SEVERITY_NUMBERS,
+    Arrival,
+    Ordinals,
+    sender_id,
+    url_path,
+)
+from selfdrive_dagster.telemetry.bounds import (
+    hex_id,
+    label,
+    mapping,
+    moment,
+    real,
+    sequence,
+    text,
+    whole,
+)
+from selfdrive_dagster.telemetry.rows import LogEventRow, Records, SpanRow
+from selfdrive_dagster.telemetry.sentry.event import Who
+
+
+def decode_transaction(event: dict[str, Any], arrival: Arrival, _ordinals: Ordinals) -> Records:
+    """Return the spans of a transaction, its root first."""
+    who = Who.of(event, arrival)
+    trace = mapping(mapping(event.get("contexts")).get("trace"))
+    request = mapping(event.get("request"))
+    root = {
+        **trace,
+        "description": event.get("transaction"),
+        "start_timestamp": event.get("start_timestamp"),
+        "timestamp": event.get("timestamp"),
+        "data": {
+            **mapping(trace.get("data")),
+            "http.request.method": request.get("method"),
+            "url.path": url_path(text(request.get("url"))),
+        },
+    }
+    rows: list[SpanRow] = []
+    rejected: list[str] = []
+    for span in (root, *sequence(event.get("spans"))):
+        row = _span(mapping(span), who, arrival)
+        if row:
+            rows.append(row)
+        else:
+            rejected.append("a span without trace id, span id or times")
+    return Records(spans=tuple(rows), rejected=tuple(rejected))
+
+
+def _span(span: dict[str, Any], who: Who, arrival: Arrival) -> SpanRow | None:
+    start, end = moment(span.get("start_timestamp")), moment(span.get("timestamp"))
+    trace_id = hex_id(span.get("trace_id"), 32) or who.trace_id
+    span_id = hex_id(span.get("span_id"), 16)
+    if not (start and end and trace_id and span_id):
+        return None
+    redact = arrival.redactor
+    data = mapping(span.get("data"))
+    status = label(span.get("status"))
+    name = label(span.get("description")) or label(span.get("op"))
+    return SpanRow(
+        event_id=sender_id("span", trace_id, span_id),
+        source="sentry",
+        timestamp=start,
+        received_at=arrival.received_at,
+        service_name=who.service_name,
+        service_version=who.version or None,
+        deployment_environment_name=who.environment or None,
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=hex_id(span.get("parent_span_id"), 16) or None,
+        session_id=who.session_id or None,
+        enduser_pseudo_id=who.user_id or None,
+        name=redact.text(name),
+        kind="SERVER" if label(span.get("op")) == "http.server" else "INTERNAL",
+        duration_ms=_milliseconds(start, end),
+        status_code=SPAN_STATUS.get(status, "ERROR"),
+        error_type=status if status not in SPAN_STATUS else None,
+        http_request_method=label(data.get("http.request.method")) or None,
+        http_response_status_code=whole(data.get("http.response.status_code")),
+        http_route=label(data.get("http.route")) or None,
+        url_path=redact.text(label(data.get("url.path"))) or None,
+        attributes_json=canonical(redact.value({"op": span.get("op"), **data})).decode(),
+    )
+
+
+SPAN_STATUS = {"": "UNSET", "unknown": "UNSET", "ok": "OK"}
+"""Sentry's span status → OpenTelemetry's; every other status is an error."""
+
+
+def _milliseconds(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds() * 1000)
+
+
+def decode_logs(payload: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> Records:
+    """Return the rows of a `log` item."""
+    return Records(
+        log_events=tuple(
+            _log(mapping(entry), arrival, ordinals) for entry in sequence(payload.get("items"))
+        )
+    )
+
+
+def _log(entry: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> LogEventRow:
+    redact = arrival.redactor
+    said = {
+        name: mapping(value).get("value")
+        for name, value in mapping(entry.get("attributes")).items()
+    }
+    level = label(entry.get("level")).lower()
+    attributes = mapping(redact.value(said))
+    body = redact.text(text(entry.get("body")))
+    when = real(entry.get("timestamp"))
+    service = label(said.get("service.name")) or arrival.service_name
+    return LogEventRow(
+        event_id=ordinals.event_id(
+            "log", when, hex_id(entry.get("trace_id"), 32), body, attributes
+        ),
+        source="sentry",
+        timestamp=moment(when) or arrival.received_at,
+        received_at=arrival.received_at,
+        service_name=service,
+        service_version=label(said.get("sentry.release")) or None,
+        deployment_environment_name=label(said.get("sentry.environment")) or None,
+        trace_id=hex_id(entry.get("trace_id"), 32) or None,
+        session_id=redact.pseudonym("session", text(said.get("session.id"))) or None,
+        enduser_pseudo_id=redact.pseudonym("user", text(said.get("user.id"))) or None,
+        severity_text=level.upper() or None,
+        severity_number=whole(entry.get("severity_number")) or SEVERITY_NUMBERS.get(level),
+        body=body or None,
+        attributes_json=canonical(attributes).decode(),
+    )
