@@ -23,33 +23,29 @@ class Repository:
 
     def __init__(self, product: Product) -> None:
         self._product = product
+        self._texts: dict[str, str] = {}
         self._modules: dict[str, Module | None] = {}
         self._idioms: dict[str, tuple[Idiom, ...]] = {}
 
     @cached_property
-    def _texts(self) -> dict[str, str]:
-        texts: dict[str, str] = {}
-        budget = _MOST_CHARACTERS
-        for path in self._product.source_files()[:_MOST_FILES]:
-            text = self._read(path)
-            budget -= len(text)
-            if budget < 0:
-                break
-            texts[path] = text
-        return texts
+    def _paths(self) -> tuple[str, ...]:
+        return self._product.source_files()[:_MOST_FILES]
 
-    def _read(self, path: str) -> str:
-        try:
-            return self._product.read(path)
-        except (OSError, UnicodeDecodeError):
-            return ""
+    def _text(self, path: str) -> str:
+        """Return a file's text, `""` when it cannot be read."""
+        if path not in self._texts:
+            try:
+                self._texts[path] = self._product.read(path)
+            except (OSError, UnicodeDecodeError):
+                self._texts[path] = ""
+        return self._texts[path]
 
     def module(self, path: str) -> Module | None:
         """Return a parsed file, None when it is missing, no Python or nested too deep."""
         if path not in self._modules:
-            text = self._texts.get(path) or self._read(path)
+            text = self._text(path)
             try:
-                self._modules[path] = Module(path, text)
+                self._modules[path] = Module(path, text) if text else None
             except (SyntaxError, ValueError, RecursionError):
                 self._modules[path] = None
         return self._modules[path]
@@ -57,9 +53,13 @@ class Repository:
     def mentioning(self, needle: str, near: str) -> Iterator[Module]:
         """Yield the parsed files whose text holds `needle`; `near` first, then its folder."""
         folder = near.rpartition("/")[0]
-        holding = [path for path, text in self._texts.items() if needle in text]
-        for path in sorted(holding, key=lambda path: (path != near, folder not in path, path)):
-            if module := self.module(path):
+        budget = _MOST_CHARACTERS
+        for path in sorted(self._paths, key=lambda path: (path != near, folder not in path, path)):
+            text = self._text(path)
+            budget -= len(text)
+            if budget < 0:
+                return
+            if needle in text and (module := self.module(path)):
                 yield module
 
     def idioms(self, needle: str, near: str) -> Iterator[tuple[str, Idiom]]:
@@ -179,7 +179,8 @@ def raised_here(module: Module, near: ast.AST) -> tuple[str, ...]:
 
     def distance(node: ast.Raise) -> tuple[bool, bool, int]:
         away = module.function_of(node) is not function
-        return away, module.class_of(node) is not holder, node.lineno
+        lines = abs(node.lineno - getattr(near, "lineno", 0))
+        return away, module.class_of(node) is not holder, lines
 
     return tuple(dict.fromkeys(module.source(node) for node in sorted(raises, key=distance)))
 

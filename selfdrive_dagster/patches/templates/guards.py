@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from selfdrive_dagster.patches.facts import UNKNOWN, number_of, spelling
-from selfdrive_dagster.patches.ingredients import raised_here, returned
+from selfdrive_dagster.patches.ingredients import returned
 from selfdrive_dagster.patches.modules import FUNCTIONS, parse_quietly
+from selfdrive_dagster.patches.templates.handlers import raisable
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
 _EMPTIES = {
@@ -117,7 +118,7 @@ def _leaves(site: Site) -> Iterator[tuple[str, str]]:
         yield "continue", "skips an item"
     for value in results(site)[:5]:
         yield (f"return {value}" if value else "return"), f"returns {value or None}"
-    for text in raised_here(site.module, site.statement)[:2]:
+    for text in raisable(site)[:2]:
         yield text, f"raises `{text.removeprefix('raise ')}`"
 
 

@@ -4,7 +4,7 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.facts import spelling
+from selfdrive_dagster.patches.facts import parameters, spelling
 from selfdrive_dagster.patches.ingredients import caught_here, raised_here
 from selfdrive_dagster.patches.modules import parse_quietly
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
@@ -82,7 +82,7 @@ def translate(site: Site) -> Iterator[Rewrite]:
     caught = list(dict.fromkeys((*_groups(site), *caught)))
     pairs = [
         (rank + place, raised, classes)
-        for rank, raised in enumerate(_translations(site))
+        for rank, raised in enumerate(raisable(site))
         for place, classes in enumerate(caught)
         if raised.removeprefix("raise ").partition("(")[0] not in classes.split(", ")
     ]
@@ -105,20 +105,30 @@ def _groups(site: Site) -> list[str]:
     return found[:2]
 
 
-def _translations(site: Site) -> list[str]:
-    """Return `raise` statements whose names can be read here, the nearest first."""
-    readable = {*site.names, "self", "cls", *dir(builtins)}
+def raisable(site: Site) -> list[str]:
+    """Return `raise` statements of this file that can stand here, the nearest first.
+
+    One whose arguments cannot be read here is kept as its class alone.
+    """
+    given = parameters(site.function) if site.function else []
+    foreign = site.module.local_names - {*site.names, *given}
     found = []
     for text in raised_here(site.module, site.statement):
         node = parse_quietly(text).body[0]
-        if isinstance(node, ast.Raise) and node.exc is not None:
-            call = node.exc
-            used = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)} - site.fixed
-            used -= {spelling(_callee(call)) or ""}
-            plain = text.partition(" from ")[0]
-            found.append(plain if used <= readable else f"raise {spelling(_callee(call))}()")
-    classes = [f"raise {name}()" for name in caught_here(site.module, site.statement)[:3]]
-    return list(dict.fromkeys((*found, *classes)))[:5]
+        if not isinstance(node, ast.Raise) or node.exc is None:
+            continue
+        used = {n.id for n in ast.walk(node.exc) if isinstance(n, ast.Name)}
+        kind = spelling(_callee(node.exc))
+        if not used & foreign:
+            found.append(text.partition(" from ")[0])
+        elif kind is not None and _is_class(kind):
+            found.append(f"raise {kind}()")
+    caught = [name for name in caught_here(site.module, site.statement) if _is_class(name)]
+    return list(dict.fromkeys((*found, *(f"raise {name}()" for name in caught[:3]))))[:5]
+
+
+def _is_class(name: str) -> bool:
+    return name.rpartition(".")[2][:1].isupper() and name not in (*_SWALLOWING, "StopIteration")
 
 
 def _callee(node: ast.expr) -> ast.expr:
