@@ -90,7 +90,7 @@ def _head(lines: list[str], at: int) -> int | None:
     line = lines[at]
     if len(line) > MAX_LINE_CHARS:
         return None
-    head = _HEAD.match(line)
+    head = _HEAD.match(line) if "Traceback (most" in line else None
     if head:
         return len(head["before"]) - (2 if head["group"] and head["before"].endswith("  ") else 0)
     # A syntax error of the main file comes without a head line.
