@@ -21,6 +21,7 @@ from selfdrive_dagster.model import (
     Product,
     Progress,
     Reproducer,
+    Reproduction,
     Sandbox,
     Way,
     short_id,
@@ -90,6 +91,33 @@ def search(
         families=dict(families),
         seconds=round(time.monotonic() - start, 3),
         stopped=stopped,
+    )
+
+
+def search_if_reproduced(
+    diagnosis: Diagnosis,
+    reproduction: Reproduction,
+    base: SuiteRun,
+    product: Product,
+    sandbox: Sandbox,
+    *,
+    max_candidates: int,
+    seconds: float,
+    progress: Progress = silent,
+) -> Search:
+    """Search, or say that without a reproducer no patch can be tried."""
+    if reproduction.reproducer is None:
+        nothing = "there is no reproducer"
+        return Search(plausible=(), tried=0, outcomes={}, families={}, seconds=0.0, stopped=nothing)
+    return search(
+        diagnosis,
+        reproduction.reproducer,
+        base,
+        product,
+        sandbox,
+        max_candidates=max_candidates,
+        seconds=seconds,
+        progress=progress,
     )
 
 

@@ -4,7 +4,7 @@ A verdict comes from checks alone: all passed makes a repair CERTIFIED and a mit
 CONTAINED; one failed makes it UNCERTIFIED; one unknown makes it INCONCLUSIVE.
 """
 
-from selfdrive_dagster.validation.gate import Proof, prove
+from selfdrive_dagster.validation.gate import Proof, prove, prove_if_reproduced
 from selfdrive_dagster.validation.policy import POLICY, check_policy
 
-__all__ = ["POLICY", "Proof", "check_policy", "prove"]
+__all__ = ["POLICY", "Proof", "check_policy", "prove", "prove_if_reproduced"]

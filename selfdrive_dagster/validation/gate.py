@@ -18,6 +18,7 @@ from selfdrive_dagster.model import (
     Progress,
     Report,
     Reproducer,
+    Reproduction,
     Sandbox,
     Verdict,
     digest,
@@ -70,6 +71,30 @@ def prove(
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
     return Proof(reports=tuple(reports), best=_best(candidates, reports))
+
+
+def prove_if_reproduced(
+    candidates: tuple[Candidate, ...],
+    reproduction: Reproduction,
+    base: SuiteRun,
+    product: Product,
+    sandbox: Sandbox,
+    progress: Progress = silent,
+    *,
+    seed: int = 0,
+) -> Proof:
+    """Prove, or return an empty proof: without a reproducer nothing is ever proven."""
+    if reproduction.reproducer is None:
+        return Proof(reports=(), best=None)
+    return prove(
+        candidates,
+        reproduction.reproducer,
+        base,
+        product,
+        sandbox,
+        seed=seed,
+        progress=progress,
+    )
 
 
 def prove_one(

@@ -24,9 +24,9 @@ from selfdrive_dagster.model import (
 )
 from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
 from selfdrive_dagster.patches.localise import coverage_of
-from selfdrive_dagster.patches.search import Search, search
+from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
-from selfdrive_dagster.validation.gate import prove
+from selfdrive_dagster.validation.gate import prove_if_reproduced
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +38,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """All that came of it. What was not reached is None."""
+    """All that came of it."""
 
     diagnosis: Diagnosis
     reproduction: Reproduction
-    search: Search | None
+    search: Search
     reports: tuple[Report, ...]
     best: Candidate | None
     seconds: float
@@ -90,36 +90,25 @@ def repair(
     start = time.monotonic()
     base = measure_base(product, sandbox, progress)
     diagnosis, reproduction = _understand(product, history, sandbox, crash, base, progress)
-    found: Search | None = None
-    reports: tuple[Report, ...] = ()
-    best: Candidate | None = None
-    if reproduction.reproducer is not None:
-        found = search(
-            diagnosis,
-            reproduction.reproducer,
-            base,
-            product,
-            sandbox,
-            max_candidates=budget.max_candidates,
-            seconds=budget.seconds,
-            progress=progress,
-        )
-        proof = prove(
-            found.plausible,
-            reproduction.reproducer,
-            base,
-            product,
-            sandbox,
-            seed=budget.seed,
-            progress=progress,
-        )
-        reports, best = proof.reports, proof.best
+    found = search_if_reproduced(
+        diagnosis,
+        reproduction,
+        base,
+        product,
+        sandbox,
+        max_candidates=budget.max_candidates,
+        seconds=budget.seconds,
+        progress=progress,
+    )
+    proof = prove_if_reproduced(
+        found.plausible, reproduction, base, product, sandbox, progress, seed=budget.seed
+    )
     return Repair(
         diagnosis=diagnosis,
         reproduction=reproduction,
         search=found,
-        reports=reports,
-        best=best,
+        reports=proof.reports,
+        best=proof.best,
         seconds=round(time.monotonic() - start, 3),
     )
 

@@ -26,8 +26,7 @@ def show(found: Repair, console: Console) -> None:
     """Draw the whole repair."""
     show_diagnosis(found.diagnosis, console)
     show_reproduction(found.reproduction, console)
-    if found.search is not None:
-        show_search(found.search, console)
+    show_search(found.search, console)
     show_proof(found, console)
 
 
@@ -77,7 +76,7 @@ def show_proof(found: Repair, console: Console) -> None:
     heading("Proof", console)
     if not found.reports:
         say("Nothing to prove.", console)
-    by_id = {c.id: c for c in (found.search.plausible if found.search else ())}
+    by_id = {c.id: c for c in found.search.plausible}
     for report in found.reports:
         show_report(report, by_id[report.candidate_id], console)
     heading("Result", console)

@@ -1,0 +1,22 @@
+"""The code location: every asset of the loop, handed to the library's `build_definitions`."""
+
+import os
+from pathlib import Path
+
+from assets import issues, patches, rollout, telemetry, validation
+from selfdrive_dagster.orchestration.build import build_definitions
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+
+defs = build_definitions(
+    sql_dir=SQL,
+    tables=[telemetry.step(SQL), issues.step(SQL)],
+    stages=[
+        patches.diagnosis,
+        patches.reproducer,
+        patches.candidates,
+        validation.report,
+    ],
+    look_outside=rollout.look_outside,
+    observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),
+)

@@ -1,0 +1,31 @@
+"""Issues: what hurts, from the tables of telemetry to one ranking."""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from dagster import AssetsDefinition
+
+from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
+from selfdrive_dagster.adapters.warehouse.samples import telling_crash
+from selfdrive_dagster.issues.board import Board, make_board
+from selfdrive_dagster.issues.triage import TriageSettings
+from selfdrive_dagster.orchestration.tables import issues_step
+from selfdrive_dagster.orchestration.workshop import Workshop
+
+TABLES = {
+    "issue_events": "Each exception with the issue that its fingerprint names.",
+    "ranking": "Issues in the order in which they hurt: score, parts, triage and reasons.",
+}
+
+
+def rank(workshop: Workshop) -> Board:
+    """Rank all issues as of now, and keep a telling crash of those that may be tried."""
+    limits = TriageSettings(protected=workshop.settings.autonomy.protected)
+    ranked = rank_issues(workshop.warehouse, datetime.now(UTC), settings=limits)
+    return make_board(ranked, partial(telling_crash, workshop.warehouse))
+
+
+def step(sql_dir: Path) -> AssetsDefinition:
+    """Return the step that refreshes every model of `sql/` and the ranking."""
+    return issues_step(sql_dir, rank, TABLES)

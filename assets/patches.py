@@ -1,0 +1,61 @@
+"""Patches: what might help, per change: diagnosis, reproducer, candidates."""
+
+from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.orchestration import pages
+from selfdrive_dagster.orchestration.opening import issue_of
+from selfdrive_dagster.orchestration.stages import Bench, Made, change_asset
+from selfdrive_dagster.patches import diagnose, reproduce
+from selfdrive_dagster.patches.localise import coverage_of
+from selfdrive_dagster.patches.search import Search, search_if_reproduced
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+
+KINDS = {"python", "git"}
+
+
+@change_asset(reads={"board": ("issues/ranking", Board)}, kinds=KINDS, version="1")
+def diagnosis(bench: Bench, board: Board) -> Made:
+    """Where and why: frames in the tree, suspect commit, suspicious lines, observed inputs."""
+    issue, crash = issue_of(board, bench.change_id)
+    revision = bench.workshop.head()
+    service = bench.workshop.settings.service.name
+    bench.open(issue.issue_id, service=service, base_revision=revision, body=pages.why_now(issue))
+    product, history = bench.workshop.product(revision)
+    coverage = coverage_of(bench.workshop.base(revision, bench.say))
+    found = diagnose(product, history, crash=crash, coverage=coverage)
+    allowed = {Fact.BUDGET_LEFT, Fact.NOT_QUARANTINED}
+    bench.move(State.DRAFT, Event.START, Actor.LOOP, allowed, {})
+    return Made(found, pages.of_diagnosis(found, issue))
+
+
+@change_asset(reads={"found": ("patches/diagnosis", Diagnosis)}, kinds={"pytest"}, version="1")
+def reproducer(bench: Bench, found: Diagnosis) -> Made:
+    """A test that fails on the base revision for the recorded reason, or why there is none."""
+    product, _ = bench.workshop.product(found.revision)
+    made = reproduce(found, product, bench.workshop.sandbox, bench.say)
+    return Made(made, pages.of_reproduction(made))
+
+
+@change_asset(
+    reads={
+        "found": ("patches/diagnosis", Diagnosis),
+        "made": ("patches/reproducer", Reproduction),
+    },
+    kinds={"python"},
+    version="1",
+)
+def candidates(bench: Bench, found: Diagnosis, made: Reproduction) -> Made:
+    """Patches that pass the reproducer and the tests that reach them, ranked."""
+    product, _ = bench.workshop.product(found.revision)
+    limits = bench.workshop.settings.patches
+    tried: Search = search_if_reproduced(
+        found,
+        made,
+        bench.workshop.base(found.revision, bench.say),
+        product,
+        bench.workshop.sandbox,
+        max_candidates=limits.max_candidates,
+        seconds=limits.seconds,
+        progress=bench.say,
+    )
+    return Made(tried, pages.of_search(tried))

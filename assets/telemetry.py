@@ -1,0 +1,27 @@
+"""Telemetry: what happened, as typed tables."""
+
+from pathlib import Path
+
+from dagster import AssetsDefinition
+
+from selfdrive_dagster.adapters.ingest import Ingested, ingest_segments
+from selfdrive_dagster.orchestration.tables import telemetry_step
+from selfdrive_dagster.orchestration.workshop import Workshop
+
+TABLES = {
+    "exceptions": "Every exception that an SDK reported, once, redacted, with its frames.",
+    "spans": "Finished spans: who called what, how long it took and how it ended.",
+    "log_events": "Log records that are no exceptions.",
+    "metric_points": "Points of gauges, sums and histograms.",
+    "deployments": "When a version of a service was first seen.",
+}
+
+
+def ingest(workshop: Workshop) -> Ingested:
+    """Read closed segments into the tables."""
+    return ingest_segments(workshop.segments, workshop.warehouse)
+
+
+def step(sql_dir: Path) -> AssetsDefinition:
+    """Return the step that fills the typed tables."""
+    return telemetry_step(sql_dir, ingest, TABLES)

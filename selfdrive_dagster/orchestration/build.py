@@ -1,0 +1,106 @@
+"""Definitions from a function: what the app hands in, jobs and sensors around it.
+
+No asset or rule lives here; `assets/` says what the stages are, the library what they do.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition as Job,
+)
+
+from selfdrive_dagster.orchestration import sensors
+from selfdrive_dagster.orchestration.workshop import Workshop, opened
+from selfdrive_dagster.rollout.lifecycle import State
+
+BATCH_SECONDS = 15
+CHANGE_SECONDS = 10
+MERGE_SECONDS = 60
+MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900}
+
+
+def build_definitions(
+    *,
+    sql_dir: Path,
+    tables: Sequence[dg.AssetsDefinition],
+    stages: Sequence[dg.AssetsDefinition],
+    look_outside: dg.JobDefinition,
+    observe: bool = False,
+) -> dg.Definitions:
+    """Return the code location. With `observe` the loop stops at issues: no change is opened."""
+    batch = _job("batch", tables, "Closed segments to tables, issues and their ranking.")
+    propose = _job("propose", stages, "One change, from its diagnosis to its proposal.")
+    moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
+    if not observe:
+        moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
+        moving.append(
+            sensors.waiting_sensor(
+                "look_outside",
+                look_outside,
+                MERGE_SECONDS,
+                "Asks git whether others merged a proposal, and carries out decisions.",
+                lambda workshop: (
+                    bool(workshop.decisions.waiting())
+                    or any(c.state is State.AWAITING_APPROVAL for c in workshop.changes.all())
+                ),
+            )
+        )
+    return dg.Definitions(
+        assets=[*tables, *stages],
+        jobs=[batch, propose, look_outside],
+        sensors=moving,
+        schedules=[_hourly(batch)],
+        resources={"workshop": _workshop(sql_dir)},
+        executor=dg.in_process_executor,
+    )
+
+
+def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Job:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*assets),
+        description=description,
+        executor_def=dg.in_process_executor,
+        tags={"dagster/max_runtime": str(MOST_SECONDS[name])},
+    )
+
+
+def _hourly(job: Job) -> dg.ScheduleDefinition:
+    """Rank once an hour even when nothing arrives: scores decay with time."""
+    return dg.ScheduleDefinition(
+        job=job, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+    )
+
+
+def plain_job(
+    name: str, description: str, work: Callable[[Workshop, str], Mapping[str, Any]]
+) -> dg.JobDefinition:
+    """Make a job of one function of (workshop, run id); what it returns is shown with the run."""
+
+    @dg.op(name=f"{name}_op", description=description, required_resource_keys={"workshop"})
+    def op(context: dg.OpExecutionContext) -> None:
+        context.add_output_metadata(dict(work(context.resources.workshop, context.run_id)))
+
+    @dg.job(
+        name=name,
+        description=description,
+        executor_def=dg.in_process_executor,
+        tags={"dagster/max_runtime": str(MOST_SECONDS[name])},
+    )
+    def job() -> None:
+        op()
+
+    return job
+
+
+def _workshop(sql_dir: Path) -> dg.ResourceDefinition:
+    def make(_context: dg.InitResourceContext) -> Iterator[Workshop]:
+        with opened(sql_dir) as workshop:
+            yield workshop
+
+    return dg.ResourceDefinition(
+        resource_fn=make, description="The stores and tools of one home and one product."
+    )

@@ -1,0 +1,105 @@
+"""What a reader of the Dagster UI wants to see of each stage, as metadata.
+
+Belongs here: choosing and escaping. Does not belong: the records themselves; whoever needs
+them whole reads the evidence by its digest.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from selfdrive_dagster.issues import RankedIssue
+from selfdrive_dagster.model import Candidate, Diagnosis, Reproduction
+from selfdrive_dagster.orchestration.text import fenced, plain, table
+from selfdrive_dagster.patches.search import Search
+from selfdrive_dagster.validation import Proof
+
+SHOWN = 12
+MARKS = {True: "passed", False: "failed", None: "unknown"}
+
+
+def why_now(issue: RankedIssue) -> dict[str, Any]:
+    """Return what a ledger row says about why an issue was taken up."""
+    return {
+        "rank": issue.rank,
+        "score": round(issue.score.total, 3),
+        "formula": issue.score.formula_version,
+        "users": issue.users,
+        "events_24h": issue.events_24h,
+        "triage": issue.triage.decision.value,
+    }
+
+
+def of_diagnosis(found: Diagnosis, issue: RankedIssue) -> dict[str, Any]:
+    """Show where, since when, and what was seen."""
+    frames = [(f.path, str(f.line), f.function) for f in found.frames[:SHOWN]]
+    inputs = [
+        (i.function, i.name, i.expression if i.expression is not None else f"unknown: {i.unknown}")
+        for i in found.inputs[:SHOWN]
+    ]
+    suspect = found.suspect
+    return {
+        "issue": plain(issue.title),
+        "says": plain(found.sentence),
+        "suspect_commit": f"{suspect.commit.sha[:12]} {plain(suspect.commit.summary)}"
+        if suspect
+        else "none found",
+        "base_revision": found.revision,
+        "frames": table(("file", "line", "function"), frames),
+        "inputs": table(("function", "parameter", "value"), inputs),
+    }
+
+
+def of_reproduction(made: Reproduction) -> dict[str, Any]:
+    """Show the test, or why there is none."""
+    tries = [(a.way.value, a.target, a.outcome) for a in made.attempts]
+    shown: dict[str, Any] = {"attempts": table(("way", "of", "outcome"), tries)}
+    test = made.reproducer
+    shown["way"] = test.way.value if test else "none: nothing can be proven"
+    if test is not None and test.source is not None:
+        shown["test"] = fenced(test.source, "python")
+    return shown
+
+
+def of_search(tried: Search) -> dict[str, Any]:
+    """Show how much was tried, and what held."""
+    rows = [(str(c.rank), c.family, c.claim.value, c.invented, c.path) for c in tried.plausible]
+    return {
+        "tried": tried.tried,
+        "plausible": len(tried.plausible),
+        "outcomes": dg.MetadataValue.json(tried.outcomes),
+        "stopped": tried.stopped,
+        "candidates": table(("rank", "family", "claim", "invents", "file"), rows[:SHOWN]),
+        "seconds": tried.seconds,
+    }
+
+
+def of_proof(proof: Proof, tried: Search) -> dict[str, Any]:
+    """Show the verdicts, the checks of the best candidate, and its diff."""
+    by_id: dict[str, Candidate] = {c.id: c for c in tried.plausible}
+    rows = [
+        (str(by_id[r.candidate_id].rank), r.claim.value, r.verdict.value, r.reason)
+        for r in proof.reports
+    ]
+    shown: dict[str, Any] = {
+        "verdict": verdict_of(proof),
+        "reports": table(("rank", "claim", "verdict", "reason"), rows),
+    }
+    best = proof.best
+    if best is not None:
+        report = next(r for r in proof.reports if r.candidate_id == best.id)
+        checks = [(c.name, MARKS[c.passed], c.says) for c in report.checks]
+        shown["checks"] = table(("check", "", "says"), checks)
+        shown["diff"] = fenced(best.patch, "diff")
+        shown["claim"] = best.claim.value
+        shown["invented"] = plain(best.invented) or "nothing"
+        shown["patch_sha256"] = report.patch_sha256
+        shown["sandbox"] = report.sandbox_level
+    return shown
+
+
+def verdict_of(proof: Proof) -> str:
+    """Return the best verdict of a proof in a word."""
+    if proof.best is None:
+        return "nothing proven"
+    return next(r.verdict.value for r in proof.reports if r.candidate_id == proof.best.id)
