@@ -22,6 +22,9 @@ from selfdrive_dagster.telemetry.rows import ExceptionRow
 from selfdrive_dagster.telemetry.stacktrace import find_tracebacks
 
 
+MAX_STACK_CHARS = 2**18
+
+
 def once(rows: Iterable[ExceptionRow]) -> tuple[ExceptionRow, ...]:
     """Keep the first row of each event id: a span event and a log record may tell one crash."""
     return tuple({row.event_id: row for row in reversed(list(rows))}.values())[::-1]
@@ -82,7 +85,7 @@ def _chain(said: dict[str, Any], stack: str, arrival: Arrival) -> tuple[RaisedEx
     escaped = flag(said.get("exception.escaped"))
     # `escaped` True: it left the span. False is also what record_exception() says by itself.
     handled = False if escaped else None
-    found = find_tracebacks(stack)
+    found = find_tracebacks(stack[:MAX_STACK_CHARS])
     told = found[0].exceptions if found else ()
     last = told[-1] if told else RaisedException(type=type_ or "Error")
     message = said.get("exception.message")
