@@ -91,48 +91,25 @@ def summarise_issues(
 ) -> tuple[IssueSummary, ...]:
     """Return one summary per issue, in the order of their ids."""
     lives = warehouse.query(_LIVES).to_dicts()
-    recent = _recent(warehouse, now)
+    recent = _by_issue(_ask(warehouse, _RECENT, now, "now", "day_ago", "hour_ago"))
     usual = _by_issue(_ask(warehouse, _USUAL, now, "this_hour", "same_hours"))
+    releases = _by_issue(warehouse.query(_RELEASES).to_dicts())
     active = _active(warehouse, now, lives, recent)
-    services, versions = _releases(warehouse)
-    return tuple(
-        IssueSummary(
-            stats=IssueStats(
-                issue_id=name,
-                now=now,
-                first_seen=life["first_seen"],
-                last_seen=life["last_seen"],
-                events_total=life["events"],
-                events_24h=_most(recent.get(name), "events") or 0,
-                events_1h=_most(recent.get(name), "events_1h") or 0,
-                expected_1h=_usual(usual.get(name, []), life["first_seen"], now),
-                users=_most(recent.get(name), "users"),
-                sessions=_most(recent.get(name), "sessions"),
-                traces=_most(recent.get(name), "traces"),
-                active_users=active["user"],
-                active_sessions=active["session"],
-                active_traces=active["trace"],
-                level=_LEVEL_BY_RANK[life["severity_rank"]],
-                unhandled=is_unhandled(
-                    [False] * bool(life["unhandled_events"]) + [True] * bool(life["handled_events"])
-                ),
-                criticality=_worst(services[name], criticality),
-                is_regressed=name in resolved and life["last_seen"] > resolved[name],
-                is_paging=name in paging,
-            ),
-            exception_type=life["exception_type"],
-            exception_template=life["exception_template"],
-            culprit=life["culprit"],
-            fp_rule=life["fp_rule"],
-            services=services[name],
-            versions=versions[name],
-            sample_event_id=life["event_id"],
-            in_app_paths=tuple(life["in_app_paths"]),
-            raised_in_app=life["raised_in_app"],
+    summaries = []
+    for life in lives:
+        name = life["issue_id"]
+        services = _names(releases[name], "service_name")
+        stats = IssueStats(
+            **_life(life),
+            **_window(recent.get(name, []), usual.get(name, []), life["first_seen"], now),
+            **active,
+            now=now,
+            criticality=_worst(services, criticality),
+            is_regressed=name in resolved and life["last_seen"] > resolved[name],
+            is_paging=name in paging,
         )
-        for life in lives
-        for name in [life["issue_id"]]
-    )
+        summaries.append(_summary(life, stats, services, _names(releases[name], "service_version")))
+    return tuple(summaries)
 
 
 _Rows = list[dict[str, Any]]
@@ -156,33 +133,67 @@ def _ask(warehouse: Warehouse, sql: str, now: datetime, *names: str) -> _Rows:
     return warehouse.query(sql, parameters, pick=in_window).to_dicts()
 
 
-def _recent(warehouse: Warehouse, now: datetime) -> dict[str, _Rows]:
-    return _by_issue(_ask(warehouse, _RECENT, now, "now", "day_ago", "hour_ago"))
+def _life(life: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `IssueStats` that an issue's whole life tells."""
+    told = [False] * bool(life["unhandled_events"]) + [True] * bool(life["handled_events"])
+    return {
+        "issue_id": life["issue_id"],
+        "first_seen": life["first_seen"],
+        "last_seen": life["last_seen"],
+        "events_total": life["events"],
+        "level": _LEVEL_BY_RANK[life["severity_rank"]],
+        "unhandled": is_unhandled(told),
+    }
+
+
+def _window(recent: _Rows, usual: _Rows, first: datetime, now: datetime) -> dict[str, Any]:
+    """Return the fields of `IssueStats` that the last day tells."""
+    return {
+        "events_24h": _most(recent, "events") or 0,
+        "events_1h": _most(recent, "events_1h") or 0,
+        "expected_1h": _usual(usual, first, now),
+        "users": _most(recent, "users"),
+        "sessions": _most(recent, "sessions"),
+        "traces": _most(recent, "traces"),
+    }
+
+
+def _summary(
+    life: Mapping[str, Any],
+    stats: IssueStats,
+    services: tuple[str, ...],
+    versions: tuple[str, ...],
+) -> IssueSummary:
+    return IssueSummary(
+        stats=stats,
+        exception_type=life["exception_type"],
+        exception_template=life["exception_template"],
+        culprit=life["culprit"],
+        fp_rule=life["fp_rule"],
+        services=services,
+        versions=versions,
+        sample_event_id=life["event_id"],
+        in_app_paths=tuple(life["in_app_paths"]),
+        raised_in_app=life["raised_in_app"],
+    )
 
 
 def _active(
     warehouse: Warehouse, now: datetime, lives: _Rows, recent: Mapping[str, _Rows]
-) -> dict[str, int | None]:
+) -> dict[str, Any]:
     """Count active users and sessions; traces only when an issue has neither."""
     window = ("now", "day_ago")
-    found: dict[str, int | None] = dict.fromkeys(("user", "session", "trace"))
-    found |= {row["kind"]: row["active"] for row in _ask(warehouse, _ACTIVE, now, *window)}
+    by_kind = {row["kind"]: row["active"] for row in _ask(warehouse, _ACTIVE, now, *window)}
     told = all(
-        _most(recent.get(life["issue_id"]), "users")
-        or _most(recent.get(life["issue_id"]), "sessions")
-        for life in lives
+        _most(rows, "users") or _most(rows, "sessions")
+        for rows in (recent.get(life["issue_id"], []) for life in lives)
     )
-    if not told:
-        found["trace"] = _ask(warehouse, _ACTIVE_TRACES, now, *window)[0]["active"]
-    return found
-
-
-def _releases(
-    warehouse: Warehouse,
-) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    rows = _by_issue(warehouse.query(_RELEASES).to_dicts())
-    services = {name: _names(each, "service_name") for name, each in rows.items()}
-    return services, {name: _names(each, "service_version") for name, each in rows.items()}
+    traces = None if told else _ask(warehouse, _ACTIVE_TRACES, now, *window)[0]["active"]
+    return {
+        "active_users": by_kind.get("user"),
+        "active_sessions": by_kind.get("session"),
+        "active_traces": traces,
+    }
 
 
 def _names(rows: _Rows, column: str) -> tuple[str, ...]:
@@ -196,9 +207,9 @@ def _by_issue(rows: _Rows) -> dict[str, _Rows]:
     return found
 
 
-def _most(rows: _Rows | None, column: str) -> int | None:
+def _most(rows: _Rows, column: str) -> int | None:
     """Return the count of the source that saw most; None when no source saw any."""
-    return max((row[column] for row in rows or ()), default=0) or None
+    return max((row[column] for row in rows), default=0) or None
 
 
 def _usual(rows: _Rows, first: datetime, now: datetime) -> float:
