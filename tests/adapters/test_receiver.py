@@ -128,7 +128,7 @@ def test_the_sentry_sdk_is_received_redacted_and_counted(tmp_path):
         assert secret not in stored
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "deflate"])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_the_opentelemetry_sdk_is_received(tmp_path, compression):
     with receiving(tmp_path) as receiver:
         run_client(OTEL_CLIENT, receiver.url, compression)
@@ -307,7 +307,10 @@ def test_a_sender_that_never_ends_is_hung_up_on(tmp_path, begun):
         assert httpx.get(receiver.url + "/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_kill_9_loses_no_acknowledged_event(tmp_path, seed):
     chance = random.Random(seed)
     receiver = ReceiverProcess(tmp_path, segment_bytes=3_000, segment_seconds=0.2)

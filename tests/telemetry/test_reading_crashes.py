@@ -274,7 +274,7 @@ def mutated(draw):
     return event
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.data())
 def test_a_wrong_value_anywhere_never_raises_anything_of_ours(data):
     event = mutated(data.draw)
@@ -285,7 +285,7 @@ def test_a_wrong_value_anywhere_never_raises_anything_of_ours(data):
     assert "joe@example.com" not in msgspec.json.encode(records).decode()
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data):
     try:

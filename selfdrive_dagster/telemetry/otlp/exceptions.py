@@ -21,7 +21,6 @@ from selfdrive_dagster.telemetry.otlp.values import Origin, read_person, read_ti
 from selfdrive_dagster.telemetry.rows import ExceptionRow
 from selfdrive_dagster.telemetry.stacktrace import find_tracebacks
 
-
 MAX_STACK_CHARS = 2**18
 
 
