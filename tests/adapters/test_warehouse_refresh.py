@@ -201,6 +201,14 @@ def test_derived_tables_that_were_damaged_are_made_again(warehouse: Warehouse) -
     assert contents(warehouse) == before
 
 
+def test_refreshing_keeps_the_number_of_files_small(warehouse: Warehouse) -> None:
+    for crash in CRASHES:
+        warehouse.append("exceptions", [row_of(crash)])
+    refresh(warehouse, MODELS)
+    assert max(len(warehouse.live(table).files) for table in warehouse.tables()) <= 8
+    assert sum(each.events_total for each in rank_issues(warehouse, NOW)) > 0
+
+
 def test_nothing_at_all_is_no_issue(warehouse: Warehouse) -> None:
     refresh(warehouse, MODELS)
     assert rank_issues(warehouse, NOW) == ()

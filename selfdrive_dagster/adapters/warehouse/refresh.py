@@ -57,7 +57,10 @@ class _Mark(msgspec.Struct, frozen=True, kw_only=True):
 def refresh(
     warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping | None = None
 ) -> tuple[Refreshed, ...]:
-    """Bring `issue_events` and all models up to date, in order. One refresh at a time."""
+    """Bring `issue_events` and all models up to date, in order, then merge small files.
+
+    One refresh at a time; a second one waits, then raises Busy.
+    """
     state = warehouse.root / "refreshed.json"
     with writing(warehouse.root / ".refresh"):
         marks = _read_marks(state)
@@ -69,6 +72,8 @@ def refresh(
             rows = sum(file.rows for file in warehouse.live(name).files)
             seconds = time.monotonic() - started
             done.append(Refreshed(table=name, rows=rows, hours=hours, seconds=seconds))
+        for name in warehouse.tables():
+            warehouse.compact(name)
         return tuple(done)
 
 
