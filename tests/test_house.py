@@ -152,7 +152,6 @@ def test_make_says_what_it_can() -> None:
         assert f"make {target} " in told
 
 
-@pytest.mark.slow
 def test_the_wheel_holds_the_library_alone(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     checkout.mkdir()
