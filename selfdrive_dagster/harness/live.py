@@ -42,10 +42,16 @@ def changed_functions(
     return pairs
 
 
-def living(path: str) -> dict[tuple[str, int], list[types.FunctionType]]:
-    """Return the living functions of a file by (qualified name, first line)."""
+Alive = dict[tuple[str, int], list[types.FunctionType]]
+
+
+def living(path: str) -> Alive:
+    """Return the living functions of a file by (qualified name, first line).
+
+    Costs a walk over every object; a zygote walks once, before it forks.
+    """
     wanted = os.path.abspath(path)
-    found: dict[tuple[str, int], list[types.FunctionType]] = {}
+    found: Alive = {}
     for thing in gc.get_objects():
         if type(thing) is types.FunctionType and thing.__code__.co_filename == wanted:
             code = thing.__code__
@@ -53,13 +59,12 @@ def living(path: str) -> dict[tuple[str, int], list[types.FunctionType]]:
     return found
 
 
-def swap(path: str, old_source: str, new_source: str) -> int:
+def swap(path: str, old_source: str, new_source: str, alive: Alive) -> int:
     """Give the living functions of `path` their new code; return how many were swapped.
 
     Raises Cold if anything but living functions changed, or none of them is alive.
     """
     old, new = compile_file(old_source, path), compile_file(new_source, path)
-    alive = living(path)
     swapped = 0
     for before, after in changed_functions(old, new):
         for inner_old, inner_new in [(before, after), *_nested_pairs(before, after)]:

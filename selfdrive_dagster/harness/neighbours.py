@@ -58,6 +58,7 @@ class Laboratory:
         self.variants: list[Variant] = []
         self.calls: dict[str, int] = {}
         self.seen: set[str] = set()
+        self.alive: live.Alive = {}
         self.test = ""
         self.studying = threading.Lock()
 
@@ -118,7 +119,9 @@ class Laboratory:
             return
         self.seen.add(what)
         self.calls[self.test] = done + 1
-        function = _function_of(frame)
+        if not self.alive:
+            self.alive = live.living(self.spec["path"])
+        function = _function_of(frame, self.alive)
         if function is None:
             return
         left = max(1.0, self.end - time.monotonic())
@@ -189,7 +192,7 @@ class Laboratory:
 
     def _become(self, variant: Variant | None) -> None:
         if variant is not None:
-            live.swap(self.spec["path"], self.base, variant["source"])
+            live.swap(self.spec["path"], self.base, variant["source"], self.alive)
 
 
 def _answer(function: types.FunctionType, arguments: dict[str, Any], seconds: float) -> Answer:
@@ -251,11 +254,11 @@ def _call_shape(
     return positional, named
 
 
-def _function_of(frame: types.FrameType) -> types.FunctionType | None:
+def _function_of(frame: types.FrameType, alive: live.Alive) -> types.FunctionType | None:
     """Find the living function that this frame runs, with the same closure."""
     code = frame.f_code
     key = (code.co_qualname, code.co_firstlineno)
-    for function in live.living(code.co_filename).get(key, ()):
+    for function in alive.get(key, ()):
         cells = function.__closure__ or ()
         held = dict(zip(code.co_freevars, cells, strict=True))
         if all(_holds(cell, frame.f_locals.get(name)) for name, cell in held.items()):

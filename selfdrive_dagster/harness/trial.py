@@ -11,6 +11,7 @@ Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | broken, "b
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -57,6 +58,7 @@ class Zygote:
         self.spec = spec
         self.emit = emit
         self.killers: list[str] = []
+        self.alive: dict[str, live.Alive] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -68,6 +70,10 @@ class Zygote:
         """Fork once for each candidate."""
         items = {item.nodeid: item for item in session.items}
         survivors = 0
+        paths = {candidate["path"] for candidate in self.spec["candidates"]}
+        self.alive = {path: live.living(path) for path in paths}
+        gc.freeze()  # a collection in a child would copy every page that it looks at
+        gc.disable()
         for candidate in self.spec["candidates"]:
             verdict = self._try(candidate, items)
             survivors += verdict["outcome"] == "plausible"
@@ -82,7 +88,7 @@ class Zygote:
         rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
         seconds = self.spec["deadline_seconds"]
         answer = fork.in_child(
-            lambda: _run_swapped(candidate, [*targets, *(items[i] for i in rest)], seconds),
+            lambda: self._run_swapped(candidate, [*targets, *(items[i] for i in rest)]),
             patience=seconds * (len(targets) + 2) + 30,
         )
         if answer is None:
@@ -92,6 +98,19 @@ class Zygote:
         if answer["by"] in rest:
             self.killers = [answer["by"], *(k for k in self.killers if k != answer["by"])]
         return dict(answer)
+
+    def _run_swapped(self, candidate: dict[str, str], items: list[pytest.Item]) -> dict[str, Any]:
+        """Runs in a child: swap the candidate in, run the tests, stop at the first failure."""
+        path = candidate["path"]
+        try:
+            live.swap(path, read_text(path), candidate["source"], self.alive[path])
+        except live.Cold:
+            return {"outcome": "broken", "by": "", "cold": True}
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            outcome = run_item(item, following, self.spec["deadline_seconds"])
+            if outcome != "passed":
+                return {"outcome": outcome, "by": item.nodeid, "cold": False}
+        return {"outcome": "plausible", "by": "", "cold": False}
 
     def _try_cold(self, candidate: dict[str, str], node_ids: list[str]) -> dict[str, Any]:
         """Write the file, run a fresh pytest, put the file back."""
@@ -113,21 +132,6 @@ class Zygote:
             _write_text(path, original)
         outcome = "plausible" if done.returncode == 0 else "killed"
         return {"outcome": outcome, "by": "", "cold": True}
-
-
-def _run_swapped(
-    candidate: dict[str, str], items: list[pytest.Item], seconds: float
-) -> dict[str, Any]:
-    try:
-        live.swap(candidate["path"], read_text(candidate["path"]), candidate["source"])
-    except live.Cold:
-        return {"outcome": "broken", "by": "", "cold": True}
-    for number, item in enumerate(items):
-        following = items[number + 1] if number + 1 < len(items) else None
-        outcome = run_item(item, following, seconds)
-        if outcome != "passed":
-            return {"outcome": outcome, "by": item.nodeid, "cold": False}
-    return {"outcome": "plausible", "by": "", "cold": False}
 
 
 def run_item(item: pytest.Item, following: pytest.Item | None, seconds: float) -> str:

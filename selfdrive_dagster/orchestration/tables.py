@@ -15,6 +15,7 @@ import dagster as dg
 from selfdrive_dagster.adapters.ingest import Ingested
 from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest, load_models, load_tests
 from selfdrive_dagster.adapters.warehouse.refresh import EVENTS, Refreshed, check, refresh
+from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.stages import OWNER, Result, note
 from selfdrive_dagster.orchestration.text import table
@@ -93,7 +94,8 @@ def issues_step(
     def issues(context: dg.AssetExecutionContext) -> Iterator[Any]:
         """Name issues, refresh every model, rank, and check."""
         workshop: Workshop = context.resources.workshop
-        for done in refresh(workshop.warehouse, workshop.models):
+        grouping = Grouping(source=workshop.settings.service.source)
+        for done in refresh(workshop.warehouse, workshop.models, grouping):
             yield _refreshed(done, stages[done.table])
         yield from _checked(workshop, tests, stages)
         yield _ranked(make_board(workshop), workshop, context.run_id)
