@@ -16,7 +16,8 @@ from selfdrive_dagster.model import (
     Suspicion,
 )
 from selfdrive_dagster.patches.claims import claim_of
-from selfdrive_dagster.patches.templates import Draft, generate
+from selfdrive_dagster.patches.templates import FAMILIES, ROUTES, Draft, generate
+from selfdrive_dagster.patches.templates.table import HINTS
 
 CASES = Path(__file__).parent.parent / "cases" / "templates"
 
@@ -67,3 +68,29 @@ def test_the_expected_edit_is_among_the_first(case: dict[str, Any], tmp_path: Pa
     if "repair" in case:
         wanted = Claim.REPAIR if case["repair"] else Claim.MITIGATION
         assert claim_of(drafts[ranks[0] - 1], failing_test=False)[0] is wanted
+
+
+def test_routes_and_hints_name_families_that_exist() -> None:
+    names = [family.name for family in FAMILIES]
+    routed = {name for _, families in (*ROUTES, *HINTS) for name in families}
+    assert len(set(names)) == len(names)
+    assert routed <= set(names)
+
+
+def test_every_family_drafts_something(tmp_path: Path) -> None:
+    seen = {draft.family for case in _cases() for draft in drafts_of(case.values[0], tmp_path)}
+    assert {family.name for family in FAMILIES} - seen == set()
+
+
+def test_the_value_seen_at_the_raise_decides_which_name_is_guarded(tmp_path: Path) -> None:
+    source = "\ndef f(first, second):\n    return first.name + second.name\n"
+    case = {
+        "source": source,
+        "line": "return first.name + second.name",
+        "exception": "AttributeError",
+        "message": "'NoneType' object has no attribute 'name'",
+    }
+    for bad, good in (("first", "second"), ("second", "first")):
+        drafts = drafts_of(case | {"values": {bad: "None", good: "<User 1>"}}, tmp_path)
+        guards = [d.source for d in drafts if d.family == "guard"]
+        assert f"if {bad} is None:" in guards[0]

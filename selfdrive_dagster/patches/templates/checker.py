@@ -178,10 +178,10 @@ def outermost(module: Module, statement: ast.stmt) -> Function | None:
 
 
 def changed_tokens(old: str, new: str) -> int:
-    """Count the tokens that differ between two spellings, equal ends left out."""
+    """Count the tokens that differ between two spellings, equal ends left out; at least 1."""
     before, after = _TOKEN.findall(old), _TOKEN.findall(new)
     while before and after and before[0] == after[0]:
         before, after = before[1:], after[1:]
     while before and after and before[-1] == after[-1]:
         before, after = before[:-1], after[:-1]
-    return len(before) + len(after)
+    return max(1, len(before) + len(after))
