@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from selfdrive_dagster import __version__
-from selfdrive_dagster.cli import doctor, init
+from selfdrive_dagster.cli import doctor, init, up
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
@@ -27,10 +27,12 @@ class Command(NamedTuple):
 
 
 SET_UP = "Set up"
+LOOP = "The loop"
 
 COMMANDS = (
     Command("init", init.init, SET_UP),
     Command("doctor", doctor.doctor, SET_UP),
+    Command("up", up.up, LOOP),
 )
 
 
