@@ -6,6 +6,7 @@ beside the others, never dropped.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -28,11 +29,17 @@ class Ingested(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: tuple[str, ...] = ()
 
 
-def ingest_segments(directory: Path, warehouse: Warehouse, limit: int = 64) -> Ingested:
-    """Append the rows of at most `limit` closed segments, the oldest first."""
+def waiting_segments(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the closed segments of these folders, the oldest of each first."""
+    there = (folder for folder in folders if folder.is_dir())
+    return tuple(segment for folder in there for segment in closed_segments(folder))
+
+
+def ingest_segments(folders: Iterable[Path], warehouse: Warehouse, limit: int = 64) -> Ingested:
+    """Append the rows of at most `limit` closed segments."""
     stored, duplicate = Counter(dict.fromkeys(TABLES, 0)), Counter(dict.fromkeys(TABLES, 0))
     unreadable: list[str] = []
-    segments = closed_segments(directory)[:limit] if directory.is_dir() else ()
+    segments = waiting_segments(folders)[:limit]
     rows: dict[str, list[msgspec.Struct]] = {table: [] for table in TABLES}
     sound: list[Path] = []
     for segment in segments:

@@ -11,7 +11,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as Job,
 )
 
-from selfdrive_dagster.adapters.segments import closed_segments
+from selfdrive_dagster.adapters.ingest import waiting_segments
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.instance import LANE_TAG, UNFINISHED
 from selfdrive_dagster.orchestration.opening import change_id_of
@@ -43,8 +43,7 @@ def segments_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> Answer:
         workshop: Workshop = context.resources.workshop
-        waiting = closed_segments(workshop.segments) if workshop.segments.is_dir() else ()
-        if not waiting:
+        if not waiting_segments(workshop.segments):
             yield dg.SkipReason("No closed segment waits.")
         elif _in_flight(context.instance, job.name):
             yield dg.SkipReason("A batch is running.")

@@ -93,9 +93,9 @@ class Workshop:
         return BwrapSandbox(self.home / "sandbox")
 
     @property
-    def segments(self) -> Path:
-        """Where the receiver puts its segments."""
-        return self.home / "segments"
+    def segments(self) -> tuple[Path, ...]:
+        """Where the receiver and `selfdrive ingest` put their segments, each its own folder."""
+        return self.home / "segments" / "receiver", self.home / "segments" / "ingest"
 
     def repository(self) -> GitRepository:
         """The product's repository. Raises MissingTool when the product is not in git."""
