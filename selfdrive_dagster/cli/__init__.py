@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from selfdrive_dagster import __version__
-from selfdrive_dagster.cli import doctor, init, up
+from selfdrive_dagster.cli import doctor, init, issues, repair, up
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
@@ -27,11 +27,15 @@ class Command(NamedTuple):
 
 
 SET_UP = "Set up"
+ALONE = "Useful alone"
 LOOP = "The loop"
 
 COMMANDS = (
     Command("init", init.init, SET_UP),
     Command("doctor", doctor.doctor, SET_UP),
+    Command("repair", repair.repair, ALONE),
+    Command("issues", issues.issues, ALONE),
+    Command("issue", issues.issue, ALONE),
     Command("up", up.up, LOOP),
 )
 

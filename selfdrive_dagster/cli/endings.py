@@ -15,6 +15,8 @@ from selfdrive_dagster.errors import SelfdriveError
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 OUR_FAULT = 70
+NO_REPRODUCER = 10
+NO_PATCH = 11
 
 EXIT_CODES = (
     (0, "done"),
@@ -23,6 +25,8 @@ EXIT_CODES = (
     (3, "refused, nothing was run: no full sandbox, or a rule forbids it; something is missing"),
     (4, "a program or package is not installed"),
     (5, "a port, a lock or the database is in use"),
+    (NO_REPRODUCER, "repair: diagnosed, but nothing reproduces it, so no patch can be proven"),
+    (NO_PATCH, "repair: reproduced, but no patch held"),
     (OUR_FAULT, "a fault of Selfdrive itself: please report it"),
     (INTERRUPTED, "stopped with Ctrl-C"),
 )

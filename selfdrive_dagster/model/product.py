@@ -21,8 +21,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     protected: tuple[str, ...] = ()
 
     def read(self, path: str) -> str:
-        """Return a file's text. `path` must be relative and stay inside the tree."""
-        return (Path(self.root) / path).read_text(encoding="utf-8")
+        """Return a file's text, line ends as they are. `path` is relative, inside the tree."""
+        return (Path(self.root) / path).read_bytes().decode("utf-8")
 
     def has(self, path: str) -> bool:
         """Say whether `path` is a file of this revision."""
@@ -34,7 +34,9 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
         found = {
             file
             for folder in self.source
-            for file in ([root / folder] if folder.endswith(".py") else (root / folder).rglob("*.py"))
+            for file in (
+                [root / folder] if folder.endswith(".py") else (root / folder).rglob("*.py")
+            )
             if file.is_file()
         }
         paths = sorted(file.relative_to(root).as_posix() for file in found)
@@ -51,4 +53,6 @@ def is_test_path(path: str) -> bool:
     parts = Path(path).parts
     name = parts[-1]
     in_folder = any(part in ("tests", "test", "testing") for part in parts[:-1])
-    return in_folder or name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
+    return (
+        in_folder or name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
+    )

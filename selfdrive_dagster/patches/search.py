@@ -27,7 +27,7 @@ from selfdrive_dagster.model import (
     short_id,
     silent,
 )
-from selfdrive_dagster.patches.claims import claim_of, supports
+from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.ordering import rank_key
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.templates import Draft, generate
@@ -85,7 +85,7 @@ def search(
             stopped = f"{len(survivors)} candidates hold, enough to compare"
             break
     return Search(
-        plausible=_ranked(survivors, reproducer, product),
+        plausible=_ranked(survivors, reproducer),
         tried=outcomes.total(),
         outcomes=dict(outcomes),
         families=dict(families),
@@ -172,14 +172,11 @@ def _deadline(reproducer: Reproducer, base: SuiteRun) -> float:
     return max(SHORTEST_DEADLINE, 5 * min(slowest, 2.0))
 
 
-def _ranked(
-    survivors: list[Draft], reproducer: Reproducer, product: Product
-) -> tuple[Candidate, ...]:
+def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, ...]:
     """Rank survivors: supported repairs first, then by the size and kind of the change."""
     by_test = reproducer.way is Way.FAILING_TEST
     made = []
-    for order, survivor in enumerate(survivors):
-        draft = msgspec.structs.replace(survivor, supports=supports(survivor, product))
+    for order, draft in enumerate(survivors):
         claim, invented = claim_of(draft, failing_test=by_test)
         key = (claim is not Claim.REPAIR, *rank_key(draft.kind, draft.tokens, order))
         candidate = Candidate(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selfdrive_dagster.cli.endings import NO_PATCH, NO_REPRODUCER
 from selfdrive_dagster.cli.render import AsJson, Repo, emit, progress
 from selfdrive_dagster.cli.repair.show import show
 from selfdrive_dagster.config import load, open_home
@@ -20,9 +21,6 @@ from selfdrive_dagster.model import Crash, History, Product, SandboxLevel
 if TYPE_CHECKING:  # these rooms are entered only when a repair really runs
     from selfdrive_dagster.adapters.sandbox import BwrapSandbox
     from selfdrive_dagster.validation.repair import Repair
-
-NO_REPRODUCER = 10
-NO_PATCH = 11
 
 Trace = Annotated[
     Path | None,
