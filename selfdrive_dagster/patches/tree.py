@@ -117,6 +117,13 @@ class Module(msgspec.Struct, frozen=True, kw_only=True, dict=True, eq=False):
             if isinstance(node, ast.stmt) and not hasattr(node, "body")
         )
 
+    def raises_at(self, line: int) -> bool:
+        """Say whether a line belongs to a `raise` statement."""
+        return any(
+            isinstance(node, ast.Raise) and node.lineno <= line <= (node.end_lineno or node.lineno)
+            for node in ast.walk(self.node)
+        )
+
     def line(self, number: int) -> str:
         """Return a line's text without the spaces around it, "" outside the file."""
         return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""

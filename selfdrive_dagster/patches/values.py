@@ -148,7 +148,7 @@ class _Builder:
         if isinstance(value, str):
             return self._repr(value)
         if isinstance(value, list | Mapping):
-            self._refuse_container(value, depth)
+            self._refuse_container(value, hint, depth)
         if isinstance(value, list):
             return self._sequence(value, hint, depth)
         if isinstance(value, Mapping):
@@ -157,7 +157,12 @@ class _Builder:
             return _number(value)
         raise _CannotRebuildError(f"was sent as a {type(value).__name__}")
 
-    def _refuse_container(self, value: list[Any] | Mapping[str, Any], depth: int) -> None:
+    def _refuse_container(
+        self, value: list[Any] | Mapping[str, Any], hint: ast.expr | None, depth: int
+    ) -> None:
+        name = _hinted(hint)[0]
+        if name in OPAQUE:
+            raise _CannotRebuildError(f"is a {name}: its state was not sent")
         _refuse_cut(len(value))
         if depth >= SDK_DEPTH:
             raise _CannotRebuildError("is nested deeper than the sender follows")
@@ -398,6 +403,9 @@ STANDARD = {
     "IPv6Address": ("ipaddress", "IPv6Address"),
 }
 """Names in reprs of the standard library: where to import them, and as what."""
+
+OPAQUE = frozenset({"Request", "WebSocket", "HTTPConnection", "HttpRequest", "QuerySet"})
+"""Annotations of objects that behave like mappings or sequences, and that no literal rebuilds."""
 
 STANDARD_ENUMS = {"HTTPStatus": "http", "HTTPMethod": "http"}
 

@@ -11,7 +11,13 @@ from selfdrive_dagster.patches import diagnose, reproduce
 from selfdrive_dagster.telemetry import read_crashes
 
 CASES = Path(__file__).parent.parent / "cases" / "reproduce"
-NOT_SHIPPED = shutil.ignore_patterns("production.py", "crash.envelope", "__pycache__")
+NOT_SHIPPED = shutil.ignore_patterns(
+    "production.py", "expected.py", "crash.envelope", "__pycache__"
+)
+
+
+LEAN = ("-q", "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:timeout")
+"""Pytest plugins of our own environment that no case needs, and that take long to load."""
 
 
 class NoHistory:
@@ -32,7 +38,7 @@ def product_of(case: str, folder: Path) -> Product:
     root = folder / "tree"
     shutil.copytree(CASES / case, root, ignore=NOT_SHIPPED)
     source = tuple(sorted(one.parent.name for one in root.glob("*/__init__.py")))
-    return Product(name=case, root=str(root), python=sys.executable, source=source)
+    return Product(name=case, root=str(root), python=sys.executable, source=source, tests=LEAN)
 
 
 def crash_of(case: str) -> Crash:

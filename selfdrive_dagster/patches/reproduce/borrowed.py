@@ -20,18 +20,23 @@ from selfdrive_dagster.patches.reproduce.draft import (
     literals,
     own_exceptions,
     sentence_of,
+    test_name,
     test_path,
 )
 from selfdrive_dagster.patches.reproduce.testcode import (
     CannotBorrowError,
     TestCode,
     cut_after,
+    early_assertions,
     find_test,
 )
 from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Tree, dotted, last_name
 from selfdrive_dagster.patches.values import Rebuilt, Value
 
-MOST_DRAFTS = 6
+MOST_DRAFTS = 8
+
+Borrowing = tuple[TestCode, ast.Call, bool]
+"""A test, the call in it that gives way, and whether the test loses its earlier assertions."""
 
 
 def drafts(
@@ -56,13 +61,13 @@ def drafts(
         if not any(isinstance(value, Rebuilt) for value in values.values()):
             yield _gave_up(finding.function, "none of its arguments could be rebuilt")
             continue
-        calls = [(test, call) for test in tests for call in _direct_calls(test, function)]
+        calls = [one for test in tests for one in _direct_calls(test, function)]
         if not calls:
             reason = f"{len(tests)} passing tests reach it, none calls it directly"
             yield _gave_up(finding.function, reason)
-        for test, call in calls[: MOST_DRAFTS - made]:
+        for test, call, lean in calls[: MOST_DRAFTS - made]:
             made += 1
-            yield _draft(tree, product, diagnosis, finding, function, values, test, call)
+            yield _draft(tree, product, diagnosis, finding, function, values, test, call, lean)
 
 
 def _gave_up(target: str, reason: str) -> Attempt:
@@ -89,11 +94,18 @@ def _code_of(product: Product, test: TestLines) -> TestCode | None:
     return find_test(path, product.read(path), test.node_id)
 
 
-def _direct_calls(test: TestCode, function: Function) -> list[ast.Call]:
-    """Return the calls in a test whose callee bears the function's name, or its class's."""
+def _direct_calls(test: TestCode, function: Function) -> list[Borrowing]:
+    """Return a test's first and last call of something named like the function or its class."""
     making = function.name in ("__init__", "__new__", "__post_init__") and function.owner
     wanted = function.owner.name if making and function.owner else function.name
-    return [call for call in test.calls if last_name(_callee(call)) == wanted]
+    found = [call for call in test.calls if last_name(_callee(call)) == wanted]
+    return [one for call in dict.fromkeys([*found[:1], *found[-1:]]) for one in ways(test, call)]
+
+
+def ways(test: TestCode, call: ast.Call) -> list[Borrowing]:
+    """Return how to cut a test at a call: lean first, then whole if that makes a difference."""
+    cuts = (True, False) if early_assertions(test, call) else (False,)
+    return [(test, call, lean) for lean in cuts]
 
 
 def _callee(call: ast.Call) -> str:
@@ -109,8 +121,10 @@ def _draft(
     values: dict[str, Value],
     test: TestCode,
     call: ast.Call,
+    lean: bool,
 ) -> Draft | Attempt:
-    target = f"{function.qualname} as {test.name} calls it"
+    whole = "" if lean or not early_assertions(test, call) else ", its assertions kept"
+    target = f"{function.qualname} as {test.name} calls it in line {call.lineno}{whole}"
     own = _own_arguments(function, call)
     if own is None:
         return _gave_up(target, "the test spreads * or ** into the call")
@@ -130,14 +144,22 @@ def _draft(
         return permit(inner, allowed, indent)[0] if allowed else inner
 
     try:
-        source, _ = cut_after(test, call, ending, more, sentence_of(diagnosis))
+        source = cut_after(
+            test,
+            call,
+            ending,
+            name=test_name(function.name, "call"),
+            imports=more,
+            sentence=sentence_of(diagnosis),
+            lean=lean,
+        )
     except CannotBorrowError as reason:
         return _gave_up(target, str(reason))
     folder = test.path.rpartition("/")[0]
     used = [value.node for name, value in recorded.items() if name in merged]
     return Draft(
         way=Way.BORROWED_STATE,
-        path=test_path(folder, diagnosis, test.path, test.name, str(call.lineno)),
+        path=test_path(folder, diagnosis, test.path, test.name, str(call.lineno), str(lean)),
         source=source,
         target=finding,
         tried=f"{target}, with the recorded {_listed(sorted(recorded))}",

@@ -16,6 +16,7 @@ from selfdrive_dagster.patches.reproduce.draft import (
     literals,
     own_exceptions,
     sentence_of,
+    test_name,
     test_path,
     tests_folder,
 )
@@ -33,7 +34,7 @@ def drafts(
     placed: tuple[Placed, ...],
 ) -> Iterator[Draft | Attempt]:
     """Yield a draft for each frame that can be called, for others an attempt that says why."""
-    for frame, finding in placed:
+    for frame, finding in _callers_first(tree, placed):
         if frame.function in ANONYMOUS:
             continue  # its variables are its own; the function around it comes next
         module = tree.module(finding.path)
@@ -61,6 +62,18 @@ def drafts(
         )
 
 
+def _callers_first(tree: Tree, placed: tuple[Placed, ...]) -> tuple[Placed, ...]:
+    """Return frames innermost first; a function that refused its arguments itself comes last.
+
+    Where the innermost line is a `raise`, the function did what it promises, and a test of it
+    alone would only accept patches that break the promise.
+    """
+    inner = placed[0][1]
+    module = tree.module(inner.path)
+    refused = module is not None and module.raises_at(inner.line)
+    return (*placed[1:], placed[0]) if refused else placed
+
+
 def _gave_up(finding: FrameFinding, reason: str) -> Attempt:
     return Attempt(way=Way.CAPTURED_ARGUMENTS, target=finding.function, outcome=reason)
 
@@ -73,7 +86,7 @@ def _source(
     body, imports = _body(call, allowed, width)
     own = frozenset(module.name.partition(".")[0] for module in tree.modules)
     head = writing.import_lines(imports, own, width)
-    name = f"test_{function.name.strip('_')}_survives_the_recorded_call"
+    name = test_name(function.name, "call")
     gap = "\n" if head else ""
     return f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\ndef {name}():\n{body}"
 

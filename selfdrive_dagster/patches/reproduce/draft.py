@@ -36,6 +36,12 @@ def sentence_of(diagnosis: Diagnosis) -> str:
     return f"{kind} in {inner.function} ({inner.path}), as it happened in production."
 
 
+def test_name(what: str, recorded: str) -> str:
+    """Return a test's name: `test_<what>_survives_the_recorded_call`, ASCII letters only."""
+    plain = re.sub(r"[^A-Za-z0-9_]+", "_", what).strip("_")
+    return f"test_{plain}_survives_the_recorded_{recorded}"
+
+
 def test_path(folder: str, diagnosis: Diagnosis, *parts: str) -> str:
     """Return `<folder>/test_selfdrive_<8 hex>.py`, the same for the same crash and call."""
     inner = diagnosis.frames[0]

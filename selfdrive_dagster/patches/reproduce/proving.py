@@ -84,7 +84,7 @@ def _nothing_ran(draft: Draft, run: SuiteRun) -> str:
 def mismatch(test: TestResult, diagnosis: Diagnosis, tree: Tree) -> str:
     """Return how a test's ending differs from the recorded crash, "" when it does not."""
     if test.outcome not in ("failed", "error"):
-        return f"the test {test.outcome}: the call returned"
+        return f"did not fail: the test {test.outcome}"
     recorded = last_name(diagnosis.exception_type)
     raised = last_name(test.exception_type)
     inner = diagnosis.frames[0]

@@ -6,6 +6,7 @@ itself. Cookies and tokens are never recorded, so the first is worth most.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,16 +25,22 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.frames import Placed
 from selfdrive_dagster.patches.localise import Coverage
 from selfdrive_dagster.patches.reproduce import writing
-from selfdrive_dagster.patches.reproduce.borrowed import reaching
+from selfdrive_dagster.patches.reproduce.borrowed import reaching, ways
 from selfdrive_dagster.patches.reproduce.clients import Client, application_clients, fixture_clients
 from selfdrive_dagster.patches.reproduce.draft import (
     Draft,
     literals,
     sentence_of,
+    test_name,
     test_path,
     tests_folder,
 )
-from selfdrive_dagster.patches.reproduce.testcode import CannotBorrowError, TestCode, cut_after
+from selfdrive_dagster.patches.reproduce.testcode import (
+    CannotBorrowError,
+    TestCode,
+    cut_after,
+    early_assertions,
+)
 from selfdrive_dagster.patches.tree import Tree
 from selfdrive_dagster.patches.values import REDACTED, Unknown, literal
 
@@ -132,10 +139,11 @@ def _from_tests(
         function = module.function(finding.function) if module else None
         tests = reaching(product, coverage, function) if function else []
         found = [(test, call) for test in tests if (call := _best_call(test, replayed))]
-        if found:
-            found.sort(key=lambda pair: -_likeness(pair[1], replayed))
-            for test, call in found[:MOST_TESTS]:
-                yield _borrowed(product, diagnosis, replayed, finding, test, call)
+        found.sort(key=lambda pair: -_likeness(pair[1], replayed))
+        cuts = [one for test, call in found[:MOST_TESTS] for one in ways(test, call)]
+        for test, call, lean in cuts:
+            yield _borrowed(product, diagnosis, replayed, finding, test, call, lean)
+        if cuts:
             return
     yield _gave_up(_url(replayed), "no passing test sends a request that comes this way")
 
@@ -176,8 +184,10 @@ def _borrowed(
     finding: FrameFinding,
     test: TestCode,
     call: ast.Call,
+    lean: bool,
 ) -> Draft | Attempt:
-    target = f"{_url(replayed)} as {test.name} sends it"
+    whole = "" if lean or not early_assertions(test, call) else ", its assertions kept"
+    target = f"{_url(replayed)} as {test.name} sends it{whole}"
     width = writing.line_width(product)
     receiver = call.func.value if isinstance(call.func, ast.Attribute) else call.func
     kept = tuple(one for one in call.keywords if one.arg not in REQUEST_KEYWORDS | {"method"})
@@ -185,17 +195,21 @@ def _borrowed(
     if any(isinstance(node, ast.Await) and node.value is call for node in ast.walk(test.node)):
         made = ast.Await(made)
     try:
-        source, name = cut_after(
+        source = cut_after(
             test,
             call,
             lambda indent: sending(made, indent, width),
-            frozenset(),
-            sentence_of(diagnosis),
+            name=_test_name(replayed),
+            imports=frozenset(),
+            sentence=sentence_of(diagnosis),
+            lean=lean,
         )
     except CannotBorrowError as reason:
         return _gave_up(target, str(reason))
     folder = test.path.rpartition("/")[0]
-    return _draft(replayed, diagnosis, finding, folder, source, target, name)
+    return _draft(
+        replayed, diagnosis, finding, folder, source, target, f"{test.path} {test.name} {lean}"
+    )
 
 
 def sending(call: ast.expr, indent: int, width: int) -> str:
@@ -208,17 +222,17 @@ def _fresh(
     product: Product, tree: Tree, diagnosis: Diagnosis, replayed: Replayed, client: Client
 ) -> Draft:
     width = writing.line_width(product)
-    words = [word for word in urlsplit(replayed.url).path.split("/") if word.isidentifier()]
-    name = "_".join(["test", replayed.method.lower(), *words[:4], "as_recorded"])
     own = frozenset(module.name.partition(".")[0] for module in tree.modules)
     head = writing.import_lines(client.imports, own, width)
     indent = 8 if client.enter else 4
     made: ast.expr = replayed.call(ast.Name(client.name, ast.Load()))
     body = sending(ast.Await(made) if client.is_async else made, indent, width)
     define = "async def" if client.is_async else "def"
+    gap = "\n" if head else ""
     source = (
-        f"{writing.docstring(sentence_of(diagnosis))}\n{chr(10) if head else ''}{head}\n\n"
-        f"{client.marks}{define} {name}({client.parameter}):\n{client.setup}{client.enter}{body}"
+        f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\n"
+        f"{client.marks}{define} {_test_name(replayed)}({client.parameter}):\n"
+        f"{client.setup}{client.enter}{body}"
     )
     finding = diagnosis.frames[0]
     target = f"{_url(replayed)} through {client.told}"
@@ -247,6 +261,11 @@ def _draft(
         ),
         production_values=tuple(dict.fromkeys([ascii(replayed.url), *values])),
     )
+
+
+def _test_name(replayed: Replayed) -> str:
+    words = re.findall(r"[a-z]+", urlsplit(replayed.url).path.lower())
+    return test_name("_".join([replayed.method.lower(), *words[:4]]), "request")
 
 
 def _url(replayed: Replayed) -> str:

@@ -81,14 +81,21 @@ def find_test(path: str, text: str, node_id: str) -> TestCode | None:
 
 
 def cut_after(
-    test: TestCode, call: ast.Call, ending: Ending, imports: frozenset[Import], sentence: str
-) -> tuple[str, str]:
-    """Return a module that holds only `test`, cut where `call` stands, and the test's new name.
+    test: TestCode,
+    call: ast.Call,
+    ending: Ending,
+    *,
+    name: str,
+    imports: frozenset[Import],
+    sentence: str,
+    lean: bool,
+) -> str:
+    """Return a module that holds only `test`, called `name` and cut where `call` stands.
 
-    The statement with the call gives way to `ending`. Raises CannotBorrowError when the call
-    stands where a cut would leave no valid function.
+    The statement with the call gives way to `ending`. A `lean` test loses the assertions before
+    it too; they may have side effects, so a fuller one should stand by. Raises
+    CannotBorrowError when the call stands where a cut would leave no valid function.
     """
-    name = f"{test.node.name}_as_recorded"
     lines = Lines(test.text)
     start, indent = _place_of(test, call, lines)
     last = lines.span(test.node).stop
@@ -96,10 +103,18 @@ def cut_after(
     edits.append(_renamed(test.node, name, lines))
     edits += _without_docstring(test.node, lines, start)
     edits += [_deleted(other, lines) for other in _other_tests(test)]
+    if lean:
+        edits += [_deleted(one, lines) for one in early_assertions(test, call)]
     edits += _new_docstring(test.module, sentence, lines)
     text = apply_edits(test.text, edits)
     text = _pruned(text, name)
-    return _tidy(_with_imports(text, imports)), name
+    return _tidy(_with_imports(text, imports))
+
+
+def early_assertions(test: TestCode, call: ast.Call) -> list[ast.stmt]:
+    """Return the assertions that stand above the statement with the call."""
+    above = [one for one in test.node.body if (one.end_lineno or one.lineno) < call.lineno]
+    return [one for one in above if isinstance(one, ast.Assert)]
 
 
 def _place_of(test: TestCode, call: ast.Call, lines: Lines) -> tuple[int, int]:
@@ -149,12 +164,10 @@ def _without_docstring(node: FunctionNode, lines: Lines, start: int) -> Iterator
 
 def _other_tests(test: TestCode) -> Iterator[ast.stmt]:
     """Yield the module's other tests, and those of the test's own class."""
-    for node in test.module.body:
-        if (
-            isinstance(node, ast.ClassDef) and node is not test.owner and _is_test_class(node)
-        ) or _is_other(node, test):
+    own = test.owner.body if test.owner else []
+    for node in [*test.module.body, *own]:
+        if _is_other(node, test) or (node is not test.owner and _is_test_class(node)):
             yield node
-    yield from (node for node in (test.owner.body if test.owner else ()) if _is_other(node, test))
 
 
 def _is_other(node: ast.stmt, test: TestCode) -> bool:
@@ -162,7 +175,9 @@ def _is_other(node: ast.stmt, test: TestCode) -> bool:
     return named and node is not test.node
 
 
-def _is_test_class(node: ast.ClassDef) -> bool:
+def _is_test_class(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.ClassDef):
+        return False
     bases = {last_name(dotted(base)) for base in node.bases}
     return node.name.startswith("Test") or any(base.endswith("TestCase") for base in bases)
 

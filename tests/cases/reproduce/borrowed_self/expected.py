@@ -1,0 +1,15 @@
+"""ValueError in Ledger.balance (bank/ledger.py), as it happened in production."""
+
+import pytest
+
+from bank.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(connection):
+    # opened once for each test
+    return Ledger(connection)
+
+
+def test_balance_survives_the_recorded_call(ledger):
+    ledger.balance("carol", currency="USD")

@@ -1,0 +1,10 @@
+"""KeyError in parcel_rate (parcels/rates.py), as it happened in production."""
+
+from contextlib import suppress
+
+from parcels.rates import UnknownWeight, parcel_rate
+
+
+def test_parcel_rate_survives_the_recorded_call():
+    with suppress(UnknownWeight):
+        parcel_rate(2500, "JP", express=True)

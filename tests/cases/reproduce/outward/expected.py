@@ -1,0 +1,7 @@
+"""ValueError in number (feeds/reader.py), as it happened in production."""
+
+from feeds.reader import read
+
+
+def test_read_survives_the_recorded_call():
+    read("7,8,nine", skip=1)

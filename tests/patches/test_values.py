@@ -1,0 +1,226 @@
+"""Recorded values and the expressions that rebuild them."""
+
+import ast
+import datetime
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sentry_sdk.serializer import serialize
+
+from selfdrive_dagster.model import Product
+from selfdrive_dagster.patches.reproduce.writing import docstring, inline, quoted
+from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.values import Rebuilt, Unknown, from_repr, literal, rebuild
+
+MODELS = """
+from collections import namedtuple
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+class Color(Enum):
+    RED = 1
+    SKY = "<'blue'>"
+
+@dataclass
+class Item:
+    name: str
+    color: Color = Color.RED
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+class Outer:
+    class Inner:
+        def __init__(self, size): self.size = size
+
+class Opaque: ...
+
+def pick(): ...
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("")
+    (tmp_path / "shop" / "models.py").write_text(MODELS)
+    return Tree(Product(name="shop", root=str(tmp_path), python="", source=("shop",)))
+
+
+def value_of(found: Rebuilt | Unknown) -> Any:
+    """Run what was rebuilt, with what it says it imports: the oracle of these tests."""
+    assert isinstance(found, Rebuilt), found
+    scope: dict[str, Any] = {}
+    for one in found.imports:
+        line = f"from {one.module} import {one.name}" if one.name else f"import {one.module}"
+        exec(line, scope)
+    return eval(inline(found.node), scope)
+
+
+VALUES = [
+    3,
+    -3.5,
+    2 + 3j,
+    'it\'s "quoted" \\ \n',
+    b"\x00bytes",
+    (1, 2),
+    {1, 2},
+    frozenset({"a"}),
+    set(),
+    range(0, 7, 2),
+    bytearray(b"x"),
+    datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC),
+    datetime.date(2026, 1, 2),
+    datetime.timedelta(days=-1, seconds=5),
+    Decimal("-1.50"),
+    Fraction(1, 3),
+    UUID(int=5),
+    Path("a/b"),
+    deque([1], maxlen=3),
+    OrderedDict(a=1),
+    defaultdict(int, a=1),
+    Counter("aab"),
+    float("-inf"),
+    None,
+    True,
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_reprs_of_the_standard_library_come_back(tree: Tree, value: Any) -> None:
+    back = value_of(from_repr(repr(value), tree))
+    assert back == value
+    assert type(back) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expression", "imported"),
+    [
+        ("<Color.RED: 1>", "Color.RED", "shop.models"),
+        ("<Color.SKY: \"<'blue'>\">", "Color.SKY", "shop.models"),
+        ("Item(name='a>b', color=<Color.RED: 1>)", "Item(name='a>b', color=Color.RED)", ""),
+        ("Point(x=1, y=2)", "Point(x=1, y=2)", ""),
+        ("[Outer.Inner(size=3)]", "[Outer.Inner(size=3)]", ""),
+        ("<class 'shop.models.Item'>", "Item", ""),
+        ("<class 'int'>", "int", None),
+        ("<function pick at 0x7f00>", "pick", ""),
+        ("<module 'shop.models' from '/srv/shop/models.py'>", "models", "shop"),
+    ],
+)
+def test_the_products_own_names_are_found(
+    tree: Tree, text: str, expression: str, imported: str | None
+) -> None:
+    found = from_repr(text, tree)
+    assert isinstance(found, Rebuilt)
+    assert found.expression == expression
+    modules = {one.module for one in found.imports}
+    assert modules == (set() if imported is None else {imported or "shop.models"})
+
+
+@pytest.mark.parametrize(
+    ("recorded", "reason"),
+    [
+        ("<shop.models.Opaque object at 0x7f>", "is a <Opaque object>: its state was not sent"),
+        ("Item(name=<Opaque object at 0x7f>)", "is a <Opaque object>: its state was not sent"),
+        ("Item(nom='a')", "is a Item whose constructor does not take nom"),
+        ("Stranger(name='a')", "is a Stranger: no such class is in the tree"),
+        ("<Color.BLUE: 3>", "is Color.BLUE, which is not in the tree"),
+        ("[Filtered]", "was hidden by the sender ([Filtered])"),
+        ("'write to [email] now'", "was hidden in part before it was stored"),
+        ("[secret]", "was hidden by the sender ([secret])"),
+        ("'cut off by the s...", "was cut by the sender"),
+        ("<cyclic>", "was sent as <cyclic>, which cannot be read back"),
+        (["1"] * 10, "has exactly ten entries, so the sender may have cut it"),
+        ({str(n): "1" for n in range(10)}, "has exactly ten entries"),
+        ([[[[[]]]]], "is nested deeper than the sender follows"),
+        ("__import__('os').system('true')", "cannot be read back"),
+        ("open('/etc/passwd').read()", "cannot be read back"),
+        ("eval('1')", "is a eval: no such class is in the tree"),
+        ("[x for x in (1,)]", "cannot be read back"),
+        ("'a' * 10**9", "cannot be read back"),
+        ("f'{1}'", "cannot be read back"),
+        ("'" + "".join(map(chr, range(0x4E00, 0x5600))) + "'", "too long for a test"),
+    ],
+)
+def test_what_cannot_be_known_says_why(tree: Tree, recorded: Any, reason: str) -> None:
+    found = rebuild(recorded, tree)
+    assert isinstance(found, Unknown)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("recorded", "annotation", "expression"),
+    [
+        (["1", "2"], "", "[1, 2]"),
+        (["1", "2"], "tuple[int, ...]", "(1, 2)"),
+        (["1"], "set[int]", "{1}"),
+        ([], "frozenset[str] | None", "frozenset()"),
+        (["1"], "Optional[deque]", "deque([1])"),
+        ({"7": "'a'"}, "dict[int, str]", "{7: 'a'}"),
+        ({"7": "'a'"}, "", "{'7': 'a'}"),
+        ({"k": ["1"]}, "dict[str, tuple[int, ...]]", "{'k': (1,)}"),
+    ],
+)
+def test_an_annotation_chooses_between_look_alikes(
+    tree: Tree, recorded: Any, annotation: str, expression: str
+) -> None:
+    hint = ast.parse(annotation, mode="eval").body if annotation else None
+    found = rebuild(recorded, tree, hint)
+    assert isinstance(found, Rebuilt)
+    assert found.expression == expression
+
+
+def test_a_long_text_of_one_letter_is_short(tree: Tree) -> None:
+    found = from_repr(repr("ab" * 40_000), tree)
+    assert isinstance(found, Rebuilt)
+    assert len(found.expression) < 20
+    assert value_of(found) == "ab" * 40_000
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=9) | st.dictionaries(st.text(max_size=9), inner, max_size=9)
+    ),
+    max_leaves=12,
+)
+
+
+@given(value=plain)
+def test_what_the_sdk_sends_comes_back_or_is_unknown(value: Any) -> None:
+    tree = Tree(Product(name="none", root="/nonexistent", python=""))
+    sent = serialize({"value": value}, is_vars=True)["value"]
+    found = rebuild(sent, tree)
+    if isinstance(found, Rebuilt):
+        assert value_of(found) == value
+
+
+@given(value=plain)
+def test_json_comes_back_or_is_unknown(value: Any) -> None:
+    found = literal(value)
+    if isinstance(found, Rebuilt):
+        assert value_of(found) == value
+
+
+@given(text=st.text())
+def test_a_written_text_is_that_text_and_shows_what_it_holds(text: str) -> None:
+    assert ast.literal_eval(quoted(text)) == text
+    assert quoted(text).isprintable()
+
+
+@given(text=st.text())
+def test_a_docstring_stays_one_harmless_line(text: str) -> None:
+    shown = docstring(text)
+    assert shown.isprintable()
+    [statement] = ast.parse(shown).body
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Constant)
