@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from selfdrive_dagster.adapters.handing import KEY_FILE
 from selfdrive_dagster.adapters.postgres.locks import Place, server_is_gone
 from selfdrive_dagster.adapters.postgres.server import ensure_running
 from selfdrive_dagster.adapters.postgres.urls import VARIABLE
@@ -23,11 +24,11 @@ from selfdrive_dagster.adapters.webserver import Webserver, answers
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.model import Progress
+from selfdrive_dagster.telemetry.arrivals import UNNAMED_SERVICE
 
 DEFINITIONS = Path("assets") / "definitions.py"
 LOCATION = "selfdrive"
 DATABASE_SECONDS = 60.0
-KEY_FILE = "pseudonyms.key"
 PYTHON = (sys.executable, "-P")
 """Without the current directory on the path: what lies in the home is data, not code."""
 
@@ -89,11 +90,11 @@ def receiver(plan: Plan) -> Service:
     """Return the receiver. Its settings may hold a DSN, so they go through stdin."""
     host, port = plan.settings.telemetry.address()
     told = {
-        "directory": str(plan.home / "segments"),
+        "directory": str(plan.home / RECEIVED),
         "key_file": str(plan.home / KEY_FILE),
         "host": host,
         "port": port,
-        "service_name": plan.settings.service.name or "unknown_service",
+        "service_name": plan.settings.service.name or UNNAMED_SERVICE,
         "forward": plan.settings.telemetry.forward,
     }
     return Service(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from selfdrive_dagster import __version__
-from selfdrive_dagster.cli import doctor, init, issues, repair, up
+from selfdrive_dagster.cli import doctor, ingest, init, issues, repair, up
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
@@ -37,6 +37,7 @@ COMMANDS = (
     Command("issues", issues.issues, ALONE),
     Command("issue", issues.issue, ALONE),
     Command("up", up.up, LOOP),
+    Command("ingest", ingest.ingest, LOOP),
 )
 
 

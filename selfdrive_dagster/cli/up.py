@@ -118,8 +118,9 @@ def prepared(
 def running(plan: "Plan", say: Progress) -> Iterator[tuple["Crew", tuple[str, ...]]]:
     """Start the services and give them, ready, with the runs that an earlier boot left.
 
-    Dagster's storage is opened by `boot` alone before web server and daemon do: two first
-    openings race in its migrations.
+    Dagster's storage is opened by `boot` alone before anything else opens it: two first
+    openings race in its migrations. The daemon asks a code server that is not there yet again
+    only after a minute.
     """
     from selfdrive_dagster.adapters import loop
     from selfdrive_dagster.adapters.processes import Crew
@@ -128,9 +129,9 @@ def running(plan: "Plan", say: Progress) -> Iterator[tuple["Crew", tuple[str, ..
     try:
         plan.write_workspace()
         crew.start(loop.receiver(plan))
-        crew.start(loop.code_server(plan))
         say("preparing Dagster")
         failed = loop.boot(plan)
+        crew.start(loop.code_server(plan))
         crew.wait_ready((loop.RECEIVER, loop.CODE), READY_SECONDS)
         crew.start(loop.webserver(plan))
         crew.start(loop.daemon(plan))
