@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from selfdrive_dagster.adapters.handing import KEY_FILE
+from selfdrive_dagster.adapters.handing import KEY_FILE, RECEIVED
 from selfdrive_dagster.adapters.postgres.locks import Place, server_is_gone
 from selfdrive_dagster.adapters.postgres.server import ensure_running
 from selfdrive_dagster.adapters.postgres.urls import VARIABLE
