@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from selfdrive_dagster.patches.tree import FunctionNode
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -63,6 +64,10 @@ def _shallow(statement: ast.stmt) -> Iterator[ast.AST]:
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
+        if isinstance(node, _COMPREHENSIONS):
+            # their own names stay inside; `:=` alone binds in the function
+            yield from (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+            continue
         yield node
         for child in ast.iter_child_nodes(node):
             if not isinstance(child, (ast.stmt, *_INNER)):

@@ -114,7 +114,8 @@ def _of_application(module: Module, name: str, call: str, kind: str) -> Client:
     told = f"{module.name}.{name}{call}"
     imports = {Import(module.name, name)}
     if kind == "flask":
-        setup = f"    client = {name}{call}.test_client()\n\n"
+        made = f"    app = {name}{call}\n" if call or name != "app" else ""
+        setup = f"{made}    app.testing = True\n    client = app.test_client()\n\n"
         return Client(told=told, name="client", imports=frozenset(imports), setup=setup)
     imports.add(Import("starlette.testclient", "TestClient"))
     enter = f"    with TestClient({name}{call}) as client:\n"

@@ -20,6 +20,7 @@ from selfdrive_dagster.patches.localise import Coverage, coverage_of
 from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
 from selfdrive_dagster.patches.reproduce.draft import Draft
 from selfdrive_dagster.patches.reproduce.proving import REPRODUCED, prove
+from selfdrive_dagster.patches.reproduce.shrink import shrink
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.tree import Tree
 
@@ -109,7 +110,9 @@ class _Search:
             proof = proofs[one.path]
             self.attempts.append(Attempt(way=one.way, target=one.tried, outcome=proof.outcome))
             if proof.node_ids and proof.outcome == REPRODUCED:
-                return self._reproducer(one, proof.node_ids)
+                self.progress("replacing what users wrote by made-up texts")
+                shrunk = shrink(one, self.diagnosis, self.product, self.sandbox)
+                return self._reproducer(shrunk, proof.node_ids)
         return None
 
     def _reproducer(self, draft: Draft, node_ids: tuple[str, ...]) -> Reproducer:

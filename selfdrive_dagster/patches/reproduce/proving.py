@@ -35,14 +35,25 @@ def prove(
 ) -> dict[str, Proof]:
     """Run drafts together, by path; each that reproduces is run a second time, alone."""
     tree = Tree(product)
-    run = _run(drafts, product, sandbox, hash_seed=0)
-    proofs = {draft.path: _judge(draft, run, diagnosis, tree) for draft in drafts}
+    proofs = judge(drafts, diagnosis, product, sandbox)
     for draft in drafts:
         if proofs[draft.path].node_ids:
             again = _run((draft,), product, sandbox, hash_seed=1)
             proofs[draft.path] = _confirm(proofs[draft.path], _judge(draft, again, diagnosis, tree))
             break  # drafts come best first: the first that holds is the answer
     return proofs
+
+
+def judge(
+    drafts: tuple[Draft, ...],
+    diagnosis: Diagnosis,
+    product: Product,
+    sandbox: Sandbox,
+) -> dict[str, Proof]:
+    """Run drafts together, once, and compare each with the record; by path."""
+    tree = Tree(product)
+    run = _run(drafts, product, sandbox, hash_seed=0)
+    return {draft.path: _judge(draft, run, diagnosis, tree) for draft in drafts}
 
 
 def _run(drafts: tuple[Draft, ...], product: Product, sandbox: Sandbox, hash_seed: int) -> SuiteRun:

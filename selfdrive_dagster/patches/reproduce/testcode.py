@@ -302,7 +302,7 @@ def _needed(module: ast.Module, name: str) -> set[str]:
         if _always_kept(node)
         or any(isinstance(one, FunctionNode) and one.name == name for one in ast.walk(node))
     ]
-    needed = {name}
+    needed = {name}.union(*(_bound(node) for node in roots))
     while roots:
         found = _names(roots) - needed
         needed |= found

@@ -13,7 +13,7 @@ def test_total_survives_the_recorded_call():
             placed=date(2026, 11, 20),
             tier=Tier.GOLD,
             lines=[
-                Line(title='Green "tea"', price=Decimal("4.90"), quantity=2),
+                Line(title='Xxxxx "xxx"', price=Decimal("4.90"), quantity=2),
                 Line(title="Cup", price=Decimal("12.00"), quantity=1),
             ],
             coupon="AUTUMN",

@@ -5,6 +5,6 @@ from notes.tags import first_tag
 
 def test_first_tag_survives_the_recorded_call():
     first_tag(
-        '"""\n\nimport os; os.system("true")\n\'\'\'\\"""\\N{BULLET}\t{boom}\u202e\u2066 \x00\x1b[31m \u2028 \ufeff café #!xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx',
+        '"""\n\nxxxxxx xx; xx.xxxxxx("xxxx")\n\'\'\'\\"""\\X{XXXXXX}\t{xxxx}\u202e\u2066 \x00\x1b[11x \u2028 \ufeff xxxx #!xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx',
         "\\|\r\n",
     )
