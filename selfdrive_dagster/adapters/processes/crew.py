@@ -18,8 +18,9 @@ FORGET_SECONDS = 300.0
 class Crew:
     """Services by name. Not thread-safe."""
 
-    def __init__(self, home: Path, progress: Progress) -> None:
+    def __init__(self, home: Path, progress: Progress, pauses: tuple[float, ...] = PAUSES) -> None:
         self._home = home
+        self._pauses = pauses
         self._progress = progress
         self._running: dict[str, Running] = {}
         self._restarts: dict[str, list[float]] = {}
@@ -51,9 +52,9 @@ class Crew:
             now = time.monotonic()
             name = one.service.name
             recent = [when for when in self._restarts[name] if now - when < FORGET_SECONDS]
-            if len(recent) == len(PAUSES):
-                raise self._failed(one, f"ended {len(PAUSES) + 1} times in a short while")
-            time.sleep(PAUSES[len(recent)])
+            if len(recent) == len(self._pauses):
+                raise self._failed(one, f"ended {len(recent) + 1} times in a short while")
+            time.sleep(self._pauses[len(recent)])
             one.start_again()
             self._restarts[name] = [*recent, time.monotonic()]
         return tuple(one.service.name for one in dead)
