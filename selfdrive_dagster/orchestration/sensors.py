@@ -14,7 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from selfdrive_dagster.adapters.ingest import waiting_segments
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.instance import LANE_TAG, UNFINISHED
-from selfdrive_dagster.orchestration.opening import change_id_of
+from selfdrive_dagster.orchestration.opening import to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.stages import CHANGE
 from selfdrive_dagster.orchestration.tables import RANKING
@@ -117,8 +117,7 @@ def _fresh(instance: dg.DagsterInstance, workshop: Workshop) -> tuple[str, ...]:
     ended = {c.change_id for c in workshop.changes.all() if c.state in ENDS}
     settled = {c.change_id for c in workshop.changes.all() if c.state is State.AWAITING_APPROVAL}
     room = workshop.settings.autonomy.max_open_changes - len(known - ended - settled)
-    ids = [change_id_of(i.issue_id, 1) for i in board.issues if i.issue_id in board.crashes]
-    return tuple(change_id for change_id in ids if change_id not in known)[: max(0, room)]
+    return to_open(board, known)[: max(0, room)]
 
 
 def _unfinished(

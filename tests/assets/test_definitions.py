@@ -21,11 +21,11 @@ graph = defs.resolve_asset_graph()
 keys = sorted(graph.get_all_asset_keys(), key=lambda key: key.path)
 print(json.dumps({
     "assets": {
-        key.to_user_string(): sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)
+        key.to_user_string(): sorted(p.to_user_string() for p in graph.get(key).parent_keys)
         for key in keys
     },
     "checks": sorted(f"{k.asset_key.to_user_string()}:{k.name}" for k in graph.asset_check_keys),
-    "jobs": sorted(job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")),
+    "jobs": sorted(j.name for j in defs.resolve_all_job_defs() if not j.name.startswith("__")),
     "sensors": sorted(sensor.name for sensor in defs.sensors),
     "bare": sorted(
         key.to_user_string() for key in keys

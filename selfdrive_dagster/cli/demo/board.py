@@ -1,0 +1,104 @@
+"""The demo's table: each issue with its change, from what the commands print."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from selfdrive_dagster.cli.render import clean
+
+if TYPE_CHECKING:
+    from selfdrive_dagster.cli.demo.theatre import Theatre
+
+SETTLED = ("awaiting_approval", "validated", "rejected", "expired")
+STYLES = {"certified": "bold green", "contained": "yellow"}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the table; what is not known yet is ""."""
+
+    issue: str
+    users: str = ""
+    change: str = ""
+    state: str = ""
+    reproducer: str = ""
+    tried: str = ""
+    verdict: str = ""
+    claim: str = ""
+    seconds: str = ""
+    triage: str = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether nothing more will come of this issue by itself."""
+        return self.triage != "autofix" or self.state in SETTLED
+
+    @classmethod
+    def of_repair(cls, found: dict[str, Any]) -> "Row":
+        """Return the row of a `selfdrive repair --json`."""
+        best = found.get("best") or {}
+        made = (found.get("reproduction") or {}).get("reproducer") or {}
+        reports = found.get("reports") or []
+        verdict = next((r["verdict"] for r in reports if r["candidate_id"] == best.get("id")), "")
+        return cls(
+            issue=str((found.get("diagnosis") or {}).get("sentence", "the failing test")),
+            users="silent",
+            change="selfdrive repair",
+            state="done",
+            reproducer=str(made.get("way", "none")),
+            tried=str((found.get("search") or {}).get("tried", "")),
+            verdict=verdict or "nothing proven",
+            claim=str(best.get("claim", "")),
+            seconds=f"{found.get('seconds', 0):.0f}",
+        )
+
+
+def rows_of(issues: Sequence[dict[str, Any]], changes: Sequence[dict[str, Any]]) -> list[Row]:
+    """Join the ranking and the board of changes by cause: one change serves all its issues."""
+    cause = {issue["issue_id"]: (issue["exception_type"], issue["culprit"]) for issue in issues}
+    by_cause = {cause.get(change["issue_id"]): change for change in changes}
+    return [_row(issue, by_cause.get(cause[issue["issue_id"]], {})) for issue in issues]
+
+
+def _row(issue: dict[str, Any], change: dict[str, Any]) -> Row:
+    def word(name: str, missing: str = "") -> str:
+        value = change.get(name)
+        return missing if value is None else str(value)
+
+    users = issue.get("users")
+    return Row(
+        issue=issue["title"],
+        users="unknown" if users is None else str(users),
+        change=word("change_id"),
+        state=word("state"),
+        reproducer=word("way"),
+        tried=word("tried"),
+        verdict=word("verdict"),
+        claim=word("claim"),
+        seconds=word("seconds"),
+        triage=issue["triage"]["decision"],
+    )
+
+
+def settled(rows: Sequence[Row], theatre: "Theatre") -> bool:
+    """Say whether visitors have left and every issue has come to its end."""
+    return theatre.traffic_is_over and bool(rows) and all(row.is_settled for row in rows)
+
+
+def draw(rows: Sequence[Row], seconds: float, theatre: "Theatre", console: Console) -> None:
+    """Draw the table and say where to look."""
+    table = Table(title="What hurt, and what came of it")
+    heads = ("issue", "users", "change", "state", "reproducer", "tried", "verdict", "claim", "s")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        verdict = Text(clean(row.verdict), style=STYLES.get(row.verdict, ""))
+        cells = (row.issue[:60], row.users, row.change, row.state, row.reproducer, row.tried)
+        table.add_row(*(Text(clean(cell)) for cell in cells), verdict, row.claim, row.seconds)
+    console.print(table)
+    console.print(
+        Text(f"{seconds:.0f} s. Dagster: {theatre.ui}  (asset graph: {theatre.ui}/asset-groups)")
+    )

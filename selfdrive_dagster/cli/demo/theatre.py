@@ -1,0 +1,247 @@
+"""The stage of the demo: a folder with the shop's repository and a home, and the processes.
+
+Everything lives below one temporary folder and one process group each; leaving the theatre
+stops all of it and removes the folder.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from selfdrive_dagster.errors import BadInput, SelfdriveError
+from selfdrive_dagster.model import Progress
+
+TRAFFIC_SECONDS = 45
+TRAFFIC_RATE = 25
+READY_SECONDS = 150.0
+STOP_SECONDS = 20.0
+
+
+class Theatre:
+    """The demo's folder and processes; a context manager."""
+
+    def __init__(self, app: Path, defect: Path | None, *, observe: bool) -> None:
+        self._app = app
+        self._defect = defect
+        self._observe = observe
+        self._stack = ExitStack()
+        self._stack.callback(self._no_more)
+        self.folder = Path(tempfile.mkdtemp(prefix="selfdrive-demo-"))
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.ready: dict[str, Any] = {}
+        self._traffic: subprocess.Popen[bytes] | None = None
+        self._opened = time.monotonic()
+
+    def __enter__(self) -> "Theatre":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _no_more(self) -> None:
+        self.ready = {}
+
+    @property
+    def has_own_defect(self) -> bool:
+        """Say whether the user brought a patch that breaks the shop."""
+        return self._defect is not None
+
+    @property
+    def ui(self) -> str:
+        """The address of the Dagster UI."""
+        return str(self.ready.get("ui", ""))
+
+    @property
+    def traffic_is_over(self) -> bool:
+        """Say whether the visitors have left."""
+        return self._traffic is not None and self._traffic.poll() is not None
+
+    @property
+    def repo(self) -> Path:
+        """The shop's repository."""
+        return self.folder / "shop"
+
+    def open(self, say: Progress) -> None:
+        """Make the shop, start the loop, the shop and its visitors."""
+        say("making half a year of the shop's history")
+        self._make_repository()
+        say("starting the loop: database, receiver, Dagster")
+        self._start_loop()
+        say("opening the shop and letting visitors in")
+        self._start_shop()
+
+    def _make_repository(self) -> None:
+        shop = self._app / "examples" / "shop"
+        chosen = ["--defects", "", "--extra", str(self._defect)] if self._defect else []
+        done = subprocess.run(
+            [sys.executable, str(shop / "make_history.py"), str(self.repo), *chosen],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise BadInput(f"The shop's history cannot be made: {done.stderr.strip()}")
+        remote = self.folder / "remote.git"
+        self._git("clone", "--quiet", "--bare", str(self.repo), str(remote))
+        self._git("-C", str(self.repo), "remote", "add", "origin", str(remote))
+        settings = self.repo / "selfdrive.toml"
+        text = settings.read_text(encoding="utf-8")
+        text = text.replace('repository = "."', 'repository = "origin"')
+        listen = f'[telemetry]\nlisten = "127.0.0.1:{free_port()}"'
+        text = text.replace("[telemetry]", listen)
+        text = text.replace('level = "L2"', 'level = "L2"\nmax_open_changes = 20')
+        settings.write_text(text, encoding="utf-8")
+
+    def _start_loop(self) -> None:
+        observe = ["--observe"] if self._observe else []
+        command = [*SELFDRIVE, "up", str(self.repo), "--json", "--port", str(free_port())]
+        log = self._stack.enter_context((self.folder / "up.log").open("wb"))
+        process = self._start([*command, *observe], {}, log, stdout=subprocess.PIPE)
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until and process.stdout is not None:
+            line = process.stdout.readline()
+            if line.startswith(b"{"):
+                self.ready = json.loads(line)
+                return
+            if not line and process.poll() is not None:
+                break
+        told = (self.folder / "up.log").read_text(encoding="utf-8", errors="replace")
+        raise SelfdriveError(f"The loop did not start:\n{told[-2000:]}")
+
+    def _start_shop(self) -> None:
+        port = free_port()
+        head = self._git("-C", str(self.repo), "rev-parse", "HEAD").strip()
+        environ = {
+            "SHOP_RELEASE": head,
+            "SENTRY_DSN": self.ready["dsn"],
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.ready["otlp"],
+            "OTEL_SERVICE_NAME": "shop",
+        }
+        log = self._stack.enter_context((self.folder / "shop.log").open("wb"))
+        self._start([sys.executable, "-m", "shop", "--port", str(port)], environ, log, self.repo)
+        wait_for_port(port)
+        traffic = [sys.executable, str(self._app / "examples" / "shop" / "traffic.py")]
+        traffic += ["--url", f"http://127.0.0.1:{port}", "--seconds", str(TRAFFIC_SECONDS)]
+        traffic += ["--rate", str(TRAFFIC_RATE), "--json"]
+        visits = self._stack.enter_context((self.folder / "traffic.json").open("wb"))
+        self._traffic = self._start(traffic, {}, log, stdout=visits)
+
+    def _start(
+        self,
+        command: list[str],
+        environ: Mapping[str, str],
+        log: Any,
+        cwd: Path | None = None,
+        stdout: Any = None,
+    ) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd or self.folder,
+            env={**os.environ, "SELFDRIVE_HOME": str(self.folder / "home"), **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout or log,
+            stderr=log,
+            start_new_session=True,
+        )
+        self._stack.callback(end, process)
+        return process
+
+    def issues(self) -> list[dict[str, Any]]:
+        """Return the ranking, as the command prints it."""
+        return list(self._ask("issues", "--json") or [])
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Return the board of changes, as the command prints it."""
+        return [] if self._observe else list(self._ask("changes", "--all", "--json") or [])
+
+    def repair_failing_tests(self) -> dict[str, Any]:
+        """Run the repair command on the suite's failing tests."""
+        return dict(self._ask("repair", str(self.repo), "--failing-tests", "--json") or {})
+
+    def _ask(self, *arguments: str) -> Any:
+        """Run one of our commands in the shop; None when it has nothing to say yet."""
+        done = subprocess.run(
+            [*SELFDRIVE, *arguments],
+            cwd=self.repo,
+            env={**os.environ, "SELFDRIVE_HOME": str(self.folder / "home")},
+            capture_output=True,
+            check=False,
+        )
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def telling(self) -> str:
+        """Say in a few words what goes on."""
+        seconds = time.monotonic() - self._opened
+        crowd = "visitors have left" if self.traffic_is_over else "visitors are in the shop"
+        return f"{seconds:.0f} s, {crowd}"
+
+    def _git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SelfdriveError(f"git {arguments[0]} failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def stay(self, console: Console) -> None:
+        """Leave everything up until Ctrl-C."""
+        console.print(
+            Text(f"Everything stays up. Dagster: {self.ui}  Home: {self.folder / 'home'}")
+        )
+        console.print(Text("Ctrl-C ends it and leaves nothing behind."))
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            console.print(Text("Closing."))
+
+
+SELFDRIVE = (sys.executable, "-m", "selfdrive_dagster")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to stop, then end its whole group."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT if process.stdout else signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass  # it had its time
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # all of the group is gone
+    process.wait()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens. Raises SelfdriveError after the time limit."""
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SelfdriveError("The shop did not open.", remedy="see shop.log with --keep")
