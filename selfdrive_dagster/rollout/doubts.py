@@ -1,8 +1,8 @@
 """What was not proven, in plain sentences: as much a part of a proposal as its proof.
 
 An ordered table of rules; each looks at the findings and says what nobody knows. A check that
-was never made is a doubt like one that failed. The last line is always true: no user has met
-the patch.
+was never made is a doubt like one that failed. The last line is always there: no user has
+met the patch.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -18,8 +18,9 @@ def doubts(findings: Findings, expected: Collection[str]) -> tuple[str, ...]:
     """Return every doubt as Markdown, the weightiest first; `expected` are the gate's checks."""
     report = findings.report
     told = [doubt for rule in RULES for doubt in rule(findings)]
-    undone = [] if report is None else list(_undone(report, expected))
-    return (*told, *undone, ALWAYS)
+    if report is None:
+        return tuple(told)
+    return (*told, *_undone(report, expected), ALWAYS)
 
 
 ALWAYS = (
@@ -32,8 +33,8 @@ def _value(findings: Findings) -> Iterator[str]:
     shown = findings.shown
     if shown and shown.claim is Claim.MITIGATION:
         yield (
-            f"**That the value is right.** The patch {prose(invention(shown))}; no test, no other "
-            "place in the project and no history asks for that."
+            f"**That the value is right.** It is invented: {prose(invention(shown))}. No test and "
+            "no other place in the project asks for that."
         )
 
 

@@ -16,9 +16,9 @@ SUBJECT = 72
 """Characters of a commit's subject and of a line of its body."""
 
 LETTERS = r"[^\W\d_]+"
-PLAIN = re.compile(rf"""["'(]?(?:{LETTERS}(?:[-']{LETTERS})*|\d+)["']?\)?[,;:.!?]*""")
+PLAIN = re.compile(rf"""["'(]?(?:{LETTERS}(?:[-']{LETTERS})*|\d+(?:\.\d+)?)["']?\)?[,;:.!?]*""")
 LOOKS_LIKE_A_DIGEST = re.compile(r"[0-9a-f]{7,}", re.IGNORECASE)
-LIST_ITEM = re.compile(r"\d+[.)].*")
+LIST_ITEM = re.compile(r"\d+[.)](?!\d).*")
 WORD = re.compile(r"(?P<core>.*?)(?P<end>[,;:.!?]*)")
 SPAN = re.compile(r"`([^`]+)`")
 
@@ -116,13 +116,12 @@ def longest_run(text: str) -> int:
 def commit_message(text: str) -> str:
     """Return a message in which nobody is told, nothing is closed and nobody signs.
 
-    The subject is cut to 72 characters. The body has no trailers: a line that git or a forge
-    would read as one loses its colon. Doing it again changes nothing.
+    The subject is cut to 72 characters. There are no trailers: a line that git or a forge would
+    read as one, now or after a squash, loses its colon. Doing it again changes nothing.
     """
-    subject, _, body = spelled(text, keep="\n").strip().partition("\n")
-    subject = one_line(without_forge_words(subject), SUBJECT)
-    body = TRAILER.sub(r"\g<token> -", without_forge_words(body).strip())
-    body = PICKED.sub("(picked from", body)
+    text = TRAILER.sub(r"\g<token> -", without_forge_words(spelled(text, keep="\n").strip()))
+    subject, _, body = PICKED.sub("(picked from", text).partition("\n")
+    subject, body = one_line(subject, SUBJECT), body.strip()
     return f"{subject}\n\n{body}\n" if body else f"{subject}\n"
 
 

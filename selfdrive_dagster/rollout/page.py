@@ -21,6 +21,7 @@ from selfdrive_dagster.rollout.proposal import (
 )
 
 RIVALS = 8
+SUSPICIONS = 5
 VALUES = 40
 VALUE_LENGTH = 120
 
@@ -62,7 +63,7 @@ def _head(findings: Findings, _destination: Destination) -> list[str]:
 def _banner(findings: Findings) -> str:
     report, shown = findings.report, findings.shown
     if findings.form is Form.CERTIFIED and report:
-        return f"> **CERTIFIED REPAIR.** {prose(report.reason)}."
+        return f"> **CERTIFIED REPAIR:** {prose(report.reason)}."
     if findings.form is Form.CONTAINED and shown:
         return (
             f"> **CONTAINED, NOT REPAIRED. THE VALUE IS INVENTED:** {prose(invention(shown))}.\n"
@@ -96,7 +97,10 @@ def _claim(findings: Findings) -> list[str]:
         claim = f"It claims to be a **mitigation** and invents: **{prose(invention(shown))}**."
     else:
         claim = "It claims to be a **repair**: the behaviour is right, supported by"
-    supports = [f"- {prose(s.kind)} at {code(s.where)}: {prose(s.says)}" for s in shown.supports]
+    supports = [
+        f"- {prose(s.kind.replace('_', ' '))} at {code(s.where)}: {prose(s.says)}"
+        for s in shown.supports
+    ]
     if not supports and shown.claim is Claim.REPAIR:
         supports = ["- the product's own failing test"]
     return [claim, *_listed(supports)]
@@ -110,6 +114,13 @@ def _cause(findings: Findings, _destination: Destination) -> list[str]:
         for f in diagnosis.frames[:6]
     ]
     blocks = ["## Where it happens", *_listed(frames or ["- no frame was found in the tree"])]
+    if findings.form is Form.UNPROVEN:
+        lines = [
+            f"- {code(f'{s.path}:{s.line}')} in {code(s.function)}: {prose(s.why)}"
+            for s in diagnosis.suspicions[:SUSPICIONS]
+        ]
+        told = "Lines that may hold the fault, the likeliest first:"
+        blocks += [told, *_listed(lines)] if lines else []
     if diagnosis.suspect is None:
         return [*blocks, "No commit is suspected."]
     commit = diagnosis.suspect.commit
@@ -158,6 +169,8 @@ def _alternatives(findings: Findings, _destination: Destination) -> list[str]:
     outcomes = ", ".join(f"{n} {prose(name)}" for name, n in sorted(search.outcomes.items()))
     told = f"{search.tried} candidates were tried ({outcomes or 'none'}); the search ended because "
     told += f"{prose(search.stopped)}."
+    if not search.tried:
+        return ["## Alternatives", f"No candidate was tried: {prose(search.stopped)}."]
     shown = findings.shown
     others = [c for c in search.plausible if shown is None or c.id != shown.id]
     verdicts = {r.candidate_id: f"{r.verdict.value}: {r.reason}" for r in findings.proof.reports}
@@ -249,11 +262,11 @@ Chapter = Callable[[Findings, Destination], list[str]]
 CHAPTERS: tuple[Chapter, ...] = (
     _head,
     _change,
+    _cause,
     _proven,
     _not_proven,
     _reproduced,
     _production,
-    _cause,
     _alternatives,
     _why,
     _take,

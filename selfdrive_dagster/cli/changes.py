@@ -1,0 +1,320 @@
+"""`selfdrive changes`, `show` and `reject`: the board, one change with its evidence, a refusal.
+
+They read the database of the loop that runs, or start it for the moment. A refusal is noted
+here and carried out by the loop. Titles and reasons may hold strangers' words: all is cleaned.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+from selfdrive_dagster.cli.render import AsJson, clean, emit, progress
+from selfdrive_dagster.config import home_path, open_home
+from selfdrive_dagster.errors import BadInput, Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from selfdrive_dagster.adapters.decisions import Decision
+    from selfdrive_dagster.adapters.story import Piece, Step, Story, Storyteller
+
+URL = "SELFDRIVE_DATABASE_URL"
+ABSENT = "NOT RECORDED"
+STYLES = {"certified": "green", "contained": "yellow", "uncertified": "red"}
+Wanted = Annotated[str, typer.Argument(metavar="CHANGE", help="chg_… or the start of one.")]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the board. What nobody recorded is None; `decision` is one that waits."""
+
+    change_id: str
+    issue_id: str
+    title: str | None
+    state: str
+    claim: str | None
+    verdict: str | None
+    invented: str
+    since: datetime
+    deadline: datetime | None
+    branch: str | None
+    pushed_to: str
+    decision: str | None
+
+
+def changes(
+    every: Annotated[bool, typer.Option("--all", help="Show those that have ended too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show where each change stands: what it mends, what was proven, where its branch is."""
+    if not is_there():
+        emit((), lambda console: draw_board(console, (), every), as_json=as_json)
+        return
+    with opened() as (teller, _):
+        lines = tuple(line_of(story) for story in teller.all(active=None if every else True))
+    emit(lines, lambda console: draw_board(console, lines, every), as_json=as_json)
+
+
+def show(change: Wanted, as_json: AsJson = False) -> None:
+    """Show a change's page and its chain of evidence, each record with run and digest."""
+    require_home(change)
+    with opened() as (teller, _):
+        story = teller.find(change)
+    emit(story, lambda console: draw_story(console, story), as_json=as_json)
+
+
+def reject(
+    change: Wanted,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why: it is kept, and the loop learns from it.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a change: noted now, carried out by the loop."""
+    if not reason.strip():
+        raise BadInput("A refusal needs a reason.", remedy='--reason "what is wrong with it"')
+    require_home(change)
+    with opened() as (teller, engine):
+        decision = refuse(teller.find(change), engine, reason)
+    told = {"decision": decision, "loop_is_running": loop_is_running()}
+    emit(told, lambda console: draw_refusal(console, decision), as_json=as_json)
+
+
+def refuse(story: "Story", engine: "Engine", reason: str) -> "Decision":
+    """Note a refusal once. Raises Refused when the change is beyond it."""
+    from selfdrive_dagster.adapters.decisions import Decisions
+    from selfdrive_dagster.rollout.lifecycle import RULES, Event
+
+    state, change_id = story.change.state, story.change.change_id
+    if not any(rule.state is state and rule.event is Event.REJECT for rule in RULES):
+        raise Refused(
+            f"{change_id} is {words(state.value)}: it can no longer be rejected.",
+            remedy="if it was merged, revert it in git: `selfdrive show` tells how",
+        )
+    waiting = next((one for one in story.waiting if one.verdict == "reject"), None)
+    return waiting or Decisions(engine).record(
+        change_id,
+        "reject",
+        actor=who_am_i(),
+        reason=reason,
+        now=datetime.now(UTC),
+        digests=digests_of(story),
+    )
+
+
+def digests_of(story: "Story") -> dict[str, str]:
+    """Return the digests of what stood before whoever decides."""
+    proposal = story.proposal
+    if proposal is None:
+        return {"base": story.change.base_revision}
+    told = {
+        "base": proposal.base_revision,
+        "commit": proposal.commit,
+        "page": proposal.page_sha256,
+        "patch": proposal.patch_sha256,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def who_am_i() -> str:
+    """Return the user of this system and what git calls them, if it calls them anything."""
+    import getpass
+
+    from selfdrive_dagster.adapters.git import GitFailed
+    from selfdrive_dagster.adapters.git.command import network_environment, run_git
+
+    def ask(key: str) -> str:
+        try:
+            told = run_git(["config", "--get", key], cwd=Path.cwd(), environ=network_environment())
+        except GitFailed:
+            return ""
+        return clean(told.decode(errors="replace").strip())
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id that has no name
+        user = f"uid {os.getuid()}"
+    name, email = ask("user.name"), ask("user.email")
+    known = " ".join(part for part in (name, f"<{email}>" if email else "") if part)
+    return f"{user} ({known})" if known else user
+
+
+def is_there() -> bool:
+    """Say whether there is a database to look into; nothing is made to find out."""
+    return bool(os.environ.get(URL)) or (home_path(os.environ) / "postgres").is_dir()
+
+
+def require_home(wanted: str) -> None:
+    """Refuse a change's name where no loop ever ran."""
+    if not is_there():
+        raise BadInput(
+            f"There is no change {wanted!r}: no loop has run on {home_path(os.environ)}.",
+            remedy="run `selfdrive up`, or set SELFDRIVE_HOME to the loop's home",
+        )
+
+
+@contextmanager
+def opened() -> "Iterator[tuple[Storyteller, Engine]]":
+    """Open the loop's database, joining the running one."""
+    from selfdrive_dagster.adapters.evidence import Evidence
+    from selfdrive_dagster.adapters.postgres import connect, open_database
+    from selfdrive_dagster.adapters.story import Storyteller
+
+    home = open_home(os.environ)
+    with (
+        progress("Opening the database") as say,
+        open_database(home, os.environ.get(URL), progress=say) as url,
+    ):
+        engine = connect(url)
+        try:
+            yield Storyteller(engine, Evidence(home)), engine
+        finally:
+            engine.dispose()
+
+
+def loop_is_running() -> bool:
+    """Say whether a `selfdrive up` holds this home."""
+    from selfdrive_dagster.adapters.processes.holding import LOCK
+
+    try:
+        descriptor = os.open(home_path(os.environ) / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def line_of(story: "Story") -> Line:
+    """Return a change's line of the board."""
+    change, proposal = story.change, story.proposal
+    return Line(
+        change_id=change.change_id,
+        issue_id=change.issue_id,
+        title=story.title,
+        state=change.state.value,
+        claim=proposal.claim.value if proposal and proposal.claim else None,
+        verdict=proposal.verdict.value if proposal and proposal.verdict else None,
+        invented=proposal.invented if proposal else "",
+        since=change.since,
+        deadline=change.deadline,
+        branch=proposal.branch if proposal else None,
+        pushed_to=proposal.pushed_to if proposal else "",
+        decision=story.waiting[0].verdict if story.waiting else None,
+    )
+
+
+def draw_board(console: Console, lines: tuple[Line, ...], every: bool) -> None:
+    """Draw the board."""
+    if not lines:
+        left = "" if every else " `--all` shows those that have ended."
+        console.print(f"No change is open.{left} `selfdrive issues` shows what hurts.")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("change", no_wrap=True)
+    for name in ("what", "state", "claim", "verdict", "since", "branch"):
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        state = Text(words(line.state))
+        if line.decision:
+            state.append(f"\n{line.decision} waits", style="yellow")
+        table.add_row(
+            line.change_id,
+            Text.assemble(flat(line.title or ABSENT), "\n", (line.issue_id, "dim")),
+            state,
+            Text.assemble(line.claim or "-", ("\n" + flat(line.invented), "yellow")),
+            Text(line.verdict or "-", style=STYLES.get(line.verdict or "", "")),
+            f"{line.since:%m-%d %H:%M}",
+            Text(flat(f"{line.branch} at {line.pushed_to or 'this repository'}"))
+            if line.branch
+            else "-",
+        )
+    console.print(table)
+    console.print("Times in UTC. `selfdrive show CHANGE` tells what was proven.", style="dim")
+
+
+def draw_story(console: Console, story: "Story") -> None:
+    """Draw the page, then the chain of evidence, then the moves."""
+    change, proposal = story.change, story.proposal
+    if proposal is None:
+        console.print(Text(flat(story.title or ABSENT), style="bold"))
+        console.print(f"Its page is {ABSENT}: no proposal was made yet.")
+    else:
+        console.print(Markdown(clean(proposal.page), hyperlinks=False))
+    until = f", until {change.deadline:%Y-%m-%d %H:%M}" if change.deadline else ""
+    console.print(f"\n{change.change_id} is {words(change.state.value)} since "
+                  f"{change.since:%Y-%m-%d %H:%M}{until} (UTC).", style="bold")  # fmt: skip
+    for decision in story.waiting:
+        console.print(Text(f"{decision.verdict} by {flat(decision.actor)} waits for the loop: "
+                           f"{flat(decision.reason)}", style="yellow"))  # fmt: skip
+    console.print(Text("\nEvidence", style="bold"))
+    for piece in story.pieces:
+        draw_piece(console, piece)
+    console.print(Text("\nLedger", style="bold"))
+    for step in story.steps:
+        draw_step(console, step)
+
+
+def draw_piece(console: Console, piece: "Piece") -> None:
+    """Draw one record: when, by which run, under which digest, and whether it is there."""
+    if piece.at is None:
+        console.print(Text.assemble(f"  {flat(piece.asset):<20} ", (ABSENT, "red")))
+        return
+    console.print(
+        Text.assemble(
+            f"  {flat(piece.asset):<20} ",
+            (piece.kept, "green" if piece.kept == "sound" else "bold red"),
+            f"  {piece.at:%Y-%m-%d %H:%M:%S}  row {piece.seq}",
+            f"\n    run {flat(piece.run_id or ABSENT)}  sha256 {flat(piece.sha256 or ABSENT)}",
+        ),
+        soft_wrap=True,
+    )
+
+
+def draw_step(console: Console, step: "Step") -> None:
+    """Draw one move, with the authority behind it."""
+    authority = f"run {step.run_id}" if step.run_id else "signed"
+    told = step.body.get("reason") or step.body.get("because") or step.body.get("says") or ""
+    console.print(
+        Text(
+            f"  {step.seq:>4}  {step.at:%Y-%m-%d %H:%M:%S}  {flat(step.kind)} by "
+            f"{flat(step.actor)} ({flat(authority)})" + (f": {flat(str(told))}" if told else "")
+        ),
+        soft_wrap=True,
+    )
+
+
+def draw_refusal(console: Console, decision: "Decision") -> None:
+    """Say what was noted, and who carries it out."""
+    console.print(
+        Text(f"Noted: {flat(decision.actor)} rejects {decision.change_id}: "
+             f"{flat(decision.reason)}")
+    )  # fmt: skip
+    if loop_is_running():
+        console.print("The loop carries it out within a minute.")
+    else:
+        console.print("No loop runs on this home: it waits until the next `selfdrive up`.")
+
+
+def words(name: str) -> str:
+    """Return a state's name in words."""
+    return name.replace("_", " ")
+
+
+def flat(text: Any) -> str:
+    """Return a stranger's text as one clean line."""
+    return clean(str(text)).replace("\n", " ")
