@@ -125,7 +125,7 @@ def _understand(
     if crash is not None:
         diagnosis = diagnose(product, history, crash=crash, coverage=coverage)
         progress(diagnosis.sentence)
-        return diagnosis, reproduce(diagnosis, product, sandbox, progress)
+        return diagnosis, reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
     failing = base.with_outcome("failed", "error")
     if not failing:
         raise BadInput(

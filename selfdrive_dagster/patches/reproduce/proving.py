@@ -17,7 +17,7 @@ from selfdrive_dagster.patches.tree import Tree, last_name
 SECONDS = 120.0
 REPRODUCED = "raises the recorded exception in the recorded function, twice in a row"
 
-_INNER_CODE = re.compile(r"\.<locals>\.<\w+>|\.<\w+>")
+_INNER_CODE = re.compile(r"(?:\.<locals>)?\.<(?!locals>)\w+>")
 
 
 class Proof(msgspec.Struct, frozen=True):
