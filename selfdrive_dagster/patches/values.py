@@ -15,6 +15,21 @@ from typing import Any
 
 import msgspec
 
+from selfdrive_dagster.patches.spellings import (
+    BUILTIN_CALLS,
+    BUILTIN_REPR,
+    BUILTIN_TYPES,
+    CLASS_REPR,
+    ENUM_REPR,
+    FUNCTION_REPR,
+    MODULE_REPR,
+    OBJECT_REPR,
+    OPAQUE,
+    STANDARD,
+    STANDARD_ENUMS,
+    angles,
+    hinted,
+)
 from selfdrive_dagster.patches.tree import Class, Module, Tree, dotted, last_name
 
 SDK_BREADTH = 10
@@ -160,7 +175,7 @@ class _Builder:
     def _refuse_container(
         self, value: list[Any] | Mapping[str, Any], hint: ast.expr | None, depth: int
     ) -> None:
-        name = _hinted(hint)[0]
+        name = hinted(hint)[0]
         if name in OPAQUE:
             raise _CannotRebuildError(f"is a {name}: its state was not sent")
         _refuse_cut(len(value))
@@ -168,7 +183,7 @@ class _Builder:
             raise _CannotRebuildError("is nested deeper than the sender follows")
 
     def _sequence(self, value: list[Any], hint: ast.expr | None, depth: int) -> ast.expr:
-        name, arguments = _hinted(hint)
+        name, arguments = hinted(hint)
         inner = arguments[0] if arguments else None
         items = [self._recorded(one, inner, depth + 1) for one in value]
         if name in ("tuple", "Tuple"):
@@ -184,7 +199,7 @@ class _Builder:
         return node
 
     def _mapping(self, value: Mapping[str, Any], hint: ast.expr | None, depth: int) -> ast.expr:
-        arguments = _hinted(hint)[1]
+        arguments = hinted(hint)[1]
         inner = arguments[1] if len(arguments) == 2 else None
         whole = bool(arguments) and dotted(arguments[0]) == "int"
         keys: list[ast.expr | None] = [_key(key, whole) for key in value]
@@ -193,17 +208,17 @@ class _Builder:
     def _repr(self, text: str) -> ast.expr:
         if REDACTED.fullmatch(text):
             raise _CannotRebuildError(f"was hidden by the sender ({text})")
-        bare = self._take_angles(text)
+        bare = self._takeangles(text)
         try:
             node = ast.parse(bare, mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             raise _CannotRebuildError(_unreadable(text)) from None
         return self._value(node)
 
-    def _take_angles(self, text: str) -> str:
+    def _takeangles(self, text: str) -> str:
         """Put a name in place of each `<…>` outside of quotes, and keep what it said."""
         pieces = []
-        for inside, piece in _angles(text):
+        for inside, piece in angles(text):
             if inside:
                 pieces.append(f"__angle_{len(self._angles)}__")
                 self._angles.append(piece)
@@ -277,15 +292,15 @@ class _Builder:
         raise _CannotRebuildError(_unreadable(ast.unparse(node)))
 
     def _angle(self, text: str) -> ast.expr:
-        if found := _CLASS.fullmatch(text):
+        if found := CLASS_REPR.fullmatch(text):
             return self._dotted(found[1])
-        if found := _FUNCTION.fullmatch(text):
+        if found := FUNCTION_REPR.fullmatch(text):
             return self._function(found[1])
-        if found := _BUILTIN.fullmatch(text):
+        if found := BUILTIN_REPR.fullmatch(text):
             return _name(found[1])
-        if found := _MODULE.fullmatch(text):
+        if found := MODULE_REPR.fullmatch(text):
             return self._module(found[1])
-        if found := _ENUM.fullmatch(text):
+        if found := ENUM_REPR.fullmatch(text):
             return self._member(found[1], found[2])
         raise _CannotRebuildError(_unreadable(text))
 
@@ -349,97 +364,8 @@ class _Builder:
         return node
 
 
-BUILTIN_CALLS = frozenset({"set", "frozenset", "range", "bytearray", "slice", "complex"})
-
-BUILTIN_TYPES = frozenset(
-    [
-        "int",
-        "float",
-        "str",
-        "bytes",
-        "bool",
-        "list",
-        "dict",
-        "set",
-        "frozenset",
-        "tuple",
-        "object",
-        "type",
-        "complex",
-        "range",
-        "Exception",
-        "ValueError",
-        "KeyError",
-        "TypeError",
-        "IndexError",
-        "LookupError",
-        "RuntimeError",
-        "OSError",
-    ]
-)
-
-STANDARD = {
-    "datetime.datetime": ("datetime", "datetime"),
-    "datetime.date": ("datetime", "date"),
-    "datetime.time": ("datetime", "time"),
-    "datetime.timedelta": ("datetime", "timedelta"),
-    "datetime.timezone": ("datetime", "timezone"),
-    "zoneinfo.ZoneInfo": ("zoneinfo", "ZoneInfo"),
-    "Decimal": ("decimal", "Decimal"),
-    "decimal.Decimal": ("decimal", "Decimal"),
-    "Fraction": ("fractions", "Fraction"),
-    "UUID": ("uuid", "UUID"),
-    "PosixPath": ("pathlib", "Path"),
-    "WindowsPath": ("pathlib", "Path"),
-    "PurePosixPath": ("pathlib", "PurePosixPath"),
-    "deque": ("collections", "deque"),
-    "OrderedDict": ("collections", "OrderedDict"),
-    "defaultdict": ("collections", "defaultdict"),
-    "Counter": ("collections", "Counter"),
-    "ChainMap": ("collections", "ChainMap"),
-    "namespace": ("types", "SimpleNamespace"),
-    "mappingproxy": ("types", "MappingProxyType"),
-    "IPv4Address": ("ipaddress", "IPv4Address"),
-    "IPv6Address": ("ipaddress", "IPv6Address"),
-}
-"""Names in reprs of the standard library: where to import them, and as what."""
-
-OPAQUE = frozenset({"Request", "WebSocket", "HTTPConnection", "HttpRequest", "QuerySet"})
-"""Annotations of objects that behave like mappings or sequences, and that no literal rebuilds."""
-
-STANDARD_ENUMS = {"HTTPStatus": "http", "HTTPMethod": "http"}
-
-_CLASS = re.compile(r"<class '([\w.]+)'>")
-_FUNCTION = re.compile(r"<function ([\w.]+) at 0x[0-9a-fA-F]+>")
-_BUILTIN = re.compile(r"<built-in function (len|sum|min|max|sorted|abs|repr|any|all|round|hash)>")
-_MODULE = re.compile(r"<module '([\w.]+)' from '[^']*'>")
-_ENUM = re.compile(r"<([\w.]+)\.(\w+): .*>", re.DOTALL)
-_OBJECT = re.compile(r"<(?:[\w.]+\.)?(\w+)(?: object)? at 0x[0-9a-fA-F]+>")
-
-
 def _name(name: str) -> ast.expr:
     return ast.Name(name, ast.Load())
-
-
-def _hinted(hint: ast.expr | None) -> tuple[str, list[ast.expr]]:
-    """Return an annotation's bare name and its arguments; `X | None` reads as `X`."""
-    match hint:
-        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return _hinted(left)
-        case ast.Constant(value=str() as text):
-            try:
-                return _hinted(ast.parse(text, mode="eval").body)
-            except (SyntaxError, ValueError):
-                return "", []
-        case ast.Subscript(value=value, slice=ast.Tuple(elts=arguments)):
-            return last_name(dotted(value)), arguments
-        case ast.Subscript(value=value, slice=argument) if last_name(dotted(value)) == "Optional":
-            return _hinted(argument)
-        case ast.Subscript(value=value, slice=argument):
-            return last_name(dotted(value)), [argument]
-        case ast.Name() | ast.Attribute():
-            return last_name(dotted(hint)), []
-    return "", []
 
 
 def _key(key: str, whole: bool) -> ast.expr:
@@ -448,35 +374,6 @@ def _key(key: str, whole: bool) -> ast.expr:
     if REDACTED.search(key):
         raise _CannotRebuildError("was hidden in part before it was stored")
     return _text(key)
-
-
-def _angles(text: str) -> Iterator[tuple[bool, str]]:
-    """Split a repr into pieces inside and outside of `<…>`, quoted texts left whole."""
-    at, start, depth = 0, 0, 0
-    while at < len(text):
-        char = text[at]
-        if char in "'\"":
-            at = _end_of_quoted(text, at)
-            continue
-        if char == "<":
-            if depth == 0:
-                yield False, text[start:at]
-                start = at
-            depth += 1
-        elif char == ">" and depth:
-            depth -= 1
-            if depth == 0:
-                yield True, text[start : at + 1]
-                start = at + 1
-        at += 1
-    yield False, text[start:]
-
-
-def _end_of_quoted(text: str, at: int) -> int:
-    quote, at = text[at], at + 1
-    while at < len(text) and text[at] != quote:
-        at += 2 if text[at] == "\\" else 1
-    return at + 1
 
 
 def _class_names(made: Class) -> set[str]:
@@ -518,7 +415,7 @@ def _accepted(made: Class, tree: Tree) -> set[str]:
 
 
 def _unreadable(text: str) -> str:
-    if found := _OBJECT.search(text):
+    if found := OBJECT_REPR.search(text):
         return f"is a <{found[1]} object>: its state was not sent"
     if text.rstrip().endswith(("...", "…")):
         return "was cut by the sender"

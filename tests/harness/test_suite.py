@@ -5,8 +5,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from selfdrive_dagster.model import Job
 from fakes.plain_sandbox import PlainSandbox
+
+from selfdrive_dagster.model import Job
 
 SHOP = """
     def price(item):

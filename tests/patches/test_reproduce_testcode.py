@@ -5,9 +5,9 @@ from textwrap import dedent
 
 import pytest
 
+from selfdrive_dagster.patches.reproduce.pruning import CannotBorrowError
 from selfdrive_dagster.patches.reproduce.shrink import made_up
 from selfdrive_dagster.patches.reproduce.testcode import (
-    CannotBorrowError,
     TestCode,
     cut_after,
     find_test,

@@ -23,8 +23,8 @@ from selfdrive_dagster.patches.reproduce.draft import (
     test_name,
     test_path,
 )
+from selfdrive_dagster.patches.reproduce.pruning import CannotBorrowError
 from selfdrive_dagster.patches.reproduce.testcode import (
-    CannotBorrowError,
     TestCode,
     cut_after,
     early_assertions,
@@ -99,7 +99,12 @@ def _direct_calls(test: TestCode, function: Function) -> list[Borrowing]:
     making = function.name in ("__init__", "__new__", "__post_init__") and function.owner
     wanted = function.owner.name if making and function.owner else function.name
     found = [call for call in test.calls if last_name(_callee(call)) == wanted]
-    return [one for call in dict.fromkeys([*found[:1], *found[-1:]]) for one in ways(test, call)]
+    ends = {call.lineno: call for call in (*found[-1:], *found[:1])}  # a line counts once
+    return [one for call in sorted(ends.values(), key=_line) for one in ways(test, call)]
+
+
+def _line(call: ast.Call) -> int:
+    return call.lineno
 
 
 def ways(test: TestCode, call: ast.Call) -> list[Borrowing]:

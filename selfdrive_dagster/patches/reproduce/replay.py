@@ -35,8 +35,8 @@ from selfdrive_dagster.patches.reproduce.draft import (
     test_path,
     tests_folder,
 )
+from selfdrive_dagster.patches.reproduce.pruning import CannotBorrowError
 from selfdrive_dagster.patches.reproduce.testcode import (
-    CannotBorrowError,
     TestCode,
     cut_after,
     early_assertions,
