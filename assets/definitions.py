@@ -16,6 +16,7 @@ defs = build_definitions(
         patches.reproducer,
         patches.candidates,
         validation.report,
+        rollout.proposal,
     ],
     look_outside=rollout.look_outside,
     observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),

@@ -1,14 +1,53 @@
-"""Rollout: dare we. At L2 a change ends as a branch that others take."""
+"""Rollout: dare we. At L2 a change ends as a branch that others take or refuse."""
 
-from typing import Any
-
+from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.build import plain_job
-from selfdrive_dagster.orchestration.workshop import Workshop
+from selfdrive_dagster.orchestration.opening import issue_of
+from selfdrive_dagster.orchestration.proposing import look_around, put_forward
+from selfdrive_dagster.orchestration.stages import Bench, Made, change_asset
+from selfdrive_dagster.patches.search import Search
+from selfdrive_dagster.rollout import Findings
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.validation import Proof
 
 
-def look(workshop: Workshop, run_id: str) -> dict[str, Any]:
-    """x."""
-    return {}
+@change_asset(
+    reads={
+        "board": ("issues/ranking", Board),
+        "diagnosis": ("patches/diagnosis", Diagnosis),
+        "reproduction": ("patches/reproducer", Reproduction),
+        "search": ("patches/candidates", Search),
+        "proof": ("validation/report", Proof),
+    },
+    kinds={"git", "markdown"},
+    version="1",
+)
+def proposal(
+    bench: Bench,
+    board: Board,
+    diagnosis: Diagnosis,
+    reproduction: Reproduction,
+    search: Search,
+    proof: Proof,
+) -> Made:
+    """A branch with the patch, its reproducer as a test, and the page a reviewer reads."""
+    findings = Findings(
+        change_id=bench.change_id,
+        issue=issue_of(board, bench.change_id)[0],
+        diagnosis=diagnosis,
+        reproduction=reproduction,
+        search=search,
+        proof=proof,
+    )
+    put = put_forward(bench.workshop, findings)
+    told = {"branch": put.branch, "commit": put.commit, "verdict": pages.verdict_of(proof)}
+    known = {Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED}
+    bench.move(State.VALIDATED, Event.PROPOSE, Actor.LOOP, known, told)
+    return Made(put, pages.of_proposal(put))
 
 
-look_outside = plain_job("look_outside", "Notices merges by others, carries out decisions.", look)
+look_outside = plain_job(
+    "look_outside", "Notices what others merged and carries out what people decided.", look_around
+)

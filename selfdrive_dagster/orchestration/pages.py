@@ -12,6 +12,7 @@ from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.model import Candidate, Diagnosis, Reproduction
 from selfdrive_dagster.orchestration.text import fenced, plain, table
 from selfdrive_dagster.patches.search import Search
+from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.validation import Proof
 
 SHOWN = 12
@@ -96,6 +97,18 @@ def of_proof(proof: Proof, tried: Search) -> dict[str, Any]:
         shown["patch_sha256"] = report.patch_sha256
         shown["sandbox"] = report.sandbox_level
     return shown
+
+
+def of_proposal(put: Proposal) -> dict[str, Any]:
+    """Show the page, escaped where it quotes strangers already, and where it lies."""
+    return {
+        "page": dg.MetadataValue.md(put.page),
+        "branch": put.branch,
+        "commit": put.commit,
+        "pushed_to": put.pushed_to or "this repository only",
+        "verdict": put.verdict.value if put.verdict else "nothing proven",
+        "claim": put.claim.value if put.claim else "none",
+    }
 
 
 def verdict_of(proof: Proof) -> str:
