@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from selfdrive_dagster import __version__
-from selfdrive_dagster.cli import doctor, ingest, init, issues, repair, up
+from selfdrive_dagster.cli import changes, demo, doctor, ingest, init, issues, repair, up
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
@@ -38,6 +38,10 @@ COMMANDS = (
     Command("issue", issues.issue, ALONE),
     Command("up", up.up, LOOP),
     Command("ingest", ingest.ingest, LOOP),
+    Command("changes", changes.changes, LOOP),
+    Command("show", changes.show, LOOP),
+    Command("reject", changes.reject, LOOP),
+    Command("demo", demo.demo, ALONE),
 )
 
 

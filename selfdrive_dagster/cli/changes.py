@@ -50,6 +50,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None
     pushed_to: str
     decision: str | None
+    way: str | None = None
+    tried: int | None = None
+    seconds: float | None = None
 
 
 def changes(
@@ -215,6 +218,9 @@ def line_of(story: "Story") -> Line:
         branch=proposal.branch if proposal else None,
         pushed_to=proposal.pushed_to if proposal else "",
         decision=story.waiting[0].verdict if story.waiting else None,
+        way=proposal.way.value if proposal and proposal.way else None,
+        tried=proposal.tried if proposal else None,
+        seconds=proposal.seconds if proposal else None,
     )
 
 

@@ -17,6 +17,7 @@ from selfdrive_dagster.model import (
     Report,
     Reproduction,
     Verdict,
+    Way,
     digest,
 )
 from selfdrive_dagster.patches.search import Search
@@ -110,7 +111,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """What was put before people. `patch` and `reproducer_path` are None when not on the branch.
 
     `verdict`, `claim` and `reason` are of the candidate the page shows, None when no patch was
-    judged. Digests are sha256; `seconds` is what search and proof took.
+    judged. Digests are sha256; `seconds` is what search and proof took. `way` is how it was
+    reproduced, None when it was not; `tried` counts candidates.
     """
 
     change_id: str
@@ -133,6 +135,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     page_path: str
     page_sha256: str
     seconds: float
+    way: Way | None = None
+    tried: int = 0
 
 
 def page_path(change_id: str) -> str:
@@ -172,6 +176,8 @@ def draw_proposal(
         page_path=page_path(findings.change_id),
         page_sha256=digest(page.encode()),
         seconds=seconds_of(findings),
+        way=made.way if made else None,
+        tried=findings.search.tried,
     )
 
 
