@@ -27,6 +27,7 @@ from selfdrive_dagster.model import (
     short_id,
 )
 from selfdrive_dagster.patches.search import Search
+from selfdrive_dagster.patches.text import render_diff
 from selfdrive_dagster.rollout import Findings
 from selfdrive_dagster.rollout.page import PROVEN
 from selfdrive_dagster.validation import Proof
@@ -38,16 +39,14 @@ CHANGE = short_id("chg", ISSUE, 1)
 FRAME = FrameFinding(path="shop/shipping.py", line=4, function="shipping_cost", depth=2)
 
 SOURCE = "RATES = {'north': 4}\n\n\ndef shipping_cost(zone):\n    return RATES[zone]\n"
-REPAIR = """--- a/shop/shipping.py
-+++ b/shop/shipping.py
-@@ -2,4 +2,4 @@
- 
- 
- def shipping_cost(zone):
--    return RATES[zone]
-+    return RATES.get(zone, DEFAULT_RATE)
-"""
-MITIGATION = REPAIR.replace("DEFAULT_RATE", "0")
+
+
+def _patch(value: str) -> str:
+    fixed = SOURCE.replace("RATES[zone]", f"RATES.get(zone, {value})")
+    return render_diff("shop/shipping.py", SOURCE, fixed)
+
+
+REPAIR, MITIGATION = _patch("DEFAULT_RATE"), _patch("0")
 TEST = """from shop.shipping import shipping_cost
 
 
