@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 DEFINITIONS = Path("assets") / "definitions.py"
 READY_SECONDS = 120.0
-EARLIER_SECONDS = 8.0
-"""How long processes of a killed loop get to end by themselves."""
+EARLIER_SECONDS = 2.0
+"""How long processes of a killed loop get to end by themselves; to kill them loses nothing."""
 LOOK_SECONDS = 1.0
 TELL_SECONDS = 5.0
 

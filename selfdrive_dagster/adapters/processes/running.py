@@ -49,6 +49,7 @@ class Running:
         self._guardian = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guardian.__file__],
