@@ -232,25 +232,25 @@ def draw_board(console: Console, lines: tuple[Line, ...], every: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("change", no_wrap=True)
-    for name in ("what", "state", "claim", "verdict", "since", "branch"):
-        table.add_column(name, overflow="fold")
+    table.add_column("what", overflow="fold")
+    for name in ("state", "verdict", "since", "branch"):
+        table.add_column(name)
     for line in lines:
         state = Text(words(line.state))
         if line.decision:
-            state.append(f"\n{line.decision} waits", style="yellow")
+            state.append(f"\n{flat(line.decision)} waits", style="yellow")
         table.add_row(
-            line.change_id,
-            Text.assemble(flat(line.title or ABSENT), "\n", (line.issue_id, "dim")),
+            Text.assemble(line.change_id, "\n", (line.issue_id, "dim")),
+            Text.assemble(flat(line.title or ABSENT), ("\n" + flat(line.invented), "yellow")),
             state,
-            Text.assemble(line.claim or "-", ("\n" + flat(line.invented), "yellow")),
-            Text(line.verdict or "-", style=STYLES.get(line.verdict or "", "")),
+            Text.assemble((line.verdict or "-", STYLES.get(line.verdict or "", "")),
+                          "\n", line.claim or ""),
             f"{line.since:%m-%d %H:%M}",
-            Text(flat(f"{line.branch} at {line.pushed_to or 'this repository'}"))
-            if line.branch
-            else "-",
-        )
+            Text(flat(line.pushed_to or "here") if line.branch else "-"),
+        )  # fmt: skip
     console.print(table)
-    console.print("Times in UTC. `selfdrive show CHANGE` tells what was proven.", style="dim")
+    told = "Times in UTC; branches are named loop/CHANGE. `selfdrive show CHANGE` tells more."
+    console.print(told, style="dim")
 
 
 def draw_story(console: Console, story: "Story") -> None:

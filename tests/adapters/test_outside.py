@@ -210,6 +210,14 @@ def test_an_unproven_branch_that_was_merged_is_no_fix(made: MadeRepository) -> N
     assert seen.seen is Seen.BASE_MOVED
 
 
+def test_a_fix_that_people_added_to_an_unproven_branch_is_one(made: MadeRepository) -> None:
+    proposal = put(made, found.unproven())
+    brought = add_to_the_branch(made)
+    seen = look(made, proposal)
+    assert seen is not None
+    assert (seen.seen, seen.commit) == (Seen.AMENDED, brought)
+
+
 def test_a_commit_that_is_gone_is_lost_not_unmerged(made: MadeRepository) -> None:
     proposal = replace(put(made, found.certified()), commit="d" * 40)
     seen = look(made, proposal)
