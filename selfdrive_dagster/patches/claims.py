@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from selfdrive_dagster.model import Claim, Product, Support
 from selfdrive_dagster.patches.drafts import Draft
-from selfdrive_dagster.patches.idioms import Idiom, idioms_in
+from selfdrive_dagster.patches.idioms import Idiom, idioms_in, needle
 from selfdrive_dagster.patches.ingredients import Repository
 
 # Families that choose a value or a branch; copies of code (donors, ingredients) agree with
@@ -48,31 +48,45 @@ def sibling_idioms(
     """
     if family not in SUPPORTABLE:
         return ()
-    known = Counter(idiom.key for idiom in before)
+    known = Counter((idiom.place, idiom.key) for idiom in before)
     introduced = [idiom for idiom in after if _is_new(idiom, known)]
     found = [_support(idiom, path, repository) for idiom in introduced]
     agreeing = tuple(support for support in found if support)
     return agreeing if len(agreeing) == len(introduced) else ()
 
 
-def _is_new(idiom: Idiom, known: Counter[tuple[str, str, str]]) -> bool:
-    known[idiom.key] -= 1
-    return known[idiom.key] < 0
+_Where = tuple[tuple[str, str], tuple[str, str, str]]
+
+
+def _is_new(idiom: Idiom, known: Counter[_Where]) -> bool:
+    known[idiom.place, idiom.key] -= 1
+    return known[idiom.place, idiom.key] < 0
 
 
 def _support(idiom: Idiom, path: str, repository: Repository) -> Support | None:
-    for where, other in _others(idiom, path, repository):
-        if _agrees(idiom, other, path == where):
+    found = list(_others(idiom, path, repository))
+    kin = [other for where, other in found if where == path and _is_kin(idiom, other)]
+    if any(other.value != idiom.value for other in kin):
+        return None  # siblings that disagree vouch for nobody
+    for where, other in found:
+        if other.key == idiom.key and (other in kin or _agrees(idiom, other, path == where)):
             says = f"the same treatment stands there: {_words(other)}"
             return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
     return None
 
 
 def _others(idiom: Idiom, path: str, repository: Repository) -> Iterator[tuple[str, Idiom]]:
-    needle = idiom.subject.strip("'\"").partition(",")[0].partition(" ")[0]
-    for where, other in repository.idioms(needle.rpartition(".")[2].rstrip("])"), path):
-        if other.key == idiom.key:
+    """Yield the idioms of the repository with the same way and subject."""
+    for where, other in repository.idioms(needle(idiom.subject), path):
+        if (other.kind, other.subject) == (idiom.kind, idiom.subject):
             yield where, other
+
+
+def _is_kin(new: Idiom, other: Idiom) -> bool:
+    """Say whether two idioms of one file treat the same thing: see `Idiom.kin`."""
+    if new.kind == "lookup_or":  # other keys of one record, in one function
+        return new.place == other.place != ("", "")
+    return new.kin == other.kin != "" and new.place != other.place
 
 
 def _agrees(new: Idiom, other: Idiom, same_file: bool) -> bool:
@@ -80,6 +94,8 @@ def _agrees(new: Idiom, other: Idiom, same_file: bool) -> bool:
     (holder, function), (other_holder, other_function) = new.place, other.place
     same_class = same_file and holder != "" and holder == other_holder
     same_name = function != "" and function == other_function
+    if new.kind == "lookup_or":
+        return False
     if new.kind == "handler":
         several = "," in new.subject
         return bool(new.callees & other.callees) or (several and (same_class or same_file))

@@ -7,16 +7,22 @@ material (defaults) alike. Belongs here: reading idioms off code. Does not belon
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from selfdrive_dagster.patches.facts import spelling
-from selfdrive_dagster.patches.modules import FUNCTIONS
+from selfdrive_dagster.patches.modules import FUNCTIONS, Function
 
 
 class Idiom(msgspec.Struct, frozen=True):
-    """One idiom where it stands; `place` is (class, function), `callees` what a try calls."""
+    """One idiom where it stands; `place` is (class, function), `callees` what a try calls.
+
+    `kin` says what the subject is beyond its spelling, "" when the code does not tell: a name
+    of the module that is looked up in, or a parameter with its annotation and that of the
+    result. Idioms of one file with the same subject and kin treat the same thing.
+    """
 
     kind: str
     subject: str
@@ -24,6 +30,7 @@ class Idiom(msgspec.Struct, frozen=True):
     line: int
     place: tuple[str, str]
     callees: frozenset[str] = frozenset()
+    kin: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -31,24 +38,68 @@ class Idiom(msgspec.Struct, frozen=True):
         return self.kind, self.subject, self.value
 
 
-def idioms_in(tree: ast.AST, place: tuple[str, str] = ("", "")) -> Iterator[Idiom]:
-    """Yield the idioms of a tree in order; `place` is where the tree itself stands."""
+def idioms_in(
+    tree: ast.AST, place: tuple[str, str] = ("", ""), around: tuple[Function, ...] = ()
+) -> Iterator[Idiom]:
+    """Yield the idioms of a tree in order.
+
+    `place` is where the tree itself stands, `around` the functions it stands in.
+    """
     for node in ast.iter_child_nodes(tree):
-        inner = place
+        inner, functions = place, around
         if isinstance(node, ast.ClassDef):
             inner = (node.name, "")
         elif isinstance(node, FUNCTIONS):
-            inner = (place[0], node.name)
+            inner, functions = (place[0], node.name), (*around, node)
         elif reader := _READERS.get(type(node)):
+            kin = _kin(node, around)
             for kind, subject, value, callees in reader(node):
-                yield Idiom(kind, subject, value, node.lineno, inner, callees)  # type: ignore[attr-defined]
+                yield Idiom(kind, subject, value, node.lineno, inner, callees, kin)  # type: ignore[attr-defined]
         if not isinstance(node, _LEAVES):
-            yield from idioms_in(node, inner)
+            yield from idioms_in(node, inner, functions)
+
+
+def _kin(node: ast.AST, around: tuple[Function, ...]) -> str:
+    """Return what the subject of an idiom is, beyond its spelling."""
+    if not around:
+        return ""
+    if isinstance(node, ast.If):
+        return _annotated(node.test, around[-1])
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        base = node.func.value
+        if isinstance(base, ast.Name) and not any(_binds(f, base.id) for f in around):
+            return f"the module's {base.id}"
+    return ""
+
+
+def _annotated(test: ast.expr, function: Function) -> str:
+    """Return `name: annotation -> annotation` of the one parameter that a test reads."""
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - {"len"}
+    spec = function.args
+    for argument in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs):
+        if {argument.arg} == names and argument.annotation and function.returns:
+            told = ast.unparse(argument.annotation), ast.unparse(function.returns)
+            return f"{argument.arg}: {told[0]} -> {told[1]}"
+    return ""
+
+
+def _binds(function: Function, name: str) -> bool:
+    """Say whether a function has a parameter or a local variable of this name."""
+    return any(
+        (isinstance(node, ast.arg) and node.arg == name)
+        or (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
+        for node in ast.walk(function)
+    )
 
 
 _Read = tuple[str, str, str, frozenset[str]]
 _NONE: frozenset[str] = frozenset()
 _LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.alias)
+
+
+def needle(subject: str) -> str:
+    """Return the longest word of a subject: a file without it holds no idiom about it."""
+    return max(re.findall(r"\w+", subject), key=len, default="")
 
 
 def key_subject(base: ast.expr, key: ast.expr) -> str:
@@ -77,11 +128,23 @@ def _call(node: ast.Call) -> Iterator[_Read]:
 
 def _boolean(node: ast.BoolOp) -> Iterator[_Read]:
     first, last = node.values[0], node.values[-1]
-    if isinstance(node.op, ast.Or) and len(node.values) == 2 and spelling(first):
-        if not spelling(last):
+    if isinstance(node.op, ast.Or) and len(node.values) == 2 and not spelling(last):
+        if spelling(first):
             yield "or", spelling(first) or "", ast.unparse(last), _NONE
+        elif owner := _looked_up(first):
+            yield "lookup_or", owner, ast.unparse(last), _NONE
     elif isinstance(node.op, ast.And):
         yield from _index_tests(node)
+
+
+def _looked_up(node: ast.expr) -> str:
+    """Return `owner[...]` of a lookup by a literal key, without default; "" for all else."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant()]):
+            return f"{ast.unparse(owner)}[...]"
+        case ast.Subscript(value=owner, slice=ast.Constant()):
+            return f"{ast.unparse(owner)}[...]"
+    return ""
 
 
 def _index_tests(node: ast.BoolOp) -> Iterator[_Read]:

@@ -74,6 +74,61 @@ AGREEING = {
     ),
 }  # fmt: skip
 
+# In one file: what the whole file is before, and after the draft.
+TABLE = "ZONES = load()\n\n\ndef f(c):\n    return {0}\n\n\ndef g(c):\n    return {1}\n"
+TABLE_BOUND = TABLE.replace("def g(c):", "def g(c, ZONES):")
+PARAMETER = (
+    "def f(xs: list[int]) -> int:\n{0}    return max(xs)\n\n\n"
+    "def g(xs: list[int]) -> {1}:\n    if not xs:\n        return {2}\n    return sum(xs)\n"
+)
+EMPTY = "    if not xs:\n        return 0\n"
+RECORD = "def f(b):\n    return {0}, b.get('text') or {1}\n"
+ASKED = "ZONES.get(c, 'world')"
+
+KIN = {
+    "a lookup in the same table of the module": (
+        "default", TABLE.format("ZONES[c]", ASKED), TABLE.format(ASKED, ASKED), 9,
+    ),
+    "a guard of the same annotated parameter": (
+        "guard", PARAMETER.format("", "int", 0), PARAMETER.format(EMPTY, "int", 0), 6,
+    ),
+    "another key of the same record in the same function": (
+        "default", RECORD.format("b.get('title')", "''"),
+        RECORD.format("b.get('title') or ''", "''"), 2,
+    ),
+}  # fmt: skip
+STRANGERS = {
+    "a parameter that is called like the table": (
+        "default", TABLE_BOUND.format("ZONES[c]", ASKED), TABLE_BOUND.format(ASKED, ASKED),
+    ),
+    "siblings that disagree": (
+        "default", TABLE.format("ZONES[c]", f"ZONES.get(c, 'home'), {ASKED}"),
+        TABLE.format(ASKED, f"ZONES.get(c, 'home'), {ASKED}"),
+    ),
+    "another type of result": (
+        "guard", PARAMETER.format("", "float", 0), PARAMETER.format(EMPTY, "float", 0),
+    ),
+    "another value for another key": (
+        "default", RECORD.format("b.get('title')", "'-'"),
+        RECORD.format("b.get('title') or ''", "'-'"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", KIN.values(), ids=KIN.keys())
+def test_kin_in_the_same_file_support_a_repair(
+    case: tuple[str, str, str, int], tmp_path: Path
+) -> None:
+    family, before, after, line = case
+    [support] = supports(*draft_of(tmp_path, family, before, after))
+    assert support.where == f"shop/cart.py:{line}"
+
+
+@pytest.mark.parametrize("case", STRANGERS.values(), ids=STRANGERS.keys())
+def test_a_like_spelling_alone_is_no_kin(case: tuple[str, str, str], tmp_path: Path) -> None:
+    assert supports(*draft_of(tmp_path, *case)) == ()
+
+
 DISAGREEING = {
     "same key, another value": ("default", *GET, "def g(q):\n    return q.get('limit', 10)\n"),
     "another key, same value": ("default", *GET, "def g(q):\n    return q.get('offset', 20)\n"),

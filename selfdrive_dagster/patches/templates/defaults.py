@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from selfdrive_dagster.patches.facts import spelling
-from selfdrive_dagster.patches.idioms import key_subject
+from selfdrive_dagster.patches.idioms import key_subject, needle
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _EMPTIES = {"str": '""', "list": "[]", "dict": "{}", "int": "0", "float": "0.0", "tuple": "()"}
@@ -50,13 +50,18 @@ def divide(site: Site) -> Iterator[Rewrite]:
 
 def _told(site: Site, kind: str, subject: str) -> list[str]:
     """Return the values the repository uses for the same key, attribute or callee."""
-    needle = subject.strip("'\"").rpartition(".")[2].rstrip("])")
     found = [
-        idiom.value
-        for _, idiom in site.repository.idioms(needle, site.module.path)
+        _as_written(idiom.value, site.module.text)
+        for _, idiom in site.repository.idioms(needle(subject), site.module.path)
         if idiom.kind == kind and idiom.subject == subject
     ]
     return list(dict.fromkeys(found))[:3]
+
+
+def _as_written(value: str, text: str) -> str:
+    """Return a value with the quotes that a file prefers."""
+    plain = value[:1] == "'" and value.count("'") == 2 and not set('"\\') & set(value)
+    return value.replace("'", '"') if plain and text.count('"') > text.count("'") else value
 
 
 def _wanted(site: Site, node: ast.expr) -> list[str]:
