@@ -32,7 +32,8 @@ def diagnosis(bench: Bench, board: Board) -> Made:
 def reproducer(bench: Bench, found: Diagnosis) -> Made:
     """A test that fails on the base revision for the recorded reason, or why there is none."""
     product, _ = bench.workshop.product(found.revision)
-    made = reproduce(found, product, bench.workshop.sandbox, bench.say)
+    coverage = coverage_of(bench.workshop.base(found.revision, bench.say))
+    made = reproduce(found, product, bench.workshop.sandbox, bench.say, coverage=coverage)
     return Made(made, pages.of_reproduction(made))
 
 

@@ -8,7 +8,6 @@ file, in a fork. Proving it is the work of `validation`.
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -32,9 +31,13 @@ from selfdrive_dagster.patches.ordering import rank_key
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.templates import Draft, generate
 
-BATCH = 96
 ENOUGH = 10
-"""Plausible candidates to look for, as repair.md §8 advises: five to ten."""
+"""Plausible repairs to look for, as repair.md §8 advises: five to ten."""
+
+MITIGATIONS = 4
+"""Plausible mitigations to look for: their values are invented, so more tell no more."""
+
+TOLD = 50
 
 REACHING_TESTS = 60
 SHORTEST_DEADLINE = 1.0
@@ -65,33 +68,50 @@ def search(
 ) -> Search:
     """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
     start = time.monotonic()
-    drafts = generate(diagnosis, product, limit=max_candidates)
-    outcomes: Counter[str] = Counter()
-    families: Counter[str] = Counter()
-    survivors: list[Draft] = []
+    progress("drafting candidates")
+    drafts = tuple(generate(diagnosis, product, limit=max_candidates))
+    tried: list[tuple[Draft, str]] = []
     stopped = "the candidates are exhausted"
-    while batch := list(islice(drafts, BATCH)):
+    for wave in _waves(drafts, reproducer):
         left = seconds - (time.monotonic() - start)
         if left <= 0:
             stopped = f"{seconds:g} s are over"
             break
-        for draft, outcome in _try(batch, reproducer, base, product, sandbox, left):
-            outcomes[outcome] += 1
-            families[draft.family] += 1
-            if outcome == "plausible":
-                survivors.append(draft)
-        progress(f"tried {outcomes.total()} candidates, {len(survivors)} hold")
-        if len(survivors) >= ENOUGH:
-            stopped = f"{len(survivors)} candidates hold, enough to compare"
+        tried += _try(wave, reproducer, base, product, sandbox, left, progress)
+        held = sum(outcome == "plausible" for _, outcome in tried)
+        progress(f"tried {len(tried)} of {len(drafts)} candidates, {held} hold")
+        if held:
+            stopped = f"{held} hold: enough of the likeliest kind"
             break
     return Search(
-        plausible=_ranked(survivors, reproducer),
-        tried=outcomes.total(),
-        outcomes=dict(outcomes),
-        families=dict(families),
+        plausible=_ranked([d for d, outcome in tried if outcome == "plausible"], reproducer),
+        tried=len(tried),
+        outcomes=dict(Counter(outcome for _, outcome in tried)),
+        families=dict(Counter(draft.family for draft, _ in tried)),
         seconds=round(time.monotonic() - start, 3),
         stopped=stopped,
     )
+
+
+class _Wave(msgspec.Struct, frozen=True):
+    """Drafts that are tried in one sandbox, until `enough` of them hold."""
+
+    drafts: tuple[Draft, ...]
+    enough: int
+
+
+def _waves(drafts: tuple[Draft, ...], reproducer: Reproducer) -> Iterator[_Wave]:
+    """Yield what may be a repair first; mitigations only where no repair holds.
+
+    With a failing test of the product every draft may be a repair.
+    """
+    if reproducer.way is Way.FAILING_TEST:
+        yield _Wave(drafts, ENOUGH)
+        return
+    for kind, enough in ((True, ENOUGH), (False, MITIGATIONS)):
+        chosen = tuple(draft for draft in drafts if bool(draft.supports) is kind)
+        if chosen:
+            yield _Wave(chosen, enough)
 
 
 def search_if_reproduced(
@@ -122,14 +142,16 @@ def search_if_reproduced(
 
 
 def _try(
-    batch: list[Draft],
+    wave: _Wave,
     reproducer: Reproducer,
     base: SuiteRun,
     product: Product,
     sandbox: Sandbox,
     seconds: float,
-) -> Iterator[tuple[Draft, str]]:
-    """Try one batch in one sandbox; a draft that got no answer is `unanswered`."""
+    progress: Progress,
+) -> list[tuple[Draft, str]]:
+    """Try one wave in one sandbox; return those that got an answer, with it."""
+    by_id = {str(number): draft for number, draft in enumerate(wave.drafts)}
     job = Job(
         program="trial",
         tree=product.root,
@@ -139,19 +161,26 @@ def _try(
         seconds=seconds,
         spec={
             "candidates": [
-                {"id": str(n), "path": d.path, "source": d.source} for n, d in enumerate(batch)
+                {"id": key, "path": draft.path, "source": draft.source}
+                for key, draft in by_id.items()
             ],
             "targets": list(reproducer.node_ids),
-            "suite": list(_reaching({d.path for d in batch}, reproducer, base)),
+            "suite": list(_reaching({d.path for d in wave.drafts}, reproducer, base)),
             "args": list(product.tests),
             "deadline_seconds": _deadline(reproducer, base),
+            "stop_after": wave.enough,
         },
     )
-    answers: dict[str, dict[str, Any]] = {
-        str(line["id"]): line for line in sandbox.run(job).lines if line.get("kind") == "trial"
-    }
-    for number, draft in enumerate(batch):
-        yield draft, str(answers.get(str(number), {}).get("outcome", "unanswered"))
+    answers: list[tuple[Draft, str]] = []
+
+    def hear(line: dict[str, Any]) -> None:
+        if line.get("kind") == "trial" and str(line.get("id")) in by_id:
+            answers.append((by_id[str(line["id"])], str(line.get("outcome"))))
+            if len(answers) % TOLD == 0:
+                progress(f"tried {len(answers)} of {len(wave.drafts)} candidates")
+
+    sandbox.run(job, hear)
+    return answers
 
 
 def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[str, ...]:
