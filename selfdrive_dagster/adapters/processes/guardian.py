@@ -35,13 +35,10 @@ class Log:
     """A log file: each line gets time and name; when it is full, one older file is kept."""
 
     def __init__(self, path: str, name: str) -> None:
-        self._path = path
+        self._path = Path(path)
         self._name = name
         self._rest = b""
-        self._file = self._opened()
-
-    def _opened(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = opened(self._path)
 
     def write(self, data: bytes) -> None:
         """Write the whole lines of what has come; keep the rest for the next time."""
@@ -58,16 +55,28 @@ class Log:
             plain = COLOURS.sub(b"", line.rstrip(b"\r"))
             os.write(self._file, f"{stamp} {self._name} | ".encode() + plain + b"\n")
             if os.fstat(self._file).st_size > LOG_BYTES:
-                Path(self._path).replace(self._path + ".1")
-                os.close(self._file)
-                self._file = self._opened()
+                self._turn()
         except OSError:
             pass  # a full disk must not stop the loop: the line is lost
+
+    def _turn(self) -> None:
+        """Keep this file as the older one and go on with a new one; a reader always finds one."""
+        older, newer = (self._path.with_name(self._path.name + end) for end in (".1", ".new"))
+        older.unlink(missing_ok=True)
+        older.hardlink_to(self._path)
+        os.close(self._file)
+        self._file = opened(newer)
+        newer.replace(self._path)
 
     def end(self) -> None:
         """Write what came without an end of line."""
         if self._rest:
             self.write(b"\n")
+
+
+def opened(path: Path) -> int:
+    """Open a file for appending, the owner's alone."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
 class Guardian:
