@@ -115,12 +115,7 @@ class Intake:
         room = self._window
         paths = (*closed_segments(self.writer.open_path.parent), self.writer.open_path)
         for path in reversed(paths):
-            ids = [
-                row.event_id
-                for delivery in read_deliveries(path)
-                for table in (*_COUNTED_TABLES, "deployments")
-                for row in getattr(delivery.records, table)
-            ]
+            ids = _ids_in(path)
             found.append(ids[-room:])
             room -= len(ids)
             if room <= 0:
@@ -146,3 +141,16 @@ def ingest_file(path: Path, intake: Intake, redactor: Redactor, service_name: st
     for done in taken.synced:
         done.result()
     return taken.tally
+
+
+def _ids_in(path: Path) -> list[str]:
+    """Return the event ids of a segment, none when a batch has just taken it."""
+    try:
+        return [
+            row.event_id
+            for delivery in read_deliveries(path)
+            for table in (*_COUNTED_TABLES, "deployments")
+            for row in getattr(delivery.records, table)
+        ]
+    except FileNotFoundError:
+        return []

@@ -16,6 +16,9 @@ SCHEMA = "dagster"
 LANE_TAG = "selfdrive/lane"
 """Of the runs whose tag has the same value, one is in flight at a time."""
 
+INTERRUPTED_TAG = "selfdrive/interrupted"
+"""Marks a run that an end of Selfdrive cut short: it says nothing against its change."""
+
 UNFINISHED = (
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.QUEUED,
@@ -92,6 +95,7 @@ def fail_stale_runs(home: Path) -> tuple[str, ...]:
         runs = instance.get_runs(RunsFilter(statuses=list(UNFINISHED)))
         for run in runs:
             instance.report_run_failed(run, "Selfdrive was stopped while this run was unfinished.")
+            instance.add_run_tags(run.run_id, {INTERRUPTED_TAG: "true"})
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         return tuple(run.run_id for run in runs)
 

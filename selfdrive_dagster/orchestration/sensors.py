@@ -13,7 +13,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from selfdrive_dagster.adapters.ingest import waiting_segments
 from selfdrive_dagster.issues.board import Board
-from selfdrive_dagster.orchestration.instance import LANE_TAG, UNFINISHED
+from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, LANE_TAG, UNFINISHED
 from selfdrive_dagster.orchestration.opening import to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.stages import CHANGE
@@ -22,7 +22,9 @@ from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout.lifecycle import ENDS, State
 
 ATTEMPTS = 3
-"""Runs of one change before a person must look."""
+"""Failed runs of one change before a person must look; interrupted ones do not count."""
+
+FAILURE = dg.DagsterRunStatus.FAILURE
 
 CHANGE_TAG = "selfdrive/change"
 LANE = {LANE_TAG: "changes"}
@@ -131,7 +133,8 @@ def _unfinished(
             continue
         runs = instance.get_runs(dg.RunsFilter(tags={CHANGE_TAG: change_id}))
         busy = any(run.status in UNFINISHED for run in runs)
-        if runs and not busy and len(runs) < ATTEMPTS:
+        failed = [r for r in runs if r.status is FAILURE and INTERRUPTED_TAG not in r.tags]
+        if runs and not busy and len(failed) < ATTEMPTS:
             yield _request(change_id, job_name, len(runs) + 1)
 
 
