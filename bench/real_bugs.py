@@ -31,7 +31,7 @@ from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
 
-REQUIREMENTS = ("pytest", "hypothesis", "pytest-mock", "freezegun", "semver", "sentry-sdk")
+REQUIREMENTS = ("pytest", "hypothesis", "pytest-mock", "freezegun", "semver", "pytest-cov", "sentry-sdk")
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -143,7 +143,7 @@ def run_pair(pair: Pair, cache: Path, box: BwrapSandbox, seconds: float) -> Row:
     except products.NotToBeHad as error:
         row.outcome = f"not run: {error}"
     except SelfdriveError as error:
-        row.outcome = f"ended: {error.message}"
+        row.outcome = f"ended: {error.message[:200]}"
     return row
 
 
@@ -238,7 +238,7 @@ def print_table(rows: list[Row]) -> None:
     lines = [HEAD] + [
         (
             row.package, row.track, row.way, str(row.tried), f"{row.per_second:.0f}",
-            row.verdict if row.outcome == "run" else row.outcome, row.claim,
+            row.verdict if row.outcome == "run" else row.outcome[:40], row.claim,
             f"{row.seconds:.1f}", judged(row)[:40],
         )
         for row in rows

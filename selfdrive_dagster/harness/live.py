@@ -42,6 +42,25 @@ def changed_functions(
     return pairs
 
 
+def changed_code(
+    old: types.CodeType, new: types.CodeType
+) -> Iterator[tuple[types.CodeType, types.CodeType]]:
+    """Pair the innermost functions whose own code differs, closures and lambdas among them."""
+    for before, after in changed_functions(old, new):
+        yield from _innermost(before, after)
+
+
+def _innermost(
+    old: types.CodeType, new: types.CodeType
+) -> Iterator[tuple[types.CodeType, types.CodeType]]:
+    inside = [(a, b) for a, b in _nested_pairs(old, new) if not _same(a, b, deep=True)]
+    direct = [(a, b) for a, b in inside if a in _children(old)]
+    if not _same(old, new, deep=False) or not direct:
+        yield old, new
+    for before, after in direct:
+        yield from _innermost(before, after)
+
+
 Alive = dict[tuple[str, int], list[types.FunctionType]]
 
 

@@ -79,7 +79,7 @@ class Laboratory:
         old = live.compile_file(self.base, path)
         for variant in self.spec["variants"]:
             try:
-                pairs = live.changed_functions(old, live.compile_file(variant["source"], path))
+                pairs = list(live.changed_code(old, live.compile_file(variant["source"], path)))
             except live.Cold:
                 self.emit({"kind": "cold", "id": variant["id"]})
                 continue
@@ -119,9 +119,10 @@ class Laboratory:
             return
         self.seen.add(what)
         self.calls[self.test] = done + 1
-        if not self.alive:
-            self.alive = live.living(self.spec["path"])
         function = _function_of(frame, self.alive)
+        if function is None:  # the first call, or a closure that was made since the last walk
+            self.alive = live.living(self.spec["path"])
+            function = _function_of(frame, self.alive)
         if function is None:
             return
         left = max(1.0, self.end - time.monotonic())

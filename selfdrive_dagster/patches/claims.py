@@ -115,12 +115,17 @@ def _words(idiom: Idiom) -> str:
 _VERBS = {"guard": "leads to", "handler": "is answered by", "index_test": "is guarded by"}
 
 
-def claim_of(draft: Draft, failing_test: bool) -> tuple[Claim, str]:
-    """Return what a draft may claim, and the behaviour it invents (`""` for a repair).
+def is_repair(given: Iterable[Support], failing_test: bool) -> bool:
+    """Say whether evidence allows the claim REPAIR.
 
     `failing_test` says that a test of the product, not made by us, demands the behaviour.
     """
-    kinds = {support.kind for support in draft.supports}
-    if failing_test or kinds & {FAILING_TEST, SIBLING_IDIOM} or len(kinds) >= 2:
+    kinds = {support.kind for support in given}
+    return failing_test or bool(kinds & {FAILING_TEST, SIBLING_IDIOM}) or len(kinds) >= 2
+
+
+def claim_of(draft: Draft, failing_test: bool) -> tuple[Claim, str]:
+    """Return what a draft may claim, and the behaviour it invents (`""` for a repair)."""
+    if is_repair(draft.supports, failing_test):
         return Claim.REPAIR, ""
     return Claim.MITIGATION, draft.invented

@@ -6,6 +6,7 @@ about a crash, text edits.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -18,6 +19,8 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 ANONYMOUS = ("<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 """Names of code objects that have no `def`: they count as part of the function around them."""
+
+_NAMELESS = re.compile(r"(?:\.<locals>)?\.<(?!locals>)\w+>")
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -233,6 +236,11 @@ def dotted(node: ast.AST) -> str:
 def last_name(name: str) -> str:
     """Return what follows the last dot."""
     return name.rpartition(".")[2]
+
+
+def named_function(qualified: str) -> str:
+    """Return a `co_qualname` up to its last `def`: code without a name belongs to it."""
+    return _NAMELESS.sub("", qualified)
 
 
 def exception_classes(tree: Tree) -> tuple[Class, ...]:

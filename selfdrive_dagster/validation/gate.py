@@ -21,9 +21,11 @@ from selfdrive_dagster.model import (
     Reproduction,
     Sandbox,
     Verdict,
+    Way,
     digest,
     silent,
 )
+from selfdrive_dagster.patches.claims import is_repair
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import apply_patch
 from selfdrive_dagster.validation import checks, neighbours
@@ -60,7 +62,7 @@ def prove(
     case = checks.Case(
         product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
     )
-    read = [_read(candidate, product) for candidate in candidates[:PROVEN_AT_MOST]]
+    read = [_read(candidate, case) for candidate in candidates[:PROVEN_AT_MOST]]
     runnable = tuple(text for text in read if text.overlay is not None)
     on_base = checks.on_base(case) if runnable else []
     compared = _compare_all(runnable, case, progress)
@@ -70,7 +72,7 @@ def prove(
         reports.append(_report(text, runnable, compared, on_base, case))
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
-    return Proof(reports=tuple(reports), best=_best(candidates, reports))
+    return Proof(reports=tuple(reports), best=_best([text.candidate for text in read], reports))
 
 
 def prove_if_reproduced(
@@ -125,17 +127,32 @@ class _Text(msgspec.Struct, frozen=True, kw_only=True):
         return overlay.get(self.candidate.path) if len(overlay) == 1 else None
 
 
-def _read(candidate: Candidate, product: Product) -> _Text:
+def _read(candidate: Candidate, case: checks.Case) -> _Text:
     """Decide what can be decided before anything runs."""
+    judged, claim = _granted(candidate, case.reproducer)
     try:
-        overlay = apply_patch(product.read, candidate.patch)
+        overlay = apply_patch(case.product.read, candidate.patch)
     except BadInput as error:
         refused = Check(name="applies", passed=False, says=error.message)
-        return _Text(candidate=candidate, checks=(refused,), overlay=None)
+        return _Text(candidate=judged, checks=(claim, refused), overlay=None)
     applies = Check(name="applies", passed=True, says=f"changes {', '.join(overlay)}")
-    policy = check_policy(candidate.patch, overlay, product)
+    policy = check_policy(candidate.patch, overlay, case.product)
     allowed = overlay if policy.passed else None
-    return _Text(candidate=candidate, checks=(applies, policy), overlay=allowed)
+    return _Text(candidate=judged, checks=(claim, applies, policy), overlay=allowed)
+
+
+def _granted(candidate: Candidate, reproducer: Reproducer) -> tuple[Candidate, Check]:
+    """Return the candidate with the claim that its evidence allows; nobody's word is enough."""
+    if candidate.claim is Claim.MITIGATION:
+        says = "it claims no more than a mitigation"
+    elif is_repair(candidate.supports, failing_test=reproducer.way is Way.FAILING_TEST):
+        says = "a repair: a failing test, a sibling idiom or two independent oracles support it"
+    else:
+        says = "it claims a repair that nothing supports, so it is judged as a mitigation"
+        invented = candidate.invented or "does something that nothing in the project supports"
+        replace = msgspec.structs.replace
+        candidate = replace(candidate, claim=Claim.MITIGATION, invented=invented)
+    return candidate, Check(name="claim", passed=True, says=says)
 
 
 Compared = dict[str, neighbours.Comparison]
@@ -253,7 +270,7 @@ def draw_verdict(claim: Claim, found: tuple[Check, ...]) -> tuple[Verdict, str]:
     return Verdict.CONTAINED, "every check passed, but the value is invented"
 
 
-def _best(candidates: tuple[Candidate, ...], reports: list[Report]) -> Candidate | None:
+def _best(candidates: list[Candidate], reports: list[Report]) -> Candidate | None:
     for wanted in (Verdict.CERTIFIED, Verdict.CONTAINED):
         for candidate, report in zip(candidates, reports, strict=False):
             if report.verdict is wanted:

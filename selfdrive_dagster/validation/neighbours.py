@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import Candidate, Check, Job, Product, Reproducer, Sandbox, Way
+from selfdrive_dagster.patches.tree import named_function
 
 CALLS = 12
 INPUTS = 120
@@ -158,13 +159,15 @@ def _not_comparable(neighbour: Neighbour, answer: Answer, reproducer: Reproducer
         return "not answered"
     if base["how"] == "raised" and _is_reported(base, reproducer):
         return "the base failed as reported"
+    if str(base.get("value", "")).startswith("function:"):
+        return "the answer is a function, and two of them cannot be compared"
     return ""
 
 
 def _is_reported(base: Answer, reproducer: Reproducer) -> bool:
     where = f"{reproducer.target_path}:{reproducer.function}"
     short = reproducer.exception_type.rpartition(".")[2]
-    same_place = base.get("where") == where or not reproducer.function
+    same_place = named_function(str(base.get("where"))) == where or not reproducer.function
     return same_place and str(base.get("type", "")).rpartition(".")[2] == short
 
 

@@ -169,3 +169,59 @@ def test_state_of_a_living_object_is_perturbed(tree: Path) -> None:
         if line["base"]["how"] == "returned" and line["variants"]["last"] != line["base"]
     ]
     assert differ, "items of another length must tell first from last"
+
+
+CLOSURE = """\
+def reader(base):
+    def read(text):
+        if text[0] == "0":
+            base_here = 8 if text[1] == "o" else base
+            return int(text.lstrip("0o") or "0", base_here)
+        return int(text, base)
+    return read
+
+
+PLAIN = reader(10)
+"""
+CLOSURE_TESTS = """\
+import reading
+
+
+def test_two_digits():
+    assert reading.PLAIN("12") == 12
+
+
+def test_made_in_the_test():
+    assert reading.reader(16)("1f") == 31
+"""
+
+
+def test_a_closure_is_studied_where_it_is_called_not_where_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "reading.py").write_text(CLOSURE)
+    (tmp_path / "test_reading.py").write_text(CLOSURE_TESTS)
+    (tmp_path / "test_repro.py").write_text(
+        "import reading\n\n\ndef test_zero():\n    reading.reader(10)('0')\n"
+    )
+    line = '        if text[0] == "0":\n'
+    longer = CLOSURE.replace(line, "        if len(text) < 2:\n            return None\n" + line)
+    spec = {
+        "path": "reading.py",
+        "variants": [{"id": "longer", "source": longer}],
+        "node_ids": ["test_repro.py::test_zero", *(f"test_reading.py::{n}" for n in (
+            "test_two_digits", "test_made_in_the_test"))],
+        "exception_type": "IndexError",
+        "calls": 8,
+        "inputs": 24,
+        "seed": 7,
+        "deadline_seconds": 2.0,
+        "seconds": 40.0,
+    }  # fmt: skip
+    ran = run("neighbours", tmp_path, spec)
+    lines = [line for line in ran.lines if line["kind"] == "neighbour"]
+    assert {line["test"].rpartition("::")[2] for line in lines} == {
+        "test_zero", "test_two_digits", "test_made_in_the_test",
+    }  # fmt: skip
+    one_digit = [line for line in lines if line["shown"] == "text='7'"]
+    assert one_digit
+    assert all(line["base"]["value"] == "int:7" for line in one_digit)
+    assert all(line["variants"]["longer"]["value"] == "NoneType:None" for line in one_digit)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from selfdrive_dagster.model import (
     Candidate,
@@ -11,6 +12,7 @@ from selfdrive_dagster.model import (
     Product,
     Report,
     Reproducer,
+    Support,
     Verdict,
     Way,
     short_id,
@@ -109,6 +111,9 @@ def candidate(old: str, new: str, claim: Claim = Claim.REPAIR, path: str = PATH)
     return of_patch(patch, claim)
 
 
+IDIOM = Support(kind="sibling_idiom", where="numbers_app/other.py:3", says="as there")
+
+
 def of_patch(patch: str, claim: Claim = Claim.REPAIR) -> Candidate:
     return Candidate(
         id=short_id("cnd", patch),
@@ -119,6 +124,7 @@ def of_patch(patch: str, claim: Claim = Claim.REPAIR) -> Candidate:
         function="read",
         patch=patch,
         claim=claim,
+        supports=(IDIOM,) if claim is Claim.REPAIR else (),
         invented="" if claim is Claim.REPAIR else "reads an empty text as something",
     )
 
@@ -135,7 +141,7 @@ def test_a_right_repair_is_certified(product: Product, base: SuiteRun) -> None:
     report = judge(candidate(*GUARD), product, base)
     assert report.verdict is Verdict.CERTIFIED, report.reason
     assert {check.name for check in report.checks} >= {
-        "applies", "policy", "canary_base", "canary_suite", "fails_on_base",
+        "claim", "applies", "policy", "canary_base", "canary_suite", "fails_on_base",
         "passes_on_patch", "suite", "suite_again",
         "neighbours", "unambiguous",
     }  # fmt: skip
@@ -146,6 +152,29 @@ def test_a_mitigation_is_at_best_contained(product: Product, base: SuiteRun) -> 
         FIRST, "    if not text:\n        return 10**9\n    sign = 1\n", Claim.MITIGATION
     )
     assert judge(guess, product, base).verdict is Verdict.CONTAINED
+
+
+def test_a_repair_that_nothing_supports_is_judged_as_a_mitigation(
+    product: Product, base: SuiteRun
+) -> None:
+    claimed = candidate(FIRST, "    if not text:\n        return 10**9\n    sign = 1\n")
+    report = judge(replace(claimed, supports=()), product, base)
+    assert (report.claim, report.verdict) == (Claim.MITIGATION, Verdict.CONTAINED)
+
+
+def test_a_reproducer_may_inherit_the_tests_of_the_class_it_borrows_from(
+    product: Product,
+) -> None:
+    tests = "import numbers_app.reading as reading\n\n\nclass TestWords:\n    def test_ten(self):\n"
+    (Path(product.root) / "tests/test_words.py").write_text(
+        f"{tests}        assert reading.read('10') == 10\n"
+    )
+    ours = "from test_words import TestWords\n" + REPRODUCER
+    base = run_suite(product, PlainSandbox(), lines=True)
+    report = prove_one(
+        candidate(*GUARD), replace(CRASH, source=ours), base, product, PlainSandbox(), seed=3
+    )
+    assert report.verdict is Verdict.CERTIFIED, report.reason
 
 
 WRONG = {

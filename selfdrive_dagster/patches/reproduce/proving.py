@@ -5,19 +5,15 @@ statement if the code has not moved since, in two processes with different hash 
 Belongs here: the comparison. Does not belong: how drafts are made.
 """
 
-import re
-
 import msgspec
 
 from selfdrive_dagster.model import Diagnosis, Ending, FrameFinding, Product, Sandbox
 from selfdrive_dagster.patches.reproduce.draft import Draft
 from selfdrive_dagster.patches.suite import SuiteRun, TestResult, run_suite
-from selfdrive_dagster.patches.tree import Tree, last_name
+from selfdrive_dagster.patches.tree import Tree, last_name, named_function
 
 SECONDS = 120.0
 REPRODUCED = "raises the recorded exception in the recorded function, twice in a row"
-
-_INNER_CODE = re.compile(r"(?:\.<locals>)?\.<(?!locals>)\w+>")
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -114,7 +110,7 @@ def mismatch(test: TestResult, diagnosis: Diagnosis, tree: Tree) -> str:
 
 def _same(function: str, finding: FrameFinding) -> bool:
     """Compare qualified names; code without a name counts as the function around it."""
-    outer = _INNER_CODE.sub("", function)
+    outer = named_function(function)
     return outer == finding.function or ("." not in outer and outer == last_name(finding.function))
 
 
