@@ -13,6 +13,7 @@ import os
 import types
 from collections.abc import Iterator
 
+COMPREHENSIONS = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 CO_NEWLOCALS = 0x2  # set on function code, not on module or class bodies
 
 
@@ -55,7 +56,10 @@ def _innermost(
 ) -> Iterator[tuple[types.CodeType, types.CodeType]]:
     inside = [(a, b) for a, b in _nested_pairs(old, new) if not _same(a, b, deep=True)]
     direct = [(a, b) for a, b in inside if a in _children(old)]
-    if not _same(old, new, deep=False) or not direct:
+    # A comprehension is no function of its own: nobody calls it but the code around it.
+    own = any(a.co_name in COMPREHENSIONS for a, _ in direct) or not direct
+    direct = [(a, b) for a, b in direct if a.co_name not in COMPREHENSIONS]
+    if own or not _same(old, new, deep=False):
         yield old, new
     for before, after in direct:
         yield from _innermost(before, after)

@@ -225,3 +225,27 @@ def test_a_closure_is_studied_where_it_is_called_not_where_it_is_made(tmp_path: 
     assert one_digit
     assert all(line["base"]["value"] == "int:7" for line in one_digit)
     assert all(line["variants"]["longer"]["value"] == "NoneType:None" for line in one_digit)
+
+
+def test_a_change_in_a_comprehension_is_studied_where_it_is_called(tmp_path: Path) -> None:
+    source = "def best(n):\n    return next((t for t in (30, 20, 10) if n > t), 0)\n"
+    (tmp_path / "tiers.py").write_text(source)
+    (tmp_path / "test_tiers.py").write_text(
+        "import tiers\n\n\ndef test_best():\n    assert tiers.best(25) == 20\n"
+    )
+    spec = {
+        "path": "tiers.py",
+        "variants": [{"id": "same", "source": source.replace("n > t", "n >= t")}],
+        "node_ids": ["test_tiers.py::test_best"],
+        "exception_type": "",
+        "calls": 4,
+        "inputs": 24,
+        "seed": 7,
+        "deadline_seconds": 2.0,
+        "seconds": 40.0,
+    }
+    lines = [line for line in run("neighbours", tmp_path, spec).lines if "base" in line]
+    assert lines and lines[0]["base"]["value"] == "int:20"
+    assert any(line["variants"]["same"] != line["base"] for line in lines), (
+        "n = 10 tells them apart"
+    )
