@@ -56,9 +56,8 @@ Edit = Callable[[ast.AST], Iterator[tuple[ast.AST, str]]]
 
 def guard_dropped(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     """Drop an `if` whose only statement leaves."""
-    leaves = (ast.Return, ast.Raise, ast.Continue)
-    if isinstance(node, ast.If) and len(node.body) == 1 and isinstance(node.body[0], leaves):
-        if not node.orelse:
+    match node:
+        case ast.If(body=[ast.Return() | ast.Raise() | ast.Continue()], orelse=[]):
             yield node, "pass"
 
 

@@ -31,7 +31,15 @@ from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
 
-REQUIREMENTS = ("pytest", "hypothesis", "pytest-mock", "freezegun", "semver", "pytest-cov", "sentry-sdk")
+REQUIREMENTS = (
+    "pytest",
+    "hypothesis",
+    "pytest-mock",
+    "freezegun",
+    "semver",
+    "pytest-cov",
+    "sentry-sdk",
+)
 
 
 class Pair(msgspec.Struct, frozen=True):

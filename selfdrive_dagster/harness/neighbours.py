@@ -20,7 +20,6 @@ import inspect
 import os
 import sys
 import threading
-import time
 import traceback
 import types
 from collections.abc import Callable
@@ -52,7 +51,7 @@ class Laboratory:
     def __init__(self, spec: dict[str, Any], emit: Emit) -> None:
         self.spec = spec
         self.emit = emit
-        self.end = time.monotonic() + spec["seconds"]
+        self.end = fork.now() + spec["seconds"]
         self.base = read_text(spec["path"])
         self.targets: set[tuple[str, int]] = set()
         self.variants: list[Variant] = []
@@ -115,7 +114,7 @@ class Laboratory:
         done = self.calls.get(self.test, 0)
         if what in self.seen or sum(self.calls.values()) >= self.spec["calls"] or done >= 3:
             return
-        if time.monotonic() > self.end:
+        if fork.now() > self.end:
             return
         self.seen.add(what)
         self.calls[self.test] = done + 1
@@ -125,7 +124,7 @@ class Laboratory:
             function = _function_of(frame, self.alive)
         if function is None:
             return
-        left = max(1.0, self.end - time.monotonic())
+        left = max(1.0, self.end - fork.now())
         share = self.spec["inputs"] if self.test == self.spec["node_ids"][0] else 24
         fork.in_child(lambda: self._experiment(function, arguments, share), patience=left + 5)
 
@@ -139,7 +138,7 @@ class Laboratory:
         answers = {v["id"]: self._ask_all(function, inputs, v) for v in self.variants}
         call = {"test": self.test, "call": sum(self.calls.values())}
         for index, made in enumerate(inputs):
-            if time.monotonic() > self.end:
+            if fork.now() > self.end:
                 break
             given = {key: answer[index] for key, answer in answers.items()}
             settled = self._settle(function, made, base[index], given)
@@ -186,7 +185,7 @@ class Laboratory:
             self._become(variant)
             return _answer(function, made, self.spec["deadline_seconds"])
 
-        if time.monotonic() > self.end:
+        if fork.now() > self.end:
             return {"how": "unstable"}
         answer = fork.in_child(work, patience=self.spec["deadline_seconds"] + 2)
         return {"how": "hung"} if answer is None else dict(answer)

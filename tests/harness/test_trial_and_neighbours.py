@@ -249,3 +249,39 @@ def test_a_change_in_a_comprehension_is_studied_where_it_is_called(tmp_path: Pat
     assert any(line["variants"]["same"] != line["base"] for line in lines), (
         "n = 10 tells them apart"
     )
+
+
+FROZEN_TESTS = """\
+import time
+
+import pytest
+import reading
+
+
+@pytest.fixture
+def frozen(monkeypatch):
+    for name in ("time", "monotonic", "perf_counter"):
+        monkeypatch.setattr(time, name, lambda: 4e9)
+
+
+def test_two_digits(frozen):
+    assert reading.PLAIN("12") == 12
+"""
+
+
+def test_a_test_that_stops_the_clock_is_studied_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "reading.py").write_text(CLOSURE)
+    (tmp_path / "test_reading.py").write_text(FROZEN_TESTS)
+    spec = {
+        "path": "reading.py",
+        "variants": [{"id": "same", "source": CLOSURE.replace('or "0"', 'or "00"')}],
+        "node_ids": ["test_reading.py::test_two_digits"],
+        "exception_type": "IndexError",
+        "calls": 8,
+        "inputs": 24,
+        "seed": 7,
+        "deadline_seconds": 2.0,
+        "seconds": 40.0,
+    }
+    ran = run("neighbours", tmp_path, spec)
+    assert len([line for line in ran.lines if line["kind"] == "neighbour"]) > 10
