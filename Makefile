@@ -18,6 +18,7 @@ test: venv  ## run the tests, in less than ten minutes
 	$(BIN)/python -m pytest
 
 slow: venv  ## run the tests that take long: packaging, demo, browser
+	scripts/system $(BIN)/python browser
 	$(BIN)/python -m pytest -m slow --timeout 1200
 
 check: venv  ## run all that CI runs

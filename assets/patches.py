@@ -4,7 +4,7 @@ from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.opening import issue_of
-from selfdrive_dagster.orchestration.stages import Bench, Made, change_asset
+from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches import diagnose, reproduce
 from selfdrive_dagster.patches.localise import coverage_of
 from selfdrive_dagster.patches.search import Search, search_if_reproduced
@@ -23,9 +23,9 @@ def diagnosis(bench: Bench, board: Board) -> Made:
     product, history = bench.workshop.product(revision)
     coverage = coverage_of(bench.workshop.base(revision, bench.say))
     found = diagnose(product, history, crash=crash, coverage=coverage)
-    allowed = {Fact.BUDGET_LEFT, Fact.NOT_QUARANTINED}
-    bench.move(State.DRAFT, Event.START, Actor.LOOP, allowed, {})
-    return Made(found, pages.of_diagnosis(found, issue))
+    allowed = frozenset({Fact.BUDGET_LEFT, Fact.NOT_QUARANTINED})
+    start = Move(State.DRAFT, Event.START, Actor.LOOP, allowed)
+    return Made(found, pages.of_diagnosis(found, issue), start)
 
 
 @change_asset(reads={"found": ("patches/diagnosis", Diagnosis)}, kinds={"pytest"}, version="1")

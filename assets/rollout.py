@@ -6,7 +6,7 @@ from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.build import plain_job
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.proposing import look_around, put_forward
-from selfdrive_dagster.orchestration.stages import Bench, Made, change_asset
+from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Findings
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
@@ -42,10 +42,9 @@ def proposal(
         proof=proof,
     )
     put = put_forward(bench.workshop, findings)
-    told = {"branch": put.branch, "commit": put.commit, "verdict": pages.verdict_of(proof)}
-    known = {Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED}
-    bench.move(State.VALIDATED, Event.PROPOSE, Actor.LOOP, known, told)
-    return Made(put, pages.of_proposal(put))
+    known = frozenset({Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED})
+    move = Move(State.VALIDATED, Event.PROPOSE, Actor.LOOP, known)
+    return Made(put, pages.of_proposal(put), move)
 
 
 look_outside = plain_job(

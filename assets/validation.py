@@ -2,7 +2,7 @@
 
 from selfdrive_dagster.model import Reproduction, SandboxLevel
 from selfdrive_dagster.orchestration import pages
-from selfdrive_dagster.orchestration.stages import Bench, Made, change_asset
+from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 from selfdrive_dagster.validation import prove_if_reproduced
@@ -22,9 +22,8 @@ def report(bench: Bench, made: Reproduction, tried: Search) -> Made:
     product, _ = bench.workshop.product(revision)
     base, sandbox = bench.workshop.base(revision, bench.say), bench.workshop.sandbox
     proof = prove_if_reproduced(tried.plausible, made, base, product, sandbox, bench.say)
-    known = {Fact.REPORT_RECORDED}
-    if sandbox.level() is SandboxLevel.FULL:
-        known.add(Fact.FULL_SANDBOX)
+    full = {Fact.FULL_SANDBOX} if sandbox.level() is SandboxLevel.FULL else set()
     event = Event.UNPROVEN if proof.best is None else Event.PROVEN
-    bench.move(State.VALIDATING, event, Actor.VALIDATOR, known, {"reports": len(proof.reports)})
-    return Made(proof, pages.of_proof(proof, tried))
+    known = frozenset({Fact.REPORT_RECORDED, *full})
+    move = Move(State.VALIDATING, event, Actor.VALIDATOR, known)
+    return Made(proof, pages.of_proof(proof, tried), move)

@@ -90,7 +90,8 @@ def test_every_command_and_option_says_what_it_does(name: str, tmp_path: Path) -
     function = next(command.function for command in cli.COMMANDS if command.name == name)
     assert function.__doc__
     said = selfdrive(name, "--help", cwd=tmp_path, COLUMNS="200")
-    options = [line for line in said.out.splitlines() if line.startswith("│ --")]
+    lines = [line.removeprefix("│ ").lstrip("* ") for line in said.out.splitlines()]
+    options = [line for line in lines if line.startswith("--")]
     assert options
     assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
 

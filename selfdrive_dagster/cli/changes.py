@@ -78,9 +78,7 @@ def show(change: Wanted, as_json: AsJson = False) -> None:
 
 def reject(
     change: Wanted,
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why: it is kept, and the loop learns from it.")
-    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the decision.")],
     as_json: AsJson = False,
 ) -> None:
     """Refuse a change: noted now, carried out by the loop."""

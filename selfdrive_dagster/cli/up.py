@@ -24,7 +24,7 @@ from selfdrive_dagster.cli.doctor.loop import port_problem
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, progress
 from selfdrive_dagster.config import Settings, load, open_home
 from selfdrive_dagster.errors import BadInput, Busy
-from selfdrive_dagster.model import Progress
+from selfdrive_dagster.model import Progress, SandboxLevel
 
 if TYPE_CHECKING:
     from selfdrive_dagster.adapters.loop import Plan
@@ -39,7 +39,10 @@ TELL_SECONDS = 5.0
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """The loop runs: where to look and where to send. `seconds` from the call until now."""
+    """The loop runs: where to look and where to send. `seconds` from the call until now.
+
+    `why` says what keeps it from proposing, "" when nothing does or --observe was asked for.
+    """
 
     ready: bool = True
     ui: str
@@ -49,6 +52,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     logs: str
     pid: int
     observe: bool
+    why: str
     failed_runs: tuple[str, ...]
     seconds: float
 
@@ -73,6 +77,8 @@ def up(
         signal.signal(number, leave_well)
     settings = load(repo)
     chosen = find_app(app)
+    why = why_only_observe(settings)
+    observe = observe or bool(why)
     home = open_home(os.environ).resolve()
     with ExitStack() as stack:
         with progress("Starting") as say:
@@ -80,9 +86,21 @@ def up(
                 prepared(home, repo.resolve(), chosen, settings, port, observe, say)
             )
             crew, failed = stack.enter_context(running(plan, say))
-        tell(plan, failed, time.monotonic() - begun, as_json=as_json)
+        tell(plan, failed, time.monotonic() - begun, why, as_json=as_json)
         with progress("Running") as say:
             watch(plan, crew, say)
+
+
+def why_only_observe(settings: Settings) -> str:
+    """Say why the loop must stop at issues here, "" when it may go on to proposals."""
+    if settings.autonomy.level in ("L0", "L1"):
+        return f"[autonomy] level is {settings.autonomy.level}; L2 proposes"
+    from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+
+    findings = BwrapSandbox(open_home(os.environ) / "sandbox").findings()
+    if findings.level is SandboxLevel.FULL:
+        return ""
+    return f"the sandbox is {findings.level.value} ({findings.missing}); mend: {findings.remedy}"
 
 
 @contextmanager
@@ -187,7 +205,7 @@ def status(plan: "Plan") -> str:
 COUNTS = ("received", "stored", "duplicate", "rejected")
 
 
-def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, *, as_json: bool) -> None:
+def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, why: str, *, as_json: bool) -> None:
     """Say that the loop is ready, and the addresses."""
     receiver = plan.receiver_url
     ready = Ready(
@@ -198,6 +216,7 @@ def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, *, as_json: bool
         logs=str(plan.home / "logs"),
         pid=os.getpid(),
         observe=plan.observe,
+        why=why,
         failed_runs=failed,
         seconds=round(seconds, 1),
     )
@@ -214,6 +233,8 @@ def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, *, as_json: bool
         console.print(Text(f"{name:<12}", style="bold") + Text(clean(value)), soft_wrap=True)
     if failed:
         console.print(f"{len(failed)} unfinished runs of an earlier boot were failed.")
+    if ready.why:
+        console.print(Text(f"It stops at issues: {clean(ready.why)}."), soft_wrap=True)
     until = "up to issues" if ready.observe else "up to proposals"
     console.print(f"ready after {ready.seconds} s: the loop runs {until}; Ctrl-C stops it.")
     sys.stdout.flush()

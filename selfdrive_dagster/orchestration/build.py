@@ -13,8 +13,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from selfdrive_dagster.orchestration import sensors
+from selfdrive_dagster.orchestration.proposing import waits
 from selfdrive_dagster.orchestration.workshop import Workshop, opened
-from selfdrive_dagster.rollout.lifecycle import State
 
 BATCH_SECONDS = 15
 CHANGE_SECONDS = 10
@@ -41,11 +41,8 @@ def build_definitions(
                 "look_outside",
                 look_outside,
                 MERGE_SECONDS,
-                "Asks git whether others merged a proposal, and carries out decisions.",
-                lambda workshop: (
-                    bool(workshop.decisions.waiting())
-                    or any(c.state is State.AWAITING_APPROVAL for c in workshop.changes.all())
-                ),
+                "Asks git whether others merged a proposal; carries out decisions and deadlines.",
+                waits,
             )
         )
     return dg.Definitions(

@@ -18,7 +18,7 @@ from selfdrive_dagster.rollout import (
     page_path,
     write_page,
 )
-from selfdrive_dagster.rollout.lifecycle import Actor
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
 
 GUARD = "selfdrive"
 
@@ -49,7 +49,7 @@ def put_forward(workshop: Workshop, findings: Findings) -> Proposal:
 
 
 def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
-    """Carry out what people decided, and notice what others merged."""
+    """Carry out what people decided, keep deadlines, and notice what others merged."""
     now = datetime.now(UTC)
     decided = [
         carry_out(
@@ -70,11 +70,15 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
         branch=product_branch(repository, service.branch),
     )
     guard = Authority(who=GUARD, role=Actor.GUARD, run_id=run_id)
+    overdue = workshop.changes.overdue(now)
+    for change in overdue:
+        workshop.changes.move(change.change_id, Event.DEADLINE, by=guard, now=now)
     for found in seen:
         if found.event is not None:
             note_merge(found, workshop.changes, by=guard, now=now)
     return {
         "decisions": len(decided),
+        "overdue": [change.change_id for change in overdue],
         "seen": [f"{found.change_id}: {found.seen.value}, {found.says}" for found in seen],
     }
 
@@ -89,3 +93,12 @@ def proposals(workshop: Workshop) -> dict[str, Proposal]:
     return {
         change_id: workshop.evidence.get(sha256, Proposal) for change_id, sha256 in digests.items()
     }
+
+
+def waits(workshop: Workshop) -> bool:
+    """Say whether there is anything to look around for."""
+    return bool(
+        workshop.decisions.waiting()
+        or workshop.changes.overdue(datetime.now(UTC))
+        or any(change.state is State.AWAITING_APPROVAL for change in workshop.changes.all())
+    )

@@ -27,11 +27,21 @@ Metadata = Mapping[str, Any]
 Result: TypeAlias = dg.MaterializeResult[None]
 
 
+class Move(msgspec.Struct, frozen=True):
+    """A move of the change that its record asks for, made once the record is stored."""
+
+    at: State
+    event: Event
+    role: Actor
+    facts: frozenset[Fact]
+
+
 class Made(msgspec.Struct, frozen=True):
-    """What a stage function returns: the record, and metadata for people."""
+    """What a stage function returns: the record, metadata for people, the move that follows."""
 
     record: Any
     metadata: dict[str, Any] = {}
+    move: Move | None = None
 
 
 class Bench:
@@ -65,16 +75,16 @@ class Bench:
             body=body,
         ).change
 
-    def move(self, at: State, event: Event, role: Actor, facts: set[Fact], body: Metadata) -> None:
-        """Move the change on if it stands at `at`; a repeated run finds it further already."""
-        if self.change().state is at:
+    def take(self, move: Move, sha256: str) -> None:
+        """Move the change on if it stands there; a repeated run finds it further already."""
+        if self.change().state is move.at:
             self.workshop.changes.move(
                 self.change_id,
-                event,
-                by=self.authority(role),
+                move.event,
+                by=self.authority(move.role),
                 now=datetime.now(UTC),
-                facts=facts,
-                body=body,
+                facts=move.facts,
+                body={"sha256": sha256},
             )
 
     def authority(self, role: Actor) -> Authority:
@@ -146,8 +156,17 @@ def _telling(work: Callable[[], Made]) -> Made:
 
 
 def _result(key: dg.AssetKey, bench: Bench, made: Made, pins: tuple[Pin, ...]) -> Result:
-    sha256 = note(key, bench.workshop, made.record, pins, run_id=bench.run_id,
-                  change_id=bench.change_id, issue_id=bench.change().issue_id)  # fmt: skip
+    sha256 = note(
+        key,
+        bench.workshop,
+        made.record,
+        pins,
+        run_id=bench.run_id,
+        change_id=bench.change_id,
+        issue_id=bench.change().issue_id,
+    )
+    if made.move is not None:
+        bench.take(made.move, sha256)
     return dg.MaterializeResult(
         metadata={**made.metadata, "sha256": sha256, "inputs": as_metadata(pins)},
         data_version=dg.DataVersion(sha256),

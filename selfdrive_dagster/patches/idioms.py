@@ -131,13 +131,13 @@ def _boolean(node: ast.BoolOp) -> Iterator[_Read]:
     if isinstance(node.op, ast.Or) and len(node.values) == 2 and not spelling(last):
         if spelling(first):
             yield "or", spelling(first) or "", ast.unparse(last), _NONE
-        elif owner := _looked_up(first):
+        elif owner := looked_up(first):
             yield "lookup_or", owner, ast.unparse(last), _NONE
     elif isinstance(node.op, ast.And):
         yield from _index_tests(node)
 
 
-def _looked_up(node: ast.expr) -> str:
+def looked_up(node: ast.expr) -> str:
     """Return `owner[...]` of a lookup by a literal key, without default; "" for all else."""
     match node:
         case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant()]):

@@ -28,6 +28,7 @@ VALUE_LENGTH = 120
 PROVEN = {
     "applies": "The patch fits the base revision exactly",
     "policy": "It keeps to the policy: paths, size, and what new lines reach for",
+    "claim": "What it claims is what the evidence supports",
     "canary_base": "A planted test failed on the base, as it must: the run was not made up",
     "fails_on_base": "The reproducer fails without the patch",
     "canary_suite": "A planted test failed on the patch, as it must",

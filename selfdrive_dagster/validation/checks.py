@@ -4,7 +4,7 @@ Each returns `Check` records; none knows of verdicts. Node ids are compared as e
 a missing, extra or repeated test fails, whatever the exit code says (SWE-smith#24).
 """
 
-import random
+import secrets
 
 import msgspec
 
@@ -25,16 +25,49 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
+class Canary(msgspec.Struct, frozen=True):
+    """A test that must fail. Its name and message are drawn anew for every run.
+
+    They are secrets until the session starts: a patch must not know them beforehand.
+    """
+
+    name: str
+    message: str
+
+    @classmethod
+    def fresh(cls) -> "Canary":
+        """Draw a canary."""
+        return cls(f"test_canary_{secrets.token_hex(8)}", secrets.token_hex(8))
+
+    @property
+    def node_id(self) -> str:
+        """The id under which the suite program runs it."""
+        return f"selfdrive::{self.name}"
+
+    @property
+    def spec(self) -> dict[str, str]:
+        """What the suite program is told."""
+        return {"name": self.name, "message": self.message}
+
+    def check(self, side: str, run: SuiteRun) -> Check:
+        """Say whether it died in a run, as it must."""
+        test = run.tests.get(self.node_id)
+        died = test is not None and test.outcome == "failed" and self.message in test.message
+        says = "the test that must fail failed" if died else "the test that must fail did not"
+        return Check(name=f"canary_{side}", passed=died, says=says)
+
+
 def on_base(case: Case) -> list[Check]:
     """Run the reproducer alone on the base: once for all candidates of a proof."""
+    canary = Canary.fresh()
     run = run_suite(
         case.product,
         case.sandbox,
         node_ids=case.reproducer.node_ids,
         overlay=_test(case.reproducer),
-        canary=_canary(case.seed, "base"),
+        canary=canary.spec,
     )
-    return [_canary_check("base", run, case), _fails_on_base(run, case.reproducer)]
+    return [canary.check("base", run), _fails_on_base(run, case.reproducer)]
 
 
 def on_patch(overlay: Overlay, case: Case) -> list[Check]:
@@ -45,14 +78,15 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
         return [Check(name="suite", passed=None, says=f"the base suite cannot be read: {says}")]
     found = []
     for name, hash_seed in (("suite", 0), ("suite_again", case.seed % 4_000_000_000 + 1)):
+        canary = Canary.fresh()
         run = run_suite(
             case.product,
             case.sandbox,
             overlay={**overlay, **_test(case.reproducer)},
-            canary=_canary(case.seed, name),
+            canary=canary.spec,
             hash_seed=hash_seed,
         )
-        found += [_canary_check(name, run, case), _suite_holds(name, run, case)]
+        found += [canary.check(name, run), _suite_holds(name, run, canary, case)]
         if name == "suite":
             found.append(_passes_on_patch(run, case.reproducer))
     return found
@@ -60,27 +94,6 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
 
 def _test(reproducer: Reproducer) -> Overlay:
     return {} if reproducer.source is None else {reproducer.path: reproducer.source}
-
-
-def _canary(seed: int, side: str) -> dict[str, str]:
-    rng = random.Random(f"{seed}:{side}")  # noqa: S311  the name must be unknown to the patch, not secret
-    return {"name": f"test_canary_{rng.getrandbits(64):016x}", "message": f"{rng.getrandbits(64)}"}
-
-
-def _canary_id(seed: int, side: str) -> str:
-    return f"selfdrive::{_canary(seed, side)['name']}"
-
-
-def _canary_check(side: str, run: SuiteRun, case: Case) -> Check:
-    message = _canary(case.seed, side)["message"]
-    died = _canary_died(run, _canary_id(case.seed, side), message)
-    says = "the test that must fail failed" if died else "the test that must fail did not fail"
-    return Check(name=f"canary_{side}", passed=died, says=says)
-
-
-def _canary_died(run: SuiteRun, node_id: str, message: str) -> bool:
-    test = run.tests.get(node_id)
-    return test is not None and test.outcome == "failed" and message in test.message
 
 
 def _fails_on_base(run: SuiteRun, reproducer: Reproducer) -> Check:
@@ -109,10 +122,9 @@ def _passes_on_patch(run: SuiteRun, reproducer: Reproducer) -> Check:
     return Check(name="passes_on_patch", passed=not bad, says=says)
 
 
-def _suite_holds(name: str, run: SuiteRun, case: Case) -> Check:
+def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     base, reproducer = case.base, case.reproducer
-    canary_id = _canary_id(case.seed, name)
-    expected = {*base.collected, *reproducer.node_ids, canary_id}
+    expected = {*base.collected, *reproducer.node_ids, canary.node_id}
     faults = [f"{node_id} is missing" for node_id in sorted(expected - set(run.tests))]
     # Our own file may inherit tests with the class whose state it borrows; the patch is not there.
     ours = f"{reproducer.path}::" if reproducer.source is not None else "\0"

@@ -35,7 +35,8 @@ while [ "$number" -lt "$count" ]; do
     number=$((number + 1)); shift
 done
 umount -l "$stage"; rmdir "$stage"
-exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- /bin/sh -c 'exec "$@"' sh "$@"
+exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- \\
+    /bin/sh -c 'exec "$@"' sh "$@"
 """
 """count, that many folders to show, then the command. The second shell execs without privileges."""
 
@@ -43,7 +44,7 @@ exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- /bin/sh
 def as_user(
     *arguments: str, home: Path, uid: int = UID, prelude: str = "", timeout: float = 60
 ) -> "subprocess.CompletedProcess[str]":
-    """Run this interpreter with `arguments` as `uid`; `prelude` is shell run before, as that user."""
+    """Run this interpreter with `arguments` as `uid`; `prelude` is shell run before, as it."""
     process = start_as_user(*arguments, home=home, uid=uid, prelude=prelude)
     with process:
         try:

@@ -13,7 +13,8 @@ from selfdrive_dagster.cli.render import clean
 if TYPE_CHECKING:
     from selfdrive_dagster.cli.demo.theatre import Theatre
 
-SETTLED = ("awaiting_approval", "validated", "rejected", "expired")
+SETTLED = ("awaiting_approval", "rejected", "expired")
+WIDE = 140
 STYLES = {"certified": "bold green", "contained": "yellow"}
 
 
@@ -78,7 +79,7 @@ def _row(issue: dict[str, Any], change: dict[str, Any]) -> Row:
         tried=word("tried"),
         verdict=word("verdict"),
         claim=word("claim"),
-        seconds=word("seconds"),
+        seconds=f"{change['seconds']:.0f}" if change.get("seconds") is not None else "",
         triage=issue["triage"]["decision"],
     )
 
@@ -90,15 +91,15 @@ def settled(rows: Sequence[Row], theatre: "Theatre") -> bool:
 
 def draw(rows: Sequence[Row], seconds: float, theatre: "Theatre", console: Console) -> None:
     """Draw the table and say where to look."""
+    wide = console if console.is_terminal else Console(width=WIDE)
     table = Table(title="What hurt, and what came of it")
-    heads = ("issue", "users", "change", "state", "reproducer", "tried", "verdict", "claim", "s")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    table.add_column("issue", no_wrap=True, max_width=44)
+    for head in ("users", "reproducer", "tried", "verdict", "claim", "s", "change"):
+        table.add_column(head, no_wrap=True)
     for row in rows:
-        verdict = Text(clean(row.verdict), style=STYLES.get(row.verdict, ""))
-        cells = (row.issue[:60], row.users, row.change, row.state, row.reproducer, row.tried)
-        table.add_row(*(Text(clean(cell)) for cell in cells), verdict, row.claim, row.seconds)
-    console.print(table)
-    console.print(
-        Text(f"{seconds:.0f} s. Dagster: {theatre.ui}  (asset graph: {theatre.ui}/asset-groups)")
-    )
+        verdict = Text(row.verdict or "diagnosis only", style=STYLES.get(row.verdict, ""))
+        cells = [Text(clean(cell)) for cell in (row.issue, row.users, row.reproducer or "none")]
+        table.add_row(*cells, row.tried, verdict, row.claim, row.seconds, row.change)
+    wide.print(table)
+    console.print(Text(f"{seconds:.0f} s in all."))
+    console.print(Text(f"Assets: {theatre.ui}/asset-groups  Runs: {theatre.ui}/runs"))

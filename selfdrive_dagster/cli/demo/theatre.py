@@ -165,17 +165,17 @@ class Theatre:
 
     def issues(self) -> list[dict[str, Any]]:
         """Return the ranking, as the command prints it."""
-        return list(self._ask("issues", "--json") or [])
+        return list(self.ask("issues", "--json") or [])
 
     def changes(self) -> list[dict[str, Any]]:
         """Return the board of changes, as the command prints it."""
-        return [] if self._observe else list(self._ask("changes", "--all", "--json") or [])
+        return [] if self._observe else list(self.ask("changes", "--all", "--json") or [])
 
     def repair_failing_tests(self) -> dict[str, Any]:
         """Run the repair command on the suite's failing tests."""
-        return dict(self._ask("repair", str(self.repo), "--failing-tests", "--json") or {})
+        return dict(self.ask("repair", str(self.repo), "--failing-tests", "--json") or {})
 
-    def _ask(self, *arguments: str) -> Any:
+    def ask(self, *arguments: str) -> Any:
         """Run one of our commands in the shop; None when it has nothing to say yet."""
         done = subprocess.run(
             [*SELFDRIVE, *arguments],
@@ -227,6 +227,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass  # all of the group is gone
     process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from selfdrive_dagster.patches.facts import spelling
-from selfdrive_dagster.patches.idioms import key_subject, needle
+from selfdrive_dagster.patches.idioms import key_subject, looked_up, needle
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _EMPTIES = {"str": '""', "list": "[]", "dict": "{}", "int": "0", "float": "0.0", "tuple": "()"}
@@ -234,7 +234,7 @@ def _or(site: Site, node: ast.expr) -> Iterator[Rewrite]:
     if held is not None and held.partition(".")[0] in site.fixed:
         return
     seen = held is not None and site.facts.values.get(held, 1) is None
-    told = _told(site, "or", held) if held else []
+    told = _told(site, "or", held) if held else _told(site, "lookup_or", looked_up(node))
     extra = ["[]", '""', "0", "{}"] if seen else []
     for value in dict.fromkeys((*told, *_wanted(site, node), *extra)):
         says = f"uses {value} where there was nothing"
