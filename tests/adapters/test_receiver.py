@@ -11,7 +11,7 @@ import time
 import zlib
 
 import brotli
-import httpx
+import httpx2
 import pytest
 from fakes.receiving import ReceiverProcess, receiving, upstream
 
@@ -178,7 +178,7 @@ def test_the_opentelemetry_sdk_is_received(tmp_path, compression):
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_reason(shared, path, headers, body, status, reason):
-    answer = httpx.post(shared.url + path, content=body, headers=headers)
+    answer = httpx2.post(shared.url + path, content=body, headers=headers)
     assert answer.status_code == status
     assert reason in answer.json()["message"]
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_refused_with_a_reason(shared, path, headers, bod
 )
 def test_every_encoding_that_sdks_use_is_undone(shared, encoding, compress):
     body = compress(envelope(1000 + len(encoding)))
-    answer = httpx.post(
+    answer = httpx2.post(
         shared.url + "/api/1/envelope/", content=body, headers={"content-encoding": encoding}
     )
     assert answer.status_code == 200
@@ -205,7 +205,7 @@ def test_a_span_without_an_id_is_a_partial_success(shared):
     }
     spans = [good, {**good, "traceId": "00"}]
     body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
-    answer = httpx.post(shared.url + "/v1/traces", json=body).json()
+    answer = httpx2.post(shared.url + "/v1/traces", json=body).json()
     assert answer["partialSuccess"]["rejectedSpans"] == "1"
     assert "trace id" in answer["partialSuccess"]["errorMessage"]
 
@@ -213,11 +213,11 @@ def test_a_span_without_an_id_is_a_partial_success(shared):
 def test_counts_add_up_over_duplicates_junk_and_restarts(tmp_path):
     with receiving(tmp_path) as receiver:
         for number in (1, 2, 2, 3, 1):
-            httpx.post(receiver.url + "/api/1/envelope/", content=envelope(number))
-        httpx.post(receiver.url + "/api/1/envelope/", content=b"junk")
+            httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(number))
+        httpx2.post(receiver.url + "/api/1/envelope/", content=b"junk")
         receiver.wait_for(received=6, stored=3, duplicate=2, rejected=1)
     with receiving(tmp_path) as receiver:
-        httpx.post(receiver.url + "/api/1/envelope/", content=envelope(3))
+        httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(3))
         receiver.wait_for(received=7, stored=3, duplicate=3, rejected=1)
 
 
@@ -238,13 +238,15 @@ def pour(port, size):
 def test_a_gzip_bomb_and_endless_junk_are_refused_while_neighbours_get_200(tmp_path):
     bomb = gzip.compress(bytes(2**28), 1)  # 256 MiB in 1.2 MB
     with receiving(tmp_path) as receiver:
-        httpx.post(receiver.url + "/api/1/envelope/", content=envelope(0))
+        httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(0))
         before = receiver.peak_bytes()
         answers = {}
 
         def attack():
             headers = {**PROTOBUF, "content-encoding": "gzip"}
-            answers["bomb"] = httpx.post(receiver.url + "/v1/traces", content=bomb, headers=headers)
+            answers["bomb"] = httpx2.post(
+                receiver.url + "/v1/traces", content=bomb, headers=headers
+            )
             answers["junk"] = pour(receiver.port, 100_000_000)
 
         attacker = threading.Thread(target=attack)
@@ -253,7 +255,7 @@ def test_a_gzip_bomb_and_endless_junk_are_refused_while_neighbours_get_200(tmp_p
         while attacker.is_alive() or number < 20:
             number += 1
             began = time.monotonic()
-            answer = httpx.post(receiver.url + "/api/1/envelope/", content=envelope(number))
+            answer = httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(number))
             slowest = max(slowest, time.monotonic() - began)
             assert answer.status_code == 200
         attacker.join()
@@ -277,9 +279,9 @@ def test_a_protobuf_bomb_is_counted_before_it_is_parsed(tmp_path):
 
     empty_spans = field(1, field(2, b"\x12\x00" * 9_000_000))
     with receiving(tmp_path) as receiver:
-        httpx.post(receiver.url + "/v1/traces", content=b"", headers=PROTOBUF)
+        httpx2.post(receiver.url + "/v1/traces", content=b"", headers=PROTOBUF)
         before = receiver.peak_bytes()
-        answer = httpx.post(receiver.url + "/v1/traces", content=empty_spans, headers=PROTOBUF)
+        answer = httpx2.post(receiver.url + "/v1/traces", content=empty_spans, headers=PROTOBUF)
         assert answer.status_code == 400
         assert "more than 50,000 elements" in answer.json()["message"]
         assert receiver.peak_bytes() - before < 96 * 2**20
@@ -304,7 +306,7 @@ def test_a_sender_that_never_ends_is_hung_up_on(tmp_path, begun):
             except ConnectionResetError:
                 pass  # a hard way to hang up
             assert time.monotonic() - began < 5
-        assert httpx.get(receiver.url + "/healthz").status_code == 200
+        assert httpx2.get(receiver.url + "/healthz").status_code == 200
 
 
 SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 11))]
@@ -318,7 +320,7 @@ def test_kill_9_loses_no_acknowledged_event(tmp_path, seed):
 
     def send(client):
         number = 0
-        with httpx.Client(verify=False) as http:  # no TLS here; loading roots is slow
+        with httpx2.Client(verify=False) as http:  # no TLS here; loading roots is slow
             while True:
                 number += 1
                 event_id = f"{client:08x}{number:024x}"
@@ -326,7 +328,7 @@ def test_kill_9_loses_no_acknowledged_event(tmp_path, seed):
                     answer = http.post(
                         receiver.url + "/api/1/envelope/", content=envelope(number, event_id)
                     )
-                except httpx.HTTPError:
+                except httpx2.HTTPError:
                     return
                 if answer.status_code == 200:
                     acknowledged.append(f"{client}:n {number}")
@@ -362,9 +364,9 @@ def test_forwarding_passes_the_envelope_on_without_delaying_the_answer(tmp_path)
     with upstream(delay_seconds=1.0) as (port, taken):
         dsn = f"http://oldkey@127.0.0.1:{port}/prefix/77"
         with receiving(tmp_path, forward=dsn) as receiver:
-            httpx.post(receiver.url + "/api/1/envelope/", content=envelope(1))
+            httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(1))
             began = time.monotonic()
-            httpx.post(receiver.url + "/api/1/envelope/", content=envelope(2))
+            httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(2))
             assert time.monotonic() - began < 0.9
             deadline = time.monotonic() + 10
             while receiver.stats()["forward"]["sent"] < 2 and time.monotonic() < deadline:
@@ -386,7 +388,7 @@ def test_a_dead_upstream_costs_nothing_but_a_count(tmp_path):
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         with receiving(tmp_path, forward=f"http://k@127.0.0.1:{port}/1") as receiver:
-            answer = httpx.post(receiver.url + "/api/1/envelope/", content=envelope(1))
+            answer = httpx2.post(receiver.url + "/api/1/envelope/", content=envelope(1))
             assert answer.status_code == 200
             deadline = time.monotonic() + 10
             while not receiver.stats()["forward"]["failed"] and time.monotonic() < deadline:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from fakes.receiving import receiving
 
@@ -61,7 +61,7 @@ def test_with_keys_only_their_holders_get_in(tmp_path):
         url = receiver.url + "/api/1/envelope/"
 
         def status(**request):
-            return httpx.post(url, content=body, **request).status_code
+            return httpx2.post(url, content=body, **request).status_code
 
         assert status() == 401
         assert status(headers={"x-sentry-auth": "Sentry sentry_key=wrong"}) == 401
@@ -129,17 +129,17 @@ def test_a_full_disk_answers_503_and_counts_nothing(tmp_path):
     body = b'{}\n{"type":"event"}\n' + event.encode() + b"\n"
     with receiving(tmp_path) as receiver:
         resource.prlimit(receiver.pid, resource.RLIMIT_FSIZE, (4_000, resource.RLIM_INFINITY))
-        answer = httpx.post(receiver.url + "/api/1/envelope/", content=body)
+        answer = httpx2.post(receiver.url + "/api/1/envelope/", content=body)
         assert answer.status_code == 503
         assert "could not be stored" in answer.json()["message"]
         assert receiver.stats()["received"] == 0
         resource.prlimit(receiver.pid, resource.RLIMIT_FSIZE, (-1, resource.RLIM_INFINITY))
-        assert httpx.post(receiver.url + "/api/1/envelope/", content=body).status_code == 200
+        assert httpx2.post(receiver.url + "/api/1/envelope/", content=body).status_code == 200
 
 
 def test_ctrl_c_closes_the_segment(tmp_path):
     with receiving(tmp_path) as receiver:
-        httpx.post(receiver.url + "/api/1/store/", json={"message": "x", "level": "info"})
+        httpx2.post(receiver.url + "/api/1/store/", json={"message": "x", "level": "info"})
         os.kill(receiver.pid, signal.SIGINT)
         assert receiver.stop() == 0
     assert len(closed_segments(receiver.directory)) == 1

@@ -43,6 +43,7 @@ class Theatre:
         self.folder = Path(tempfile.mkdtemp(prefix="selfdrive-demo-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.ready: dict[str, Any] = {}
+        self.shop = ""
         self._traffic: subprocess.Popen[bytes] | None = None
         self._opened = time.monotonic()
 
@@ -80,14 +81,16 @@ class Theatre:
         """The shop's repository."""
         return self.folder / "shop"
 
-    def open(self, say: Progress) -> None:
-        """Make the shop, start the loop, the shop and its visitors."""
+    def open(self, say: Progress, *, visitors: bool = True) -> None:
+        """Make the shop, start the loop, the shop and, unless told otherwise, its visitors."""
         say("making half a year of the shop's history")
         self._make_repository()
         say("starting the loop: database, receiver, Dagster")
         self._start_loop()
         say("opening the shop and letting visitors in")
         self._start_shop()
+        if visitors:
+            self._let_visitors_in()
 
     def _make_repository(self) -> None:
         shop = self._app / "examples" / "shop"
@@ -137,10 +140,14 @@ class Theatre:
         log = self._stack.enter_context((self.folder / "shop.log").open("wb"))
         self._start([sys.executable, "-m", "shop", "--port", str(port)], environ, log, self.repo)
         wait_for_port(port)
-        traffic = [sys.executable, str(self._app / "examples" / "shop" / "traffic.py")]
-        traffic += ["--url", f"http://127.0.0.1:{port}", "--seconds", str(TRAFFIC_SECONDS)]
-        traffic += ["--rate", str(TRAFFIC_RATE), "--json"]
+        self.shop = f"http://127.0.0.1:{port}"
+
+    def _let_visitors_in(self) -> None:
+        log = self._stack.enter_context((self.folder / "visitors.log").open("wb"))
         visits = self._stack.enter_context((self.folder / "traffic.json").open("wb"))
+        traffic = [sys.executable, str(self._app / "examples" / "shop" / "traffic.py")]
+        traffic += ["--url", self.shop, "--seconds", str(TRAFFIC_SECONDS)]
+        traffic += ["--rate", str(TRAFFIC_RATE), "--json"]
         self._traffic = self._start(traffic, {}, log, stdout=visits)
 
     def _start(
