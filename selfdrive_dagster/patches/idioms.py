@@ -138,9 +138,9 @@ def _boolean(node: ast.BoolOp) -> Iterator[_Read]:
 
 
 def looked_up(node: ast.expr) -> str:
-    """Return `owner[...]` of a lookup by a literal key, without default; "" for all else."""
+    """Return `owner[...]` of a lookup by a literal key; "" for all else."""
     match node:
-        case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant()]):
+        case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant(), *_]):
             return f"{ast.unparse(owner)}[...]"
         case ast.Subscript(value=owner, slice=ast.Constant()):
             return f"{ast.unparse(owner)}[...]"

@@ -28,6 +28,9 @@ from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.gate import prove_if_reproduced
 
+MOST_ALONE = 4
+"""Failing tests that are tried alone when no patch mends all of them."""
+
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """What one repair may use. Candidates bound the search; seconds are the safety net."""
@@ -83,13 +86,61 @@ def repair(
     budget: Budget,
     progress: Progress = silent,
 ) -> Repair:
-    """Take a crash to a proof; without a crash, the suite's failing tests.
+    """Take a crash to a proof; without a crash, the suite's failing tests, else one of them.
 
     Raises BadInput when there is neither, Refused when the sandbox is not full.
     """
     start = time.monotonic()
     base = measure_base(product, sandbox, progress)
-    diagnosis, reproduction = _understand(product, history, sandbox, crash, base, progress)
+    targets = _targets(product, crash, base)
+    found: list[Repair] = []
+    for target in targets:
+        left = budget.seconds - (time.monotonic() - start)
+        if found and left <= 0:
+            break
+        given = msgspec.structs.replace(budget, seconds=left if found else budget.seconds)
+        if len(targets) > 1 and not found:  # keep time for each alone, should they be unrelated
+            given = msgspec.structs.replace(budget, seconds=budget.seconds / 2)
+        found.append(_once(product, history, sandbox, crash, target, base, given, progress))
+        if found[-1].best is not None:
+            break
+    best = next((one for one in found if one.best is not None), found[0])
+    return msgspec.structs.replace(best, seconds=round(time.monotonic() - start, 3))
+
+
+def _targets(product: Product, crash: Crash | None, base: SuiteRun) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of failing tests to try, one after the other; one empty for a crash.
+
+    All together first: one cause explains most reports. Then each test alone, the cases of a
+    parametrised one together, since unrelated faults have no patch in common.
+    Raises BadInput when there is neither a crash nor a failing test.
+    """
+    if crash is not None:
+        return ((),)
+    failing = base.with_outcome("failed", "error")
+    if not failing:
+        raise BadInput(
+            f"All {len(base.collected)} tests of {product.name} pass: nothing to repair.",
+            remedy="give a crash with --trace FILE",
+        )
+    names = dict.fromkeys(node_id.partition("[")[0] for node_id in failing)
+    alone = [tuple(i for i in failing if i.partition("[")[0] == name) for name in names]
+    return (failing, *alone[:MOST_ALONE]) if len(alone) > 1 else (failing,)
+
+
+def _once(
+    product: Product,
+    history: History,
+    sandbox: Sandbox,
+    crash: Crash | None,
+    failing: tuple[str, ...],
+    base: SuiteRun,
+    budget: Budget,
+    progress: Progress,
+) -> Repair:
+    """Take one target to a proof."""
+    start = time.monotonic()
+    diagnosis, reproduction = _understand(product, history, sandbox, crash, failing, base, progress)
     found = search_if_reproduced(
         diagnosis,
         reproduction,
@@ -118,6 +169,7 @@ def _understand(
     history: History,
     sandbox: Sandbox,
     crash: Crash | None,
+    failing: tuple[str, ...],
     base: SuiteRun,
     progress: Progress,
 ) -> tuple[Diagnosis, Reproduction]:
@@ -126,12 +178,6 @@ def _understand(
         diagnosis = diagnose(product, history, crash=crash, coverage=coverage)
         progress(diagnosis.sentence)
         return diagnosis, reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
-    failing = base.with_outcome("failed", "error")
-    if not failing:
-        raise BadInput(
-            f"All {len(base.collected)} tests of {product.name} pass: nothing to repair.",
-            remedy="give a crash with --trace FILE",
-        )
     diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=coverage)
     progress(diagnosis.sentence)
     return diagnosis, failing_test_reproducer(product, sandbox, progress, node_ids=failing)
