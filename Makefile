@@ -32,8 +32,8 @@ check: venv  ## run all that CI runs
 demo: venv  ## show the loop on the example shop; DEFECT=file.patch takes any crash, KEEP=1 stays up
 	$(BIN)/selfdrive demo $(DEMO)
 
-show: venv  ## the demo, left up to look around in
-	$(MAKE) demo KEEP=1
+show: venv  ## run what we promise and keep the output under docs/shown; ONLY="demo test" for some
+	scripts/show $(ONLY)
 
 constraints:  ## resolve the dependencies anew and write constraints.txt
 	scripts/constraints
