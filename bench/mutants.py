@@ -2,12 +2,12 @@
 
 `python bench/mutants.py [--count 20] [--seed 1] [--seconds 45] [--out FILE]`
 
-Each mutant is the shop, its seeded defects mended, with one random edit that its own suite does not notice and
-that makes a request crash. It runs with the stock Sentry SDK pointed at a real receiver, under
-`traffic.py` and strangers who ask oddly; the crash comes out of the ranked issues, and the best
-patch is judged by the healthy original: its suite, its judges, and equal answers to every
-visit. Exit code 1 if a wrong patch is CERTIFIED. Protected files are left alone: there the loop
-abstains by policy.
+Each mutant is the shop, its seeded defects mended, with one random edit that its own suite does
+not notice and that makes a request crash. It runs with the stock Sentry SDK pointed at a real
+receiver, under `traffic.py` and strangers who ask oddly; the crash comes out of the ranked
+issues, and the best patch is judged by the mended original: its suite, its judges, and equal
+answers to every visit. Exit code 1 if a wrong patch is CERTIFIED or fewer mutants were found
+than asked for. Protected files are left alone: there the loop abstains by policy.
 """
 
 import argparse

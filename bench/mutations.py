@@ -123,6 +123,59 @@ def key_mistaken(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
             yield spot, repr(key + "s")
 
 
+def handler_dropped(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Forget a `try` around one statement."""
+    match node:
+        case ast.Try(body=[only], finalbody=[]):
+            yield node, ast.unparse(only).replace("\n", "\n" + " " * node.col_offset)
+
+
+def test_turned(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Turn a test round, or shift its boundary."""
+    match node:
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            yield node, f"({ast.unparse(inner)})"
+        case ast.Compare(left=left, ops=[operator], comparators=[right]):
+            for new in TURNED.get(type(operator), ()):
+                yield node, f"({ast.unparse(left)} {new} {ast.unparse(right)})"
+
+
+TURNED: dict[type[ast.cmpop], tuple[str, ...]] = {
+    ast.Is: ("is not",),
+    ast.IsNot: ("is",),
+    ast.Lt: ("<=",),
+    ast.LtE: ("<",),
+    ast.Gt: (">=",),
+    ast.GtE: (">",),
+    ast.In: ("not in",),
+    ast.NotIn: ("in",),
+}
+
+
+def argument_forgotten(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Give None where a call needs a value, or leave a keyword argument out."""
+    if isinstance(node, ast.Call):
+        for given in node.args:
+            if not isinstance(given, (ast.Constant, ast.Starred, ast.GeneratorExp)):
+                yield given, "None"
+        for keyword in node.keywords:
+            kept = [one for one in node.keywords if one is not keyword]
+            yield node, ast.unparse(ast.Call(func=node.func, args=node.args, keywords=kept))
+
+
+def error_mistaken(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Raise a class that nobody answers."""
+    match node:
+        case ast.Raise(exc=ast.Call(args=[*_, told])):
+            yield node.exc, f"ValueError({ast.unparse(told)})"
+
+
+def encoding_narrowed(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Write text in an encoding that does not hold all of it."""
+    if isinstance(node, ast.Constant) and node.value == "utf-8":
+        yield node, '"ascii"'
+
+
 EDITS: tuple[tuple[str, Edit], ...] = (
     ("guard dropped", guard_dropped),
     ("condition halved", condition_halved),
@@ -132,4 +185,9 @@ EDITS: tuple[tuple[str, Edit], ...] = (
     ("None returned", none_returned),
     ("index shifted", index_shifted),
     ("key mistaken", key_mistaken),
+    ("handler dropped", handler_dropped),
+    ("test turned", test_turned),
+    ("argument forgotten", argument_forgotten),
+    ("error mistaken", error_mistaken),
+    ("encoding narrowed", encoding_narrowed),
 )

@@ -25,6 +25,12 @@ NEIGHBOUR = 0.5
 LATER = 0.2
 """What a line below the raise weighs: it ran only if a loop came back."""
 
+RENDERING = 0.1
+"""What a line of `__repr__` and its like weighs: a failing assertion renders its operands, so
+these lines run because the test failed and not the other way round."""
+
+RENDERERS = ("__repr__", "__str__", "__format__")
+
 LIMIT = 200
 
 Line = tuple[str, int]
@@ -96,7 +102,8 @@ def from_tests(tree: Tree, coverage: Coverage) -> tuple[Suspicion, ...]:
         if function is None or line == function.first_line:
             continue
         why = f"{times} of {total} failing and {passed[path, line]} passing tests ran it"
-        score = ochiai(times, passed[path, line], total)
+        weight = RENDERING if function.name in RENDERERS else 1.0
+        score = weight * ochiai(times, passed[path, line], total)
         _keep(found, path, line, function.qualname, score, why)
     return _ranked(found)
 

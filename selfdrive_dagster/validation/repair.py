@@ -178,6 +178,8 @@ def _understand(
         diagnosis = diagnose(product, history, crash=crash, coverage=coverage)
         progress(diagnosis.sentence)
         return diagnosis, reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
-    diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=coverage)
+    # Other failing tests say nothing of this target: neither that its lines are sound nor guilty.
+    told = tuple(test for test in coverage if not test.failed or test.node_id in failing)
+    diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=told)
     progress(diagnosis.sentence)
     return diagnosis, failing_test_reproducer(product, sandbox, progress, node_ids=failing)

@@ -71,6 +71,14 @@ def test_failing_tests_point_at_what_only_they_run(tree: Tree) -> None:
     assert found[0].why == "1 of 1 failing and 0 passing tests ran it"
 
 
+def test_what_a_failing_assertion_prints_is_hardly_suspect(tmp_path: Path) -> None:
+    code = "class A:\n    def __repr__(self):\n        return 'A'\n\n    def one(self):\n        return 2\n"
+    (tmp_path / "code.py").write_text(code)
+    tree = Tree(Product(name="code", root=str(tmp_path), python="", source=("code.py",)))
+    coverage = (lines("bad", 3, 6, failed=True), lines("good", 6), lines("fine", 6))
+    assert [one.line for one in from_tests(tree, coverage)] == [6, 3]
+
+
 @given(failed=st.integers(0, 50), passed=st.integers(0, 50), more=st.integers(0, 50))
 def test_ochiai_is_a_share_and_falls_with_passes(failed: int, passed: int, more: int) -> None:
     total = failed + more
