@@ -21,7 +21,7 @@ import judging
 import msgspec
 import products
 import receiving
-from statements import Statement, on_parse
+from statements import Statement, holds, on_parse
 
 from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
@@ -112,7 +112,10 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the pairs, print the table and the patches, write them as JSON."""
+    """Run the pairs, print the table and the patches, write them as JSON.
+
+    Returns 1 if a wrong patch was certified or a statement on parse 1.4 does not hold.
+    """
     options = read_options(arguments)
     cache = products.cache_folder(options.cache)
     box = BwrapSandbox(cache / "sandbox")
@@ -126,7 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = options.out or cache / "real_bugs.json"
     out.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
     print(f"\nload at the end: {os.getloadavg()[0]:.1f}; written to {out}")
-    return 0
+    wrong = [row.package for row in rows if row.verdict == "certified" and row.right is False]
+    broken = [row.package for row in rows if row.statements and not holds(row.statements)]
+    print(f"wrong patches CERTIFIED: {len(wrong)} {wrong or ''}")
+    print(f"statements on parse 1.4 broken: {broken or 'none'}")
+    return 1 if wrong or broken else 0
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:

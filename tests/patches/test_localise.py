@@ -72,7 +72,8 @@ def test_failing_tests_point_at_what_only_they_run(tree: Tree) -> None:
 
 
 def test_what_a_failing_assertion_prints_is_hardly_suspect(tmp_path: Path) -> None:
-    code = "class A:\n    def __repr__(self):\n        return 'A'\n\n    def one(self):\n        return 2\n"
+    method = "    def {0}(self):\n        return 2\n\n"
+    code = "class A:\n" + method.format("__repr__") + method.format("one")
     (tmp_path / "code.py").write_text(code)
     tree = Tree(Product(name="code", root=str(tmp_path), python="", source=("code.py",)))
     coverage = (lines("bad", 3, 6, failed=True), lines("good", 6), lines("fine", 6))
