@@ -53,6 +53,9 @@ VISITS = Path(__file__).with_name("visits.py")
 ROUNDS = 2
 """How often each journey is visited when two shops are compared."""
 
+CHUNK = 150
+"""Edits that one sandbox tries on the suite."""
+
 Answers = list[list[object]]
 
 
@@ -164,16 +167,21 @@ def crashing(
         if check_policy(render(product, mutation), {path: mutation.source}, product).passed
     ]
     random.Random(seed).shuffle(every)
-    quiet = unnoticed(every, product, box)
-    print(f"{len(every)} edits, {len(quiet)} of them pass the suite", flush=True)
+    passing = run_suite(product, box).with_outcome("passed")
     trial = work / "trial"
-    for mutation in quiet:
-        shutil.rmtree(trial, ignore_errors=True)
-        shutil.copytree(product.root, trial)
-        (trial / mutation.path).write_text(mutation.source, encoding="utf-8")
-        answers = visit(trial)
-        if len(answers) > 1 and any(answer[3] == 500 for answer in answers):
-            yield mutation
+    for start in range(0, len(every), CHUNK):
+        chunk = every[start : start + CHUNK]
+        quiet = unnoticed(chunk, passing, product, box)
+        print(
+            f"{len(quiet)} of {len(chunk)} edits pass the suite ({len(every)} in all)", flush=True
+        )
+        for mutation in quiet:
+            shutil.rmtree(trial, ignore_errors=True)
+            shutil.copytree(product.root, trial)
+            (trial / mutation.path).write_text(mutation.source, encoding="utf-8")
+            answers = visit(trial)
+            if len(answers) > 1 and any(answer[3] == 500 for answer in answers):
+                yield mutation
 
 
 def render(product: Product, mutation: Mutation) -> str:
@@ -181,17 +189,17 @@ def render(product: Product, mutation: Mutation) -> str:
     return render_diff(mutation.path, product.read(mutation.path), mutation.source)
 
 
-def unnoticed(every: list[Mutation], product: Product, box: BwrapSandbox) -> list[Mutation]:
+def unnoticed(
+    chunk: list[Mutation], passing: tuple[str, ...], product: Product, box: BwrapSandbox
+) -> list[Mutation]:
     """Return the mutants that pass the product's own suite, each tried in a fork."""
-    base = run_suite(product, box)
-    passing = base.with_outcome("passed")
     spec = {
         "candidates": [
             {"id": str(number), "path": one.path, "source": one.source}
-            for number, one in enumerate(every)
+            for number, one in enumerate(chunk)
         ],
-        "targets": list(passing),
-        "suite": [],
+        "targets": list(passing[:1]),
+        "suite": list(passing[1:]),  # the rest, those that killed before it first
         "args": list(product.tests),
         "deadline_seconds": 5.0,
     }
@@ -207,7 +215,7 @@ def unnoticed(every: list[Mutation], product: Product, box: BwrapSandbox) -> lis
         line["id"] for line in box.run(job).lines
         if line.get("kind") == "trial" and line["outcome"] == "plausible"
     }  # fmt: skip
-    return [one for number, one in enumerate(every) if str(number) in held]
+    return [one for number, one in enumerate(chunk) if str(number) in held]
 
 
 def run_one(
