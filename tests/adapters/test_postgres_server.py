@@ -293,6 +293,7 @@ def test_a_server_started_by_hand_is_left_alone(home: Path) -> None:
     with open_database(home):
         pass
     data = home / "postgres"
+    wait_for(lambda: not (data / "postmaster.pid").exists(), "the first server did not end")
     owner = owner_of(data)
     command = [str(programs(data, owner) / "postgres"), "-D", "/proc/self/cwd"]
     by_hand = subprocess.Popen(
@@ -344,7 +345,7 @@ def test_a_stopped_server_is_waited_for_with_progress_and_an_end(home: Path) -> 
         said: list[str] = []
         with (
             pytest.raises(Busy, match="does not answer"),
-            open_database(home, progress=said.append, seconds=3.0),
+            open_database(home, progress=said.append, seconds=9.0),
         ):
             pass
         assert said

@@ -35,10 +35,10 @@ while [ "$number" -lt "$count" ]; do
     number=$((number + 1)); shift
 done
 umount -l "$stage"; rmdir "$stage"
-exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- \\
+exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- \
     /bin/sh -c 'exec "$@"' sh "$@"
 """
-"""count, that many folders to show, then the command. The second shell execs without privileges."""
+"""count, that many folders to show, then the command. The second shell execs as the user."""
 
 
 def as_user(
