@@ -79,7 +79,7 @@ def plain_job(
 
     @dg.op(name=f"{name}_op", description=description, required_resource_keys={"workshop"})
     def op(context: dg.OpExecutionContext) -> None:
-        context.add_output_metadata(dict(work(context.resources.workshop, context.run_id)))
+        context.add_output_metadata(dict(work(context.resources.workshop, context.run.run_id)))
 
     @dg.job(
         name=name,

@@ -50,7 +50,7 @@ class Bench:
     def __init__(self, context: dg.AssetExecutionContext, workshop: Workshop) -> None:
         self.workshop = workshop
         self.change_id = context.partition_key
-        self.run_id = context.run_id
+        self.run_id = context.run.run_id
         self.say: Callable[[str], None] = context.log.info
 
     def change(self) -> Change:

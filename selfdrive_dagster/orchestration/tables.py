@@ -98,7 +98,7 @@ def issues_step(
         for done in refresh(workshop.warehouse, workshop.models, grouping):
             yield _refreshed(done, stages[done.table])
         yield from _checked(workshop, tests, stages)
-        yield _ranked(make_board(workshop), workshop, context.run_id)
+        yield _ranked(make_board(workshop), workshop, context.run.run_id)
 
     return issues
 
