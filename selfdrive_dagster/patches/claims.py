@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from selfdrive_dagster.model import Claim, Product, Support
 from selfdrive_dagster.patches.drafts import Draft
-from selfdrive_dagster.patches.idioms import Idiom, idioms_in, needle
+from selfdrive_dagster.patches.idioms import Idiom, idioms_in, needle, raised_class
 from selfdrive_dagster.patches.ingredients import Repository
 
 # Families that choose a value or a branch; copies of code (donors, ingredients) agree with
@@ -48,9 +48,14 @@ def sibling_idioms(
     """
     if family not in SUPPORTABLE:
         return ()
-    known = Counter((idiom.place, idiom.key) for idiom in before)
+    there = tuple(before)
+    known = Counter((idiom.place, idiom.key) for idiom in there)
+    answers = {(idiom.place, idiom.value) for idiom in there if idiom.kind == "handler"}
     introduced = [idiom for idiom in after if _is_new(idiom, known)]
-    found = [_support(idiom, path, repository) for idiom in introduced]
+    found = [
+        _support(idiom, path, repository, kept=(idiom.place, idiom.value) in answers)
+        for idiom in introduced
+    ]
     agreeing = tuple(support for support in found if support)
     return agreeing if len(agreeing) == len(introduced) else ()
 
@@ -63,13 +68,15 @@ def _is_new(idiom: Idiom, known: Counter[_Where]) -> bool:
     return known[idiom.place, idiom.key] < 0
 
 
-def _support(idiom: Idiom, path: str, repository: Repository) -> Support | None:
+def _support(idiom: Idiom, path: str, repository: Repository, kept: bool) -> Support | None:
+    """Return one support; `kept` says that the same handler's answer stood there before."""
     found = list(_others(idiom, path, repository))
     kin = [other for where, other in found if where == path and _is_kin(idiom, other)]
     if any(other.value != idiom.value for other in kin):
         return None  # siblings that disagree vouch for nobody
     for where, other in found:
-        if other.key == idiom.key and (other in kin or _agrees(idiom, other, path == where)):
+        same = _same_answer(idiom, other, kept)
+        if same and (other in kin or _agrees(idiom, other, path == where)):
             says = f"the same treatment stands there: {_words(other)}"
             return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
     return None
@@ -80,6 +87,13 @@ def _others(idiom: Idiom, path: str, repository: Repository) -> Iterator[tuple[s
     for where, other in repository.idioms(needle(idiom.subject), path):
         if (other.kind, other.subject) == (idiom.kind, idiom.subject):
             yield where, other
+
+
+def _same_answer(new: Idiom, other: Idiom, kept: bool) -> bool:
+    """Compare values. What is raised counts with its words, unless they only catch more now."""
+    if kept:
+        return raised_class(new.value) == raised_class(other.value)
+    return new.value == other.value
 
 
 def _is_kin(new: Idiom, other: Idiom) -> bool:

@@ -180,12 +180,16 @@ def _handlers(node: ast.Try) -> Iterator[_Read]:
 
 
 def _answer(body: list[ast.stmt]) -> str:
-    """Return what a handler does: the class it raises, else its statements."""
+    """Return what a handler does: what it raises, the cause left out, else its statements."""
     last = body[-1]
     if isinstance(last, ast.Raise) and last.exc is not None:
-        raised = last.exc.func if isinstance(last.exc, ast.Call) else last.exc
-        return f"raise {ast.unparse(raised)}"
+        return f"raise {ast.unparse(last.exc)}"
     return "; ".join(ast.unparse(statement) for statement in body)
+
+
+def raised_class(answer: str) -> str:
+    """Return `raise Class` of a handler's answer that raises, else the answer itself."""
+    return answer.partition("(")[0] if answer.startswith("raise ") else answer
 
 
 _READERS: dict[type[ast.AST], Callable[..., Iterator[_Read]]] = {

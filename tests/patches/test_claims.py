@@ -60,12 +60,19 @@ AGREEING = {
     "same pair of classes around the same callee": (
         "translate", *HANDLER,
         "def g(s):\n    try:\n        x = lib.convert(s)\n    except (ValueError, OSError):\n"
-        "        raise BadToken('other words')\n    return x\n",
+        "        raise BadToken('no')\n    return x\n",
     ),
     "one class around the same callee": (
         "translate", *SINGLE,
         "def g(s):\n    try:\n        convert(s)\n"
-        "    except ValueError:\n        raise BadToken()\n",
+        "    except ValueError as e:\n        raise BadToken('no') from e\n",
+    ),
+    "a handler that only catches more, whatever its words": (
+        "widen",
+        SINGLE[1],
+        HANDLER[1],
+        "def g(s):\n    try:\n        return convert(s)\n"
+        "    except (ValueError, OSError):\n        raise BadToken('other words')\n",
     ),
     "same test before the same index": (
         "condition", *INDEX,
@@ -147,6 +154,11 @@ DISAGREEING = {
         "translate", *HANDLER,
         "def g(s):\n    try:\n        convert(s)\n"
         "    except (ValueError, OSError):\n        raise Gone()\n",
+    ),
+    "the same class raised with other words": (
+        "translate", *HANDLER,
+        "def g(s):\n    try:\n        convert(s)\n"
+        "    except (ValueError, OSError):\n        raise BadToken('rating', 'choose stars')\n",
     ),
     "one class around another callee": (
         "translate", *SINGLE,
