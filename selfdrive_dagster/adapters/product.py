@@ -56,4 +56,5 @@ def describe(settings: Settings, root: Path, revision: str) -> Product:
         source=service.source,
         tests=service.test_arguments(),
         protected=settings.autonomy.protected,
+        max_lines=settings.autonomy.max_lines,
     )

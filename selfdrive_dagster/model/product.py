@@ -9,7 +9,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     """A host directory that holds one revision without `.git`, and how to run its tests.
 
     `root` is never written to. `source` are folders (or single modules) below it that hold
-    the product's own code; `tests` are the arguments pytest gets. Paths are POSIX, relative.
+    the product's own code; `tests` are the arguments pytest gets; `max_lines` bounds what one patch
+    may change. Paths are POSIX, relative.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     source: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    max_lines: int = 50
 
     def read(self, path: str) -> str:
         """Return a file's text, line ends as they are. `path` is relative, inside the tree."""

@@ -30,8 +30,6 @@ REACHES_OUT = re.compile(
 )
 SWALLOWS = re.compile(r"except\s*(?:BaseException|Exception)?\s*(?:as\s+\w+)?\s*:")
 
-MAX_LINES = 50
-
 
 def check_policy(patch: str, overlay: dict[str, str | None], product: Product) -> Check:
     """Return the check `policy`: protected paths, shape, size and what added lines reach for."""
@@ -66,9 +64,10 @@ def _shape(patch: str, overlay: dict[str, str | None], _product: Product) -> lis
     return [f"changes a mode: {mode}" for mode in modes] + [f"deletes {path}" for path in deleted]
 
 
-def _size(patch: str, _overlay: dict[str, str | None], _product: Product) -> list[str]:
+def _size(patch: str, _overlay: dict[str, str | None], product: Product) -> list[str]:
     lines = _changed_lines(patch)
-    return [f"changes {lines} lines, more than {MAX_LINES}"] if lines > MAX_LINES else []
+    limit = product.max_lines
+    return [f"changes {lines} lines, more than {limit}"] if lines > limit else []
 
 
 def _reaches_out(patch: str, _overlay: dict[str, str | None], _product: Product) -> list[str]:

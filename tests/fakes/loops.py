@@ -83,6 +83,28 @@ class Loop:
         found.pop(os.getpid(), None)
         return list(found.values())
 
+    def part(self, name: str) -> psutil.Process:
+        """Return the process of one service, not its guardian."""
+        for process in self.processes():
+            try:
+                known = process.environ().get("SELFDRIVE_LOOP_PART") == name
+                if known and "-P" in process.cmdline():
+                    return process
+            except psutil.Error:
+                continue  # it ended while we looked
+        raise AssertionError(f"no process of {name}")
+
+    def postmaster(self) -> psutil.Process:
+        """Return the database's first process."""
+        for process in self.processes():
+            try:
+                words = process.cmdline()
+            except psutil.Error:
+                continue  # it ended while we looked
+            if words and words[0].endswith("bin/postgres"):
+                return process
+        raise AssertionError("no postmaster")
+
     def wait_for_nobody(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while left := self.processes():
@@ -122,7 +144,7 @@ class Loop:
 
     def wait_for_run(self) -> dict[str, Any]:
         """Return the one run in flight, once its process works."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         while True:
             try:
                 if found := self.runs("STARTED"):
