@@ -7,6 +7,7 @@ Belongs here: claims and their evidence. Does not belong: running anything.
 """
 
 import ast
+import builtins
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -75,8 +76,12 @@ def _support(idiom: Idiom, path: str, repository: Repository, kept: bool) -> Sup
     if any(other.value != idiom.value for other in kin):
         return None  # siblings that disagree vouch for nobody
     for where, other in found:
-        same = _same_answer(idiom, other, kept)
-        if same and (other in kin or _agrees(idiom, other, path == where)):
+        fits = kept or not _is_worded(idiom) or _is_told_of(idiom, other, path == where)
+        if (
+            fits
+            and _same_answer(idiom, other, kept)
+            and (other in kin or _agrees(idiom, other, path == where))
+        ):
             says = f"the same treatment stands there: {_words(other)}"
             return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
     return None
@@ -94,6 +99,23 @@ def _same_answer(new: Idiom, other: Idiom, kept: bool) -> bool:
     if kept:
         return raised_class(new.value) == raised_class(other.value)
     return new.value == other.value
+
+
+def _is_worded(idiom: Idiom) -> bool:
+    """Say whether an idiom raises with words: they may name what the sibling is about."""
+    return idiom.value.startswith("raise ") and bool({"'", '"'} & set(idiom.value))
+
+
+def _is_told_of(new: Idiom, other: Idiom, same_file: bool) -> bool:
+    """Say whether words fit both: one function, or the same call of a function with a name.
+
+    `int` fails for a price as it does for a donation; the words of one are wrong for the other.
+    """
+    shared = {name for name in new.callees & other.callees if not name[:1].isupper()}
+    return (same_file and new.place == other.place) or bool(shared - _BUILTIN)
+
+
+_BUILTIN = frozenset(dir(builtins))
 
 
 def _is_kin(new: Idiom, other: Idiom) -> bool:

@@ -76,6 +76,9 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
     if not base.complete or base.errors:
         says = base.errors[0] if base.errors else f"the base suite {base.ending.value}"
         return [Check(name="suite", passed=None, says=f"the base suite cannot be read: {says}")]
+    if not base.with_outcome("passed"):
+        says = "no test of the product passes, so nothing tells what must stay as it is"
+        return [Check(name="suite", passed=None, says=says)]
     found = []
     for name, hash_seed in (("suite", 0), ("suite_again", case.seed % 4_000_000_000 + 1)):
         canary = Canary.fresh()

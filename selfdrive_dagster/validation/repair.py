@@ -62,19 +62,25 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
 def measure_base(product: Product, sandbox: Sandbox, progress: Progress = silent) -> SuiteRun:
     """Run the whole suite on the base revision, watching which lines each test runs.
 
-    Raises BadInput when the suite cannot even be collected: then nothing can be proven.
+    A suite that cannot be collected is no error here: a crash is diagnosed all the same, and
+    the gate knows that nothing can be proven without passing tests.
     """
     progress("running the product's own tests on the base revision")
     run = run_suite(product, sandbox, lines=True)
-    if not run.collected:
-        why = (run.errors or (run.stderr.strip()[-400:] or "no test was collected",))[0]
-        raise BadInput(
-            f"The tests of {product.name} cannot be run: {why}",
-            remedy="check [service] tests and python in selfdrive.toml, or run `selfdrive doctor`",
-        )
     passed = len(run.with_outcome("passed"))
     progress(f"{passed} of {len(run.collected)} tests pass in {run.seconds:.1f} s")
+    if not run.collected:
+        progress(why_no_tests(run))
     return run
+
+
+def why_no_tests(run: SuiteRun) -> str:
+    """Say in a line why a suite could not be collected."""
+    told = run.errors[0] if run.errors else run.stderr
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    causes = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+    path = run.errors[0].partition(":")[0] + ": " if run.errors else ""
+    return path + "; ".join(causes[-3:] or lines[-1:] or ["no test was found"])
 
 
 def repair(
@@ -117,6 +123,11 @@ def _targets(product: Product, crash: Crash | None, base: SuiteRun) -> tuple[tup
     """
     if crash is not None:
         return ((),)
+    if not base.collected:
+        raise BadInput(
+            f"The tests of {product.name} cannot be run: {why_no_tests(base)}",
+            remedy="check [service] tests and python in selfdrive.toml, or run `selfdrive doctor`",
+        )
     failing = base.with_outcome("failed", "error")
     if not failing:
         raise BadInput(

@@ -160,6 +160,20 @@ DISAGREEING = {
         "def g(s):\n    try:\n        convert(s)\n"
         "    except (ValueError, OSError):\n        raise BadToken('rating', 'choose stars')\n",
     ),
+    "words about another thing, around a callee that anything may call": (
+        "translate",
+        "def price(s):\n    return int(s)\n",
+        "def price(s):\n    try:\n        return int(s)\n    except (OSError, ValueError) as e:\n"
+        "        raise Bad('donation') from e\n",
+        "def donation(s):\n    try:\n        return int(s)\n"
+        "    except (ValueError, OSError) as e:\n        raise Bad('donation') from e\n",
+    ),
+    "a guard whose words are about another thing": (
+        "guard",
+        GUARD[0],
+        GUARD[1].replace("return 0", "raise Bad('cart')"),
+        "class B:\n    def total(self, xs):\n        if not xs:\n            raise Bad('cart')\n",
+    ),
     "one class around another callee": (
         "translate", *SINGLE,
         "def g(s):\n    try:\n        read(s)\n    except ValueError:\n        raise BadToken()\n",

@@ -251,3 +251,12 @@ def test_the_report_names_what_it_is_about(product: Product, base: SuiteRun) -> 
     assert (report.candidate_id, report.base_revision) == (given.id, product.revision)
     assert len(report.patch_sha256) == len(report.reproducer_sha256) == 64
     assert report.sandbox_level == "full"
+
+
+def test_without_passing_tests_nothing_is_certified(product: Product) -> None:
+    (Path(product.root) / "tests/test_reading.py").unlink()
+    base = run_suite(product, PlainSandbox(), lines=True)
+    assert base.collected == ()
+    report = judge(candidate(*GUARD), product, base)
+    assert report.verdict is Verdict.INCONCLUSIVE, report.reason
+    assert "no test of the product passes" in report.reason
