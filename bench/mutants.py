@@ -41,7 +41,7 @@ from selfdrive_dagster.adapters.warehouse.samples import telling_crash
 from selfdrive_dagster.config import Settings, load
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues import Grouping
-from selfdrive_dagster.model import Crash, Job, Product
+from selfdrive_dagster.model import Crash, Job, Product, digest
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.text import apply_patch, render_diff
 from selfdrive_dagster.validation.policy import check_policy
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         healthy = make_healthy(Path(folder) / "healthy")
         expected = visit(healthy)
-        found = crashing(healthy, expected, options.seed, box, Path(folder))
+        found = crashing(healthy, expected, options.seed, box, Path(folder), cache)
         for number, mutation in enumerate(found, start=1):
             if number > options.count:
                 break
@@ -154,9 +154,12 @@ def visit(tree: Path) -> Answers:
 
 
 def crashing(
-    healthy: Path, expected: Answers, seed: int, box: BwrapSandbox, work: Path
+    healthy: Path, expected: Answers, seed: int, box: BwrapSandbox, work: Path, cache: Path
 ) -> Iterator[Mutation]:
-    """Yield mutants in a seeded order that the suite does not notice and some visit does."""
+    """Yield mutants in a seeded order that the suite does not notice and some visit does.
+
+    Which ones those are is remembered in the cache, for the same code and the same visits.
+    """
     settings = load(healthy)
     (work / "export").mkdir()
     product, _history = open_product(healthy, settings, work / "export")
@@ -167,21 +170,28 @@ def crashing(
         if check_policy(render(product, mutation), {path: mutation.source}, product).passed
     ]
     random.Random(seed).shuffle(every)
+    name = digest([every, expected])[:16]
     passing = run_suite(product, box).with_outcome("passed")
-    trial = work / "trial"
     for start in range(0, len(every), CHUNK):
         chunk = every[start : start + CHUNK]
-        quiet = unnoticed(chunk, passing, product, box)
-        print(
-            f"{len(quiet)} of {len(chunk)} edits pass the suite ({len(every)} in all)", flush=True
-        )
-        for mutation in quiet:
-            shutil.rmtree(trial, ignore_errors=True)
-            shutil.copytree(product.root, trial)
-            (trial / mutation.path).write_text(mutation.source, encoding="utf-8")
-            answers = visit(trial)
-            if len(answers) > 1 and any(answer[3] == 500 for answer in answers):
-                yield mutation
+        known = cache / f"crashing-{name}-{start}.json"
+        if not known.is_file():
+            quiet = unnoticed(chunk, passing, product, box)
+            found = [one for one in quiet if crashes(one, product, work / "trial")]
+            print(
+                f"of {len(chunk)} edits {len(quiet)} pass the suite, {len(found)} crash", flush=True
+            )
+            known.write_bytes(msgspec.json.encode(found))
+        yield from msgspec.json.decode(known.read_bytes(), type=list[Mutation])
+
+
+def crashes(mutation: Mutation, product: Product, folder: Path) -> bool:
+    """Say whether some visit to a mutant ends in a crash, and the mutant starts at all."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(product.root, folder)
+    (folder / mutation.path).write_text(mutation.source, encoding="utf-8")
+    answers = visit(folder)
+    return len(answers) > 1 and any(answer[3] == 500 for answer in answers)
 
 
 def render(product: Product, mutation: Mutation) -> str:
