@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -170,28 +171,39 @@ def crashing(
         if check_policy(render(product, mutation), {path: mutation.source}, product).passed
     ]
     random.Random(seed).shuffle(every)
-    name = digest([every, expected])[:16]
     passing = run_suite(product, box).with_outcome("passed")
     for start in range(0, len(every), CHUNK):
         chunk = every[start : start + CHUNK]
-        known = cache / f"crashing-{name}-{start}.json"
-        if not known.is_file():
-            quiet = unnoticed(chunk, passing, product, box)
-            found = [one for one in quiet if crashes(one, product, work / "trial")]
-            print(
-                f"of {len(chunk)} edits {len(quiet)} pass the suite, {len(found)} crash", flush=True
-            )
-            known.write_bytes(msgspec.json.encode(found))
-        yield from msgspec.json.decode(known.read_bytes(), type=list[Mutation])
+        silent = partial(unnoticed, chunk, passing, product, box)
+        quiet = remembered(cache, "quiet", [chunk, passing], silent)
+        loud = partial(that_crash, quiet, product, work / "trial")
+        found = remembered(cache, "crashing", [quiet, expected], loud)
+        told = f"of {len(chunk)} edits {len(quiet)} pass the suite, {len(found)} crash"
+        print(told, flush=True)
+        yield from found
 
 
-def crashes(mutation: Mutation, product: Product, folder: Path) -> bool:
-    """Say whether some visit to a mutant ends in a crash, and the mutant starts at all."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(product.root, folder)
-    (folder / mutation.path).write_text(mutation.source, encoding="utf-8")
-    answers = visit(folder)
-    return len(answers) > 1 and any(answer[3] == 500 for answer in answers)
+def remembered(
+    cache: Path, what: str, key: object, find: Callable[[], list[Mutation]]
+) -> list[Mutation]:
+    """Return mutants that an earlier run found for the same key, or find and keep them."""
+    known = cache / f"{what}-{digest(key)[:16]}.json"
+    if not known.is_file():
+        known.write_bytes(msgspec.json.encode(find()))
+    return msgspec.json.decode(known.read_bytes(), type=list[Mutation])
+
+
+def that_crash(quiet: list[Mutation], product: Product, folder: Path) -> list[Mutation]:
+    """Return the mutants that start, and of which some visit ends in a crash."""
+    found = []
+    for mutation in quiet:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(product.root, folder)
+        (folder / mutation.path).write_text(mutation.source, encoding="utf-8")
+        answers = visit(folder)
+        if len(answers) > 1 and any(answer[3] == 500 for answer in answers):
+            found.append(mutation)
+    return found
 
 
 def render(product: Product, mutation: Mutation) -> str:
