@@ -1,6 +1,7 @@
 """Migrations: once each, all or nothing, and looking changes nothing."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from selfdrive_dagster.adapters.postgres import MIGRATIONS, Migration, connect, migrate, pending
+from selfdrive_dagster.adapters.postgres.migrations import FOUNDATIONS, MIGRATIONS_LOCK
 from selfdrive_dagster.adapters.postgres.tables import metadata
 from selfdrive_dagster.errors import Refused, SelfdriveError
 
@@ -57,6 +59,24 @@ def test_many_at_once_apply_each_step_once(bare: Engine) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    assert applied == list(MIGRATIONS)
+
+
+def test_who_waited_for_another_does_not_believe_an_old_memory(bare: Engine) -> None:
+    with bare.begin() as connection:  # so that the waiting backend knows how to make a schema
+        connection.execute(text("CREATE SCHEMA warm"))
+        connection.execute(text("DROP SCHEMA warm"))
+    applied: list[Migration] = []
+    waiting = threading.Thread(target=lambda: applied.extend(migrate(bare)))
+    other = connect(bare.url.render_as_string(hide_password=False))
+    with other.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATIONS_LOCK})
+        waiting.start()
+        while not connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            time.sleep(0.05)
+        connection.exec_driver_sql(FOUNDATIONS)
+    other.dispose()
+    waiting.join()
     assert applied == list(MIGRATIONS)
 
 

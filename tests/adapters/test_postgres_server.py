@@ -36,6 +36,7 @@ from selfdrive_dagster.adapters.postgres import connect, open_database
 with open_database(Path(sys.argv[1])) as url:
     engine = connect(url)
     with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(1)"))  # IF NOT EXISTS alone races
         connection.execute(text("CREATE TABLE IF NOT EXISTS kept (n int)"))
         connection.execute(text("INSERT INTO kept VALUES (1)"))
     print(url, flush=True)
@@ -58,7 +59,7 @@ def fresh(tmp_path: Path) -> Iterator[Path]:
     """A home that is not there yet; at the end no server may be left in it."""
     folder = tmp_path / "home"
     yield folder
-    wait_for(lambda: not servers(folder), f"no server left behind: {servers(folder)}")
+    wait_for(lambda: not servers(folder), "a server was left behind", lambda: servers(folder))
 
 
 @pytest.fixture
@@ -108,10 +109,13 @@ def rows(url: str) -> int:
     return count
 
 
-def wait_for(condition: Callable[[], bool], says: str, seconds: float = 15.0) -> None:
+def wait_for(
+    condition: Callable[[], bool], says: str, told: Callable[[], object] = str, seconds: float = 15
+) -> None:
+    """Wait; in the end say what is wrong, and what `told` knows of it then."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, says
+        assert time.monotonic() < deadline, f"{says}: {told()}"
         time.sleep(0.05)
 
 
@@ -289,21 +293,27 @@ def test_a_pid_that_was_given_to_somebody_else_does_not_stop_us(home: Path) -> N
         stranger.wait()
 
 
-def test_a_server_started_by_hand_is_left_alone(home: Path) -> None:
+def test_a_server_started_by_hand_is_left_alone(home: Path, tmp_path: Path) -> None:
     with open_database(home):
         pass
     data = home / "postgres"
     wait_for(lambda: not (data / "postmaster.pid").exists(), "the first server did not end")
     owner = owner_of(data)
     command = [str(programs(data, owner) / "postgres"), "-D", "/proc/self/cwd"]
-    by_hand = subprocess.Popen(
-        [*command, "-c", "listen_addresses=", "-c", "unix_socket_directories="],
-        cwd=data,
-        stderr=subprocess.DEVNULL,
-        **owner.identity(),
-    )
+    words = tmp_path / "words"
+    with words.open("wb") as stderr:
+        by_hand = subprocess.Popen(
+            [*command, "-c", "listen_addresses=", "-c", "unix_socket_directories=."],
+            cwd=data,
+            stderr=stderr,
+            **owner.identity(),
+        )
     try:
-        wait_for(lambda: (data / "postmaster.pid").exists(), "it did not start")
+        wait_for(
+            lambda: (data / ".s.PGSQL.5432").exists(),
+            "it did not start",
+            lambda: (by_hand.poll(), words.read_text()),
+        )
         with pytest.raises(Busy, match="started by hand"), open_database(home):
             pass
         assert by_hand.poll() is None

@@ -116,6 +116,7 @@ def migrate(engine: Engine, steps: tuple[Migration, ...] = MIGRATIONS) -> tuple[
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATIONS_LOCK})
+            connection.execute(text("SELECT count(*) FROM pg_catalog.pg_namespace"))  # see below
             connection.exec_driver_sql(FOUNDATIONS)
             steps = missing_in(connection, steps)
             for step in steps:
@@ -159,6 +160,8 @@ def missing_in(connection: Connection, steps: tuple[Migration, ...]) -> tuple[Mi
     return tuple(step for step in steps if step.number not in applied)
 
 
+# A backend that waited for our lock may still remember that `pending` found no schema, and
+# IF NOT EXISTS asks that memory. It is renewed when a table is locked, so we read one first.
 FOUNDATIONS = """
 CREATE SCHEMA IF NOT EXISTS selfdrive;
 CREATE SCHEMA IF NOT EXISTS dagster;
