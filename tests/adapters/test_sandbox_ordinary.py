@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from fakes.ordinary_user import REPOSITORY, UID, as_user
+from fakes.ordinary_user import CROWD, REPOSITORY, UID, WITHOUT_NAMESPACES, as_user
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed"),
@@ -62,10 +62,8 @@ def test_an_ordinary_user_has_a_full_sandbox(as_somebody):
 
 
 def test_so_has_one_with_more_than_300_tasks(as_somebody):
-    # The prelude's shell becomes Python, so the crowd has a session of its own and ends by time.
-    crowd = "setsid sh -c 'for i in $(seq 320); do sleep 12 & done' </dev/null >/dev/null 2>&1"
     count = "print(sum(one.stat().st_uid == os.geteuid() for one in Path('/proc').glob('[0-9]*')))"
-    lines = as_somebody(prelude=crowd, code=f"{count}\n{RUN}")
+    lines = as_somebody(prelude=CROWD.format(seconds=12), code=f"{count}\n{RUN}")
     assert int(lines[-2]) > 300
     assert lines[0].startswith(f"{UID} full"), lines
     assert lines[-1] == "({'ran': True},)"
@@ -79,18 +77,6 @@ def test_everything_that_holds_for_root_holds_for_an_ordinary_user():
     done = as_user("-m", "pytest", "-p", "no:cacheprovider", box, home=home, timeout=110)
     shutil.rmtree(home)
     assert done.returncode == 0, done.stdout[-4000:]
-
-
-SWITCH_OFF = "echo 0 > /proc/sys/user/max_user_namespaces"
-WITHOUT_NAMESPACES = {
-    "as a user": (
-        "exec unshare --user --map-current-user --keep-caps sh -c "
-        f"""'{SWITCH_OFF}; exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' sh "$@" """
-    ),
-    "as root of a container": (
-        f"""exec unshare --user --map-root-user sh -c '{SWITCH_OFF}; exec "$@"' sh "$@" """
-    ),
-}
 
 
 @pytest.mark.parametrize("who", WITHOUT_NAMESPACES)

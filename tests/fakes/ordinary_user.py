@@ -40,6 +40,22 @@ exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- \
 """
 """count, that many folders to show, then the command. The second shell execs as the user."""
 
+# The prelude's shell becomes Python, so the crowd has a session of its own and ends by time.
+CROWD = "setsid sh -c 'for i in $(seq 320); do sleep {seconds} & done' </dev/null >/dev/null 2>&1"
+"""A prelude: 320 tasks more for this user, as any desktop has them."""
+
+SWITCH_OFF = "echo 0 > /proc/sys/user/max_user_namespaces"
+WITHOUT_NAMESPACES = {
+    "as a user": (
+        "exec unshare --user --map-current-user --keep-caps sh -c "
+        f"""'{SWITCH_OFF}; exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' sh "$@" """
+    ),
+    "as root of a container": (
+        f"""exec unshare --user --map-root-user sh -c '{SWITCH_OFF}; exec "$@"' sh "$@" """
+    ),
+}
+"""Preludes after which nobody may make a user namespace."""
+
 
 def as_user(
     *arguments: str, home: Path, uid: int = UID, prelude: str = "", timeout: float = 60
