@@ -6,7 +6,7 @@ from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches import diagnose, reproduce
-from selfdrive_dagster.patches.localise import coverage_of
+from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 

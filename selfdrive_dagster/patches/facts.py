@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import Diagnosis
-from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module
+from selfdrive_dagster.patches.syntax import FunctionNode, Module, dotted
 
 UNKNOWN = object()
 """No value was observed; None is a value."""
@@ -68,12 +68,12 @@ def read_clues(exception: str, message: str) -> dict[str, str]:
     return {}
 
 
-def gather(diagnosis: Diagnosis, module: Module, function: Function | None) -> Facts:
+def gather(diagnosis: Diagnosis, module: Module, function: FunctionNode | None) -> Facts:
     """Return all that is known inside one function of a module."""
     raised = diagnosis.crash.raised if diagnosis.crash else None
     message = raised.value if raised else ""
     exception = diagnosis.exception_type.rpartition(".")[2]
-    values = _observed(diagnosis, module.qualified(function))
+    values = _observed(diagnosis, module.qualname(function))
     types = _annotated(module, function) | {name: kind_of(value) for name, value in values.items()}
     return Facts(exception, message, types, values, read_clues(exception, message))
 
@@ -106,7 +106,7 @@ def kind_of(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def _annotated(module: Module, function: Function | None) -> dict[str, str]:
+def _annotated(module: Module, function: FunctionNode | None) -> dict[str, str]:
     """Return the types that annotations and assignments give to names and attributes."""
     types: dict[str, str] = {}
     holder = module.class_of(function) if function else None
@@ -119,12 +119,12 @@ def _annotated(module: Module, function: Function | None) -> dict[str, str]:
     return {name: kind for name, kind in types.items() if kind}
 
 
-def _arguments(function: Function) -> list[ast.arg]:
+def _arguments(function: FunctionNode) -> list[ast.arg]:
     args = function.args
     return [*args.posonlyargs, *args.args, *args.kwonlyargs]
 
 
-def parameters(function: Function) -> list[str]:
+def parameters(function: FunctionNode) -> list[str]:
     """Return all parameter names of a function, in order, starred ones last."""
     starred = [arg for arg in (function.args.vararg, function.args.kwarg) if arg]
     return [arg.arg for arg in (*_arguments(function), *starred)]
@@ -140,7 +140,7 @@ def _note(node: ast.AST, types: dict[str, str]) -> None:
     elif isinstance(node, ast.For):
         pairs = [(node.target, "int" if _is_range(node.iter) else "")]
     for target, kind in pairs:
-        if (name := spelling(target)) is not None:
+        if name := dotted(target):
             types[name] = kind if types.get(name, kind) == kind else ""
 
 
@@ -148,16 +148,6 @@ def _is_range(node: ast.expr) -> bool:
     return (
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
     )
-
-
-def spelling(node: ast.AST) -> str | None:
-    """Return `a` or `a.b.c` for names and attribute chains, None for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        base = spelling(node.value)
-        return None if base is None else f"{base}.{node.attr}"
-    return None
 
 
 def number_of(node: ast.expr) -> int | None:
@@ -198,7 +188,7 @@ def infer(node: ast.AST, types: Mapping[str, str]) -> str:
     """Return the type of an expression from its shape and the types of names."""
     if isinstance(node, ast.Constant):
         return kind_of(node.value)
-    if (name := spelling(node)) is not None:
+    if name := dotted(node):
         return types.get(name, "")
     if isinstance(node, ast.Call):
         return _called(node)
@@ -217,7 +207,7 @@ def infer(node: ast.AST, types: Mapping[str, str]) -> str:
 
 
 def _called(node: ast.Call) -> str:
-    name = spelling(node.func)
+    name = dotted(node.func)
     if name in _TYPES or name in ("datetime", "date", "timedelta", "Path", "Decimal"):
         return name or ""
     for tail, kind in DATED.items():
@@ -245,9 +235,6 @@ def _annotation(node: ast.expr | None) -> str:
             return ""
     if isinstance(node, ast.Subscript):
         return _annotation(node.value)
-    name = (spelling(node) or "").rpartition(".")[2] if node else ""
+    name = dotted(node).rpartition(".")[2] if node else ""
     name = _ALIASES.get(name, name)
     return name if name in _TYPES or name in ("datetime", "date", "time", "Path") else ""
-
-
-__all__ = ["FUNCTIONS", "UNKNOWN", "Facts", "gather", "infer", "kind_of", "parameters", "spelling"]

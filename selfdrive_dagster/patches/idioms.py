@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from selfdrive_dagster.patches.facts import spelling
-from selfdrive_dagster.patches.modules import FUNCTIONS, Function
+from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, dotted
 
 
 class Idiom(msgspec.Struct, frozen=True):
@@ -39,7 +38,7 @@ class Idiom(msgspec.Struct, frozen=True):
 
 
 def idioms_in(
-    tree: ast.AST, place: tuple[str, str] = ("", ""), around: tuple[Function, ...] = ()
+    tree: ast.AST, place: tuple[str, str] = ("", ""), around: tuple[FunctionNode, ...] = ()
 ) -> Iterator[Idiom]:
     """Yield the idioms of a tree in order.
 
@@ -59,7 +58,7 @@ def idioms_in(
             yield from idioms_in(node, inner, functions)
 
 
-def _kin(node: ast.AST, around: tuple[Function, ...]) -> str:
+def _kin(node: ast.AST, around: tuple[FunctionNode, ...]) -> str:
     """Return what the subject of an idiom is, beyond its spelling."""
     if not around:
         return ""
@@ -72,7 +71,7 @@ def _kin(node: ast.AST, around: tuple[Function, ...]) -> str:
     return ""
 
 
-def _annotated(test: ast.expr, function: Function) -> str:
+def _annotated(test: ast.expr, function: FunctionNode) -> str:
     """Return `name: annotation -> annotation` of the one parameter that a test reads."""
     names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - {"len"}
     spec = function.args
@@ -83,7 +82,7 @@ def _annotated(test: ast.expr, function: Function) -> str:
     return ""
 
 
-def _binds(function: Function, name: str) -> bool:
+def _binds(function: FunctionNode, name: str) -> bool:
     """Say whether a function has a parameter or a local variable of this name."""
     return any(
         (isinstance(node, ast.arg) and node.arg == name)
@@ -110,7 +109,7 @@ def key_subject(base: ast.expr, key: ast.expr) -> str:
 
 
 def _call(node: ast.Call) -> Iterator[_Read]:
-    name = spelling(node.func) or ""
+    name = dotted(node.func)
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop", "setdefault"):
         if 1 <= len(node.args) <= 2 and not node.keywords:
             absent = "None" if node.func.attr == "get" else ""
@@ -128,9 +127,9 @@ def _call(node: ast.Call) -> Iterator[_Read]:
 
 def _boolean(node: ast.BoolOp) -> Iterator[_Read]:
     first, last = node.values[0], node.values[-1]
-    if isinstance(node.op, ast.Or) and len(node.values) == 2 and not spelling(last):
-        if spelling(first):
-            yield "or", spelling(first) or "", ast.unparse(last), _NONE
+    if isinstance(node.op, ast.Or) and len(node.values) == 2 and not dotted(last):
+        if dotted(first):
+            yield "or", dotted(first), ast.unparse(last), _NONE
         elif owner := looked_up(first):
             yield "lookup_or", owner, ast.unparse(last), _NONE
     elif isinstance(node.op, ast.And):
@@ -151,7 +150,7 @@ def _index_tests(node: ast.BoolOp) -> Iterator[_Read]:
     """Yield the test that stands before an index of the same attribute, in one `and`."""
     for place, operand in enumerate(node.values):
         for inner in ast.walk(operand):
-            if isinstance(inner, ast.Subscript) and "." in (base := spelling(inner.value) or ""):
+            if isinstance(inner, ast.Subscript) and "." in (base := dotted(inner.value)):
                 for atom in node.values[:place]:
                     said = ast.unparse(atom)
                     if said in (base, f"len({base}) > 0", f"len({base}) > 1"):
@@ -169,7 +168,7 @@ def _handlers(node: ast.Try) -> Iterator[_Read]:
         name.rpartition(".")[2]
         for statement in node.body
         for call in ast.walk(statement)
-        if isinstance(call, ast.Call) and (name := spelling(call.func))
+        if isinstance(call, ast.Call) and (name := dotted(call.func))
     )
     for handler in node.handlers:
         if handler.type is None:

@@ -7,60 +7,19 @@ is made up. Belongs here: finding material. Does not belong: where to put it.
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 
 from selfdrive_dagster.model import Product
-from selfdrive_dagster.patches.facts import parameters, spelling
+from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in
-from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module
-
-_MOST_FILES = 400
-_MOST_CHARACTERS = 4_000_000
+from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, Module, Tree, dotted
 
 
-class Repository:
-    """The product's own source files, read and parsed at most once, nearest file first."""
+class Repository(Tree):
+    """The product's own files with the idioms in them, each read at most once."""
 
     def __init__(self, product: Product) -> None:
-        self._product = product
-        self._texts: dict[str, str] = {}
-        self._modules: dict[str, Module | None] = {}
+        super().__init__(product)
         self._idioms: dict[str, tuple[Idiom, ...]] = {}
-
-    @cached_property
-    def _paths(self) -> tuple[str, ...]:
-        return self._product.source_files()[:_MOST_FILES]
-
-    def _text(self, path: str) -> str:
-        """Return a file's text, `""` when it cannot be read."""
-        if path not in self._texts:
-            try:
-                self._texts[path] = self._product.read(path)
-            except (OSError, UnicodeDecodeError):
-                self._texts[path] = ""
-        return self._texts[path]
-
-    def module(self, path: str) -> Module | None:
-        """Return a parsed file, None when it is missing, no Python or nested too deep."""
-        if path not in self._modules:
-            text = self._text(path)
-            try:
-                self._modules[path] = Module(path, text) if text else None
-            except (SyntaxError, ValueError, RecursionError):
-                self._modules[path] = None
-        return self._modules[path]
-
-    def mentioning(self, needle: str, near: str) -> Iterator[Module]:
-        """Yield the parsed files whose text holds `needle`; `near` first, then its folder."""
-        folder = near.rpartition("/")[0]
-        budget = _MOST_CHARACTERS
-        for path in sorted(self._paths, key=lambda path: (path != near, folder not in path, path)):
-            text = self._text(path)
-            budget -= len(text)
-            if budget < 0:
-                return
-            if needle in text and (module := self.module(path)):
-                yield module
 
     def idioms(self, needle: str, near: str) -> Iterator[tuple[str, Idiom]]:
         """Yield path and idiom of the files whose text holds `needle`, nearest file first."""
@@ -71,7 +30,7 @@ class Repository:
                 yield module.path, idiom
 
 
-def names_in_scope(module: Module, function: Function | None, line: int) -> tuple[str, ...]:
+def names_in_scope(module: Module, function: FunctionNode | None, line: int) -> tuple[str, ...]:
     """Return the names a line may read: those used nearest first, then parameters, then rest."""
     if function is None:
         return ()
@@ -100,7 +59,7 @@ def attributes_of(module: Module, base: str, near: ast.AST) -> tuple[str, ...]:
     found = [
         node.attr
         for node in module.all(ast.Attribute)
-        if spelling(node.value) == base and (holder is None or module.class_of(node) is holder)
+        if dotted(node.value) == base and (holder is None or module.class_of(node) is holder)
     ]
     if holder:
         found += [item.name for item in holder.body if isinstance(item, FUNCTIONS)]
@@ -128,7 +87,9 @@ def expressions(module: Module, scope: ast.AST, line: int, keep: Keep) -> tuple[
     return tuple(found.values())
 
 
-def constants(module: Module, function: Function | None, kind: str, line: int) -> tuple[str, ...]:
+def constants(
+    module: Module, function: FunctionNode | None, kind: str, line: int
+) -> tuple[str, ...]:
     """Return the spellings of literals of one type, the function's first, then the file's."""
 
     def keep(node: ast.expr) -> bool:
@@ -141,7 +102,7 @@ def constants(module: Module, function: Function | None, kind: str, line: int) -
     return tuple(dict.fromkeys(text for text in near if len(text) <= 40))
 
 
-def returned(module: Module, function: Function | None) -> tuple[str, ...]:
+def returned(module: Module, function: FunctionNode | None) -> tuple[str, ...]:
     """Return what a function already returns when it returns something simple, oldest first."""
     if function is None:
         return ()
@@ -159,14 +120,14 @@ def returned(module: Module, function: Function | None) -> tuple[str, ...]:
 def is_settled(node: ast.expr) -> bool:
     """Say whether an expression is a literal or an empty container: it always evaluates."""
     if isinstance(node, ast.Call):
-        return not node.args and not node.keywords and spelling(node.func) in _EMPTY_CALLS
+        return not node.args and not node.keywords and dotted(node.func) in _EMPTY_CALLS
     if isinstance(node, (ast.List, ast.Tuple)):
         return all(is_settled(item) for item in node.elts)
     if isinstance(node, ast.Dict):
         return all(key and is_settled(key) for key in node.keys) and all(
             map(is_settled, node.values)
         )
-    return isinstance(node, ast.Constant) or spelling(node) == "self"
+    return isinstance(node, ast.Constant) or dotted(node) == "self"
 
 
 _EMPTY_CALLS = frozenset(("list", "dict", "set", "tuple", "str", "int", "float", "bytes"))
@@ -199,7 +160,7 @@ def caught_here(module: Module, near: ast.AST) -> tuple[str, ...]:
     named = sorted(
         (function is None or module.function_of(node) is not function, node.lineno, name)
         for node, kind in found
-        if (name := spelling(kind))
+        if (name := dotted(kind))
     )
     defined = [holder.name for holder in module.all(ast.ClassDef)]
     own = [name for name in defined if name.endswith(("Error", "Exception"))]

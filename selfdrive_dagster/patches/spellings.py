@@ -7,7 +7,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.tree import dotted, last_name
+from selfdrive_dagster.patches.syntax import dotted, last_name
 
 BUILTIN_CALLS = frozenset({"set", "frozenset", "range", "bytearray", "slice", "complex"})
 

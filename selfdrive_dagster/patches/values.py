@@ -30,7 +30,7 @@ from selfdrive_dagster.patches.spellings import (
     angles,
     hinted,
 )
-from selfdrive_dagster.patches.tree import Class, Module, Tree, dotted, last_name
+from selfdrive_dagster.patches.syntax import Class, Module, Tree, dotted, last_name
 
 SDK_BREADTH = 10
 SDK_DEPTH = 4

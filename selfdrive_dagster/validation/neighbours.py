@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import Candidate, Check, Job, Product, Reproducer, Sandbox, Way
-from selfdrive_dagster.patches.tree import named_function
+from selfdrive_dagster.patches.syntax import named_function
 
 CALLS = 12
 INPUTS = 120

@@ -23,7 +23,7 @@ from selfdrive_dagster.model import (
     silent,
 )
 from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
-from selfdrive_dagster.patches.localise import coverage_of
+from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.gate import prove_if_reproduced

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfdrive_dagster.model import FrameFinding, Product
-from selfdrive_dagster.patches.localise import TestLines, from_tests, from_trace, ochiai
-from selfdrive_dagster.patches.rebound import rebound_before
-from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.diagnosis.localise import TestLines, from_tests, from_trace, ochiai
+from selfdrive_dagster.patches.diagnosis.rebound import rebound_before
+from selfdrive_dagster.patches.syntax import Tree
 
 CODE = '''def outer(x):
     """Call inner."""

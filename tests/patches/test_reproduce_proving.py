@@ -7,7 +7,7 @@ import pytest
 from selfdrive_dagster.model import Diagnosis, FrameFinding, Product
 from selfdrive_dagster.patches.reproduce.proving import mismatch
 from selfdrive_dagster.patches.suite import RaisedFrame, TestResult
-from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.syntax import Tree
 
 SOURCE = """\
 def convert(base):

@@ -16,7 +16,7 @@ from sentry_sdk.serializer import serialize
 
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.reproduce.writing import docstring, inline, quoted
-from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.syntax import Tree
 from selfdrive_dagster.patches.values import Rebuilt, Unknown, from_repr, literal, rebuild
 
 MODELS = """

@@ -9,9 +9,9 @@ import ast
 from collections.abc import Iterator
 
 from selfdrive_dagster.model import Attempt, Diagnosis, FrameFinding, ObservedInput, Product, Way
-from selfdrive_dagster.patches.frames import Placed
-from selfdrive_dagster.patches.inputs import arguments_of, observed, parameters
-from selfdrive_dagster.patches.localise import Coverage, TestLines
+from selfdrive_dagster.patches.diagnosis.frames import Placed
+from selfdrive_dagster.patches.diagnosis.inputs import arguments_of, observed, parameters
+from selfdrive_dagster.patches.diagnosis.localise import Coverage, TestLines
 from selfdrive_dagster.patches.reproduce import writing
 from selfdrive_dagster.patches.reproduce.call import arguments, form_of
 from selfdrive_dagster.patches.reproduce.captured import perform, permit
@@ -30,7 +30,7 @@ from selfdrive_dagster.patches.reproduce.testcode import (
     early_assertions,
     find_test,
 )
-from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Tree, dotted, last_name
+from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Tree, dotted, last_name
 from selfdrive_dagster.patches.values import Rebuilt, Value
 
 MOST_DRAFTS = 8

@@ -8,8 +8,8 @@ import ast
 
 import msgspec
 
-from selfdrive_dagster.patches.inputs import parameters
-from selfdrive_dagster.patches.tree import Class, Function, FunctionNode, Tree, dotted, last_name
+from selfdrive_dagster.patches.diagnosis.inputs import parameters
+from selfdrive_dagster.patches.syntax import Class, Function, FunctionNode, Tree, dotted, last_name
 from selfdrive_dagster.patches.values import Import, Rebuilt, Unknown, Value
 
 

@@ -7,8 +7,8 @@ import ast
 from collections.abc import Iterator
 
 from selfdrive_dagster.model import Attempt, Diagnosis, FrameFinding, Product, Way
-from selfdrive_dagster.patches.frames import Placed
-from selfdrive_dagster.patches.inputs import arguments_of, observed
+from selfdrive_dagster.patches.diagnosis.frames import Placed
+from selfdrive_dagster.patches.diagnosis.inputs import arguments_of, observed
 from selfdrive_dagster.patches.reproduce import writing
 from selfdrive_dagster.patches.reproduce.call import Call, call_of
 from selfdrive_dagster.patches.reproduce.draft import (
@@ -20,7 +20,7 @@ from selfdrive_dagster.patches.reproduce.draft import (
     test_path,
     tests_folder,
 )
-from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Tree
+from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Tree
 from selfdrive_dagster.patches.values import Import, Unknown
 
 SHORT_RECEIVER = 30

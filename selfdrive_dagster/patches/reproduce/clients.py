@@ -6,7 +6,7 @@ import msgspec
 
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.reproduce.draft import test_files, tests_folder
-from selfdrive_dagster.patches.tree import Function, FunctionNode, Module, Tree, dotted, last_name
+from selfdrive_dagster.patches.syntax import Function, FunctionNode, Module, Tree, dotted, last_name
 from selfdrive_dagster.patches.values import Import
 
 MOST_FIXTURES = 4
@@ -89,7 +89,7 @@ def application_clients(tree: Tree) -> tuple[Client, ...]:
             kind = _kind(function.node) if _is_factory(function) else ""
             if kind:
                 found.append(_of_application(module, function.name, "()", kind))
-        for node in module.node.body:
+        for node in module.tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 kind = _kind(node.value)
                 if kind:

@@ -8,7 +8,7 @@ import msgspec
 
 from selfdrive_dagster.model import Diagnosis, FrameFinding, ObservedInput, Product, Way, digest
 from selfdrive_dagster.model.product import is_test_path
-from selfdrive_dagster.patches.tree import Class, Tree, exception_classes, last_name
+from selfdrive_dagster.patches.syntax import Class, Tree, exception_classes, last_name
 from selfdrive_dagster.patches.values import Import
 
 _FOREIGN = ("node_modules", "site-packages", "venv", "build", "dist")

@@ -15,14 +15,14 @@ from selfdrive_dagster.model import (
     Way,
     silent,
 )
-from selfdrive_dagster.patches.frames import place
-from selfdrive_dagster.patches.localise import Coverage, coverage_of
+from selfdrive_dagster.patches.diagnosis.frames import place
+from selfdrive_dagster.patches.diagnosis.localise import Coverage, coverage_of
 from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
 from selfdrive_dagster.patches.reproduce.draft import Draft
 from selfdrive_dagster.patches.reproduce.proving import REPRODUCED, prove
 from selfdrive_dagster.patches.reproduce.shrink import shrink
 from selfdrive_dagster.patches.suite import run_suite
-from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.syntax import Tree
 
 
 def reproduce(

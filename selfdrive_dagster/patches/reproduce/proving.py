@@ -10,7 +10,7 @@ import msgspec
 from selfdrive_dagster.model import Diagnosis, Ending, FrameFinding, Product, Sandbox
 from selfdrive_dagster.patches.reproduce.draft import Draft
 from selfdrive_dagster.patches.suite import SuiteRun, TestResult, run_suite
-from selfdrive_dagster.patches.tree import Tree, last_name, named_function
+from selfdrive_dagster.patches.syntax import Tree, last_name, named_function
 
 SECONDS = 120.0
 REPRODUCED = "raises the recorded exception in the recorded function, twice in a row"

@@ -8,8 +8,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from selfdrive_dagster.patches.syntax import FunctionNode, dotted, last_name
 from selfdrive_dagster.patches.text import Edit, Lines, apply_edits
-from selfdrive_dagster.patches.tree import FunctionNode, dotted, last_name
 from selfdrive_dagster.patches.values import Import
 
 _KEPT_HOOKS = re.compile(r"pytest_\w+|setup\w*|teardown\w*|setUp\w*|tearDown\w*|pytestmark|__\w+__")

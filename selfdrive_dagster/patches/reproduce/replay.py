@@ -22,8 +22,8 @@ from selfdrive_dagster.model import (
     Product,
     Way,
 )
-from selfdrive_dagster.patches.frames import Placed
-from selfdrive_dagster.patches.localise import Coverage
+from selfdrive_dagster.patches.diagnosis.frames import Placed
+from selfdrive_dagster.patches.diagnosis.localise import Coverage
 from selfdrive_dagster.patches.reproduce import writing
 from selfdrive_dagster.patches.reproduce.borrowed import reaching, ways
 from selfdrive_dagster.patches.reproduce.clients import Client, application_clients, fixture_clients
@@ -41,7 +41,7 @@ from selfdrive_dagster.patches.reproduce.testcode import (
     cut_after,
     early_assertions,
 )
-from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.syntax import Tree
 from selfdrive_dagster.patches.values import REDACTED, Unknown, literal
 
 MOST_TESTS = 6

@@ -19,8 +19,8 @@ from selfdrive_dagster.patches.reproduce.pruning import (
     tidy,
     with_imports,
 )
+from selfdrive_dagster.patches.syntax import FunctionNode, dotted, last_name
 from selfdrive_dagster.patches.text import Edit, Lines, apply_edits
-from selfdrive_dagster.patches.tree import FunctionNode, dotted, last_name
 from selfdrive_dagster.patches.values import Import
 
 _BLOCKS = (ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.If, ast.While)

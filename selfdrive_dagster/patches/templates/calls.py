@@ -4,9 +4,9 @@ import ast
 import difflib
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.facts import parameters, spelling
+from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import attributes_of
-from selfdrive_dagster.patches.modules import Function
+from selfdrive_dagster.patches.syntax import FunctionNode, dotted
 from selfdrive_dagster.patches.templates.defaults import insert_argument
 from selfdrive_dagster.patches.templates.names import STANDARD, attribute, members
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
@@ -70,14 +70,14 @@ def _added(site: Site, node: ast.Call) -> Iterator[Rewrite]:
             )
 
 
-def _callee(site: Site, node: ast.Call) -> Function | None:
+def _callee(site: Site, node: ast.Call) -> FunctionNode | None:
     """Find the function or constructor of this file that a call names."""
-    name = (spelling(node.func) or "").rpartition(".")[2]
+    name = dotted(node.func).rpartition(".")[2]
     for holder in site.module.all(ast.ClassDef):
         if holder.name == name:
             built = [item for item in holder.body if isinstance(item, ast.FunctionDef)]
             return next((item for item in built if item.name == "__init__"), None)
-    return next((function for function in site.module.functions if function.name == name), None)
+    return next((one.node for one in site.module.functions if one.name == name), None)
 
 
 def _open_parameters(site: Site, node: ast.Call) -> list[str]:
@@ -92,11 +92,11 @@ def _open_parameters(site: Site, node: ast.Call) -> list[str]:
 
 def _siblings(site: Site, node: ast.Call) -> list[str]:
     """Return keywords that other calls of the same callee in this file pass."""
-    name = spelling(node.func)
+    name = dotted(node.func)
     return [
         keyword.arg
         for other in site.module.all(ast.Call)
-        if name and other is not node and spelling(other.func) == name
+        if name and other is not node and dotted(other.func) == name
         for keyword in other.keywords
         if keyword.arg
     ]
@@ -140,7 +140,7 @@ def _alike(name: str, others: list[str]) -> list[str]:
 def encoding(site: Site) -> Iterator[Rewrite]:
     """Yield text calls told their encoding, or how to treat what does not fit it."""
     for node in site.nodes(ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else spelling(node.func)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
         keywords = {keyword.arg for keyword in node.keywords}
         if name in _READING and "encoding" not in keywords:
             yield insert_argument(site, node, 'encoding="utf-8"', "reads and writes UTF-8")

@@ -15,7 +15,13 @@ from selfdrive_dagster.patches.claims import sibling_idioms
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in
 from selfdrive_dagster.patches.ingredients import Repository
-from selfdrive_dagster.patches.modules import FUNCTIONS, Function, Module, first_line, parse_quietly
+from selfdrive_dagster.patches.syntax import (
+    FUNCTIONS,
+    FunctionNode,
+    Module,
+    first_line,
+    parse_quietly,
+)
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 from selfdrive_dagster.patches.text import apply_edits, render_diff
 
@@ -37,7 +43,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 class Segment:
     """The smallest run of lines that can be parsed alone: an outermost function or the file."""
 
-    def __init__(self, module: Module, function: Function | None) -> None:
+    def __init__(self, module: Module, function: FunctionNode | None) -> None:
         self.start, self.stop = 0, len(module.text)
         self.place = ("", "")
         if function is not None:
@@ -143,7 +149,7 @@ class Checker:
             kind=rewrite.kind,
             path=module.path,
             line=site.line,
-            function=module.qualified(site.function),
+            function=module.qualname(site.function),
             patch=render_diff(module.path, module.text, source),
             source=source,
             invented=rewrite.invented,
@@ -160,7 +166,7 @@ class Checker:
         )
         return segment if held else self._parsed(module, None)
 
-    def _parsed(self, module: Module, function: Function | None) -> Segment | None:
+    def _parsed(self, module: Module, function: FunctionNode | None) -> Segment | None:
         key = (module.path, function.lineno if function else 0)
         if key not in self._segments:
             try:
@@ -170,7 +176,7 @@ class Checker:
         return self._segments[key]
 
 
-def outermost(module: Module, statement: ast.stmt) -> Function | None:
+def outermost(module: Module, statement: ast.stmt) -> FunctionNode | None:
     """Return the outermost function around a statement, None at the top of a file."""
     chain = [statement, *module.ancestors(statement)]
     outer = [up for up in chain if isinstance(up, FUNCTIONS)]

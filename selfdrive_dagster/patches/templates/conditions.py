@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from selfdrive_dagster.patches.facts import number_of, spelling
+from selfdrive_dagster.patches.facts import number_of
 from selfdrive_dagster.patches.ingredients import expressions
 from selfdrive_dagster.patches.ordering import round_robin
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _BRACKETS = {"{": "}", "(": ")", "[": "]", "<": ">"}
@@ -116,7 +117,7 @@ def _atoms_of(site: Site, node: ast.expr, whole: ast.expr) -> Iterator[Atom]:
         yield from _mirrored(site, node)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.Mod, ast.FloorDiv)):
         yield Atom(f"{site.operand(node.right, 7)} != 0", "ZeroDivisionError")
-    held = spelling(node)
+    held = dotted(node)
     if (
         held
         and held not in ("self", "True", "False")
@@ -129,7 +130,7 @@ def _atoms_of(site: Site, node: ast.expr, whole: ast.expr) -> Iterator[Atom]:
 def _is_value(site: Site, node: ast.expr) -> bool:
     parent = site.module.parents[node]
     called = isinstance(parent, ast.Call) and parent.func is node
-    fixed = (spelling(node) or "").partition(".")[0] in site.fixed
+    fixed = dotted(node).partition(".")[0] in site.fixed
     return not called and not fixed and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
 
 
@@ -208,7 +209,7 @@ def _turned(site: Site, test: ast.expr) -> Iterator[Rewrite]:
         yield site.replace(test, site.text(test.operand), "takes the other branch")
     else:
         yield site.replace(test, f"not {site.operand(test, 5)}", "takes the other branch")
-    held = spelling(test)
+    held = dotted(test)
     if held:
         yield site.replace(test, f"{held} is not None", "asks only whether there is a value")
         yield site.replace(test, f"{held} is None", "asks whether there is no value")

@@ -8,8 +8,8 @@ import ast
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from selfdrive_dagster.patches.facts import spelling
 from selfdrive_dagster.patches.idioms import key_subject, looked_up, needle
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _EMPTIES = {"str": '""', "list": "[]", "dict": "{}", "int": "0", "float": "0.0", "tuple": "()"}
@@ -77,7 +77,7 @@ def _wanted(site: Site, node: ast.expr) -> list[str]:
         found.append(_EMPTIES.get(site.type_of(other), "0"))
     if isinstance(parent, ast.AugAssign):
         found.append(_EMPTIES.get(site.type_of(parent.value), "0"))
-    if isinstance(parent, ast.Call) and spelling(parent.func) in ("int", "float", "sum", "abs"):
+    if isinstance(parent, ast.Call) and dotted(parent.func) in ("int", "float", "sum", "abs"):
         found.append("0")
     kind = site.type_of(node)
     found += [_EMPTIES[kind]] if kind in _EMPTIES else []
@@ -144,7 +144,7 @@ def _first(site: Site, node: ast.Subscript) -> Iterator[Rewrite]:
 
 def _called(site: Site, node: ast.Call) -> Iterator[Rewrite]:
     """Yield `default=` for max and min, a second argument for next, pop and getattr, `or`."""
-    name = spelling(node.func) or ""
+    name = dotted(node.func)
     last = node.func.attr if isinstance(node.func, ast.Attribute) else name
     keywords = {keyword.arg for keyword in node.keywords}
     if name in ("max", "min") and len(node.args) == 1 and "default" not in keywords:
@@ -200,7 +200,7 @@ def _parts(site: Site, node: ast.Call) -> Iterator[Rewrite]:
 
 def _attribute(site: Site, node: ast.Attribute) -> Iterator[Rewrite]:
     """Yield `getattr(x, "a", d)` and `x.a if x is not None else d`."""
-    if not isinstance(node.ctx, ast.Load) or spelling(node.value) in site.fixed:
+    if not isinstance(node.ctx, ast.Load) or dotted(node.value) in site.fixed:
         return
     missing = site.facts.clues.get("attribute") or site.facts.clues.get("none_attribute")
     parent = site.module.parents[node]
@@ -228,9 +228,9 @@ def _or(site: Site, node: ast.expr) -> Iterator[Rewrite]:
     parent = site.module.parents[node]
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load) or "\n" in site.text(node):
         return
-    if getattr(parent, "func", None) is node or spelling(node) == "self":
+    if getattr(parent, "func", None) is node or dotted(node) == "self":
         return
-    held = spelling(node)
+    held = dotted(node)
     if held is not None and held.partition(".")[0] in site.fixed:
         return
     seen = held is not None and site.facts.values.get(held, 1) is None

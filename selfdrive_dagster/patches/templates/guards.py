@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from selfdrive_dagster.patches.facts import UNKNOWN, number_of, spelling
+from selfdrive_dagster.patches.facts import UNKNOWN, number_of
 from selfdrive_dagster.patches.ingredients import returned
-from selfdrive_dagster.patches.modules import FUNCTIONS, parse_quietly
+from selfdrive_dagster.patches.syntax import FUNCTIONS, dotted, parse_quietly
 from selfdrive_dagster.patches.templates.handlers import raisable
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
@@ -78,7 +78,7 @@ def _conditions(site: Site) -> Iterator[tuple[str, float]]:
 
 def _seen(site: Site, node: ast.expr, condition: str) -> float:
     """Return a lower cost when the recorded value is the bad one, a higher when it is not."""
-    held = spelling(node)
+    held = dotted(node)
     value: Any = site.facts.value(held) if held else UNKNOWN
     if value is UNKNOWN:
         return 1.0
@@ -88,7 +88,7 @@ def _seen(site: Site, node: ast.expr, condition: str) -> float:
 
 def _failing(site: Site, node: ast.expr) -> Iterator[tuple[str, str]]:
     """Yield pairs of condition and the crashes it would explain."""
-    held, kind = spelling(node), site.type_of(node)
+    held, kind = dotted(node), site.type_of(node)
     parent = site.module.parents[node]
     if getattr(parent, "func", None) is node or (held or "").partition(".")[0] in site.fixed:
         return
@@ -126,9 +126,9 @@ def results(site: Site) -> list[str]:
     """Return the values a function may return early, likeliest first; `""` is a bare return."""
     function = site.function
     known = list(returned(site.module, function))
-    annotation = spelling(function.returns) if function and function.returns else None
+    annotation = dotted(function.returns) if function else ""
     if function and isinstance(function.returns, ast.Subscript):
-        annotation = spelling(function.returns.value)
+        annotation = dotted(function.returns.value)
     typed = [_EMPTIES[annotation]] if annotation in _EMPTIES else []
     kinds = [
         site.type_of(node.value)
@@ -203,4 +203,4 @@ def _unpacked(site: Site, value: ast.expr) -> list[str]:
         return [site.text(value.func.value)]
     if isinstance(value, ast.Attribute):
         return [f"str({site.text(value.value)})", site.text(value.value)]
-    return [spelled] if (spelled := spelling(value)) else []
+    return [spelled] if (spelled := dotted(value)) else []

@@ -4,9 +4,9 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.facts import parameters, spelling
+from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import caught_here, raised_here
-from selfdrive_dagster.patches.modules import parse_quietly
+from selfdrive_dagster.patches.syntax import dotted, parse_quietly
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
 # Classes that the same call may raise as well, by what the standard library documents.
@@ -64,11 +64,11 @@ def _is_known(site: Site, name: str) -> bool:
 def _with_class(site: Site, kind: ast.expr, name: str) -> Iterator[Rewrite]:
     says = f"treats {name} as it treated {site.text(kind)}"
     if isinstance(kind, ast.Tuple):
-        held = [spelling(item) for item in kind.elts]
+        held = [dotted(item) for item in kind.elts]
         if name not in held and kind.elts:
             last = site.module.lines.span(kind.elts[-1]).stop
             yield site.swap_text(last, last, f", {name}", says)
-    elif spelling(kind) != name:
+    elif dotted(kind) != name:
         yield site.replace(kind, f"({site.text(kind)}, {name})", says)
         yield site.replace(kind, name, f"catches {name} instead", cost=2.0)
 
@@ -99,7 +99,7 @@ def _groups(site: Site) -> list[str]:
     found = []
     for node in site.module.all(ast.ExceptHandler):
         if isinstance(node.type, ast.Tuple):
-            names = [spelling(item) or "" for item in node.type.elts]
+            names = [dotted(item) for item in node.type.elts]
             if site.exception in names:
                 found.append(", ".join(names))
     return found[:2]
@@ -118,10 +118,10 @@ def raisable(site: Site) -> list[str]:
         if not isinstance(node, ast.Raise) or node.exc is None:
             continue
         used = {n.id for n in ast.walk(node.exc) if isinstance(n, ast.Name)}
-        kind = spelling(_callee(node.exc))
+        kind = dotted(_callee(node.exc))
         if not used & foreign:
             found.append(text.partition(" from ")[0])
-        elif kind is not None and _is_class(kind):
+        elif kind and _is_class(kind):
             found.append(f"raise {kind}()")
     caught = [name for name in caught_here(site.module, site.statement) if _is_class(name)]
     return list(dict.fromkeys((*found, *(f"raise {name}()" for name in caught[:3]))))[:5]
@@ -140,8 +140,6 @@ def reclass(site: Site) -> Iterator[Rewrite]:
     if isinstance(site.statement, ast.Raise) and site.statement.exc is not None:
         callee = _callee(site.statement.exc)
         known = caught_here(site.module, site.statement)
-        siblings = SIBLINGS.get(spelling(callee) or "", ())
-        for name in [
-            name for name in dict.fromkeys((*known, *siblings)) if name != spelling(callee)
-        ]:
+        siblings = SIBLINGS.get(dotted(callee), ())
+        for name in [name for name in dict.fromkeys((*known, *siblings)) if name != dotted(callee)]:
             yield site.replace(callee, name, f"raises {name} instead")

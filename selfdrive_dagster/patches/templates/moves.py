@@ -3,8 +3,9 @@
 import ast
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.facts import parameters, spelling
+from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import attributes_of
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
 _ADDING = {"list": "append", "set": "add"}
@@ -24,7 +25,7 @@ def retarget(site: Site) -> Iterator[Rewrite]:
         and other not in site.module.sealed
         and "\n" not in site.text(other)
     ]
-    base = spelling(target.value) if isinstance(target, ast.Attribute) else None
+    base = dotted(target.value) if isinstance(target, ast.Attribute) else ""
     known += [f"{base}.{name}" for name in attributes_of(site.module, base, target)] if base else []
     for text in [
         text for text in dict.fromkeys((*known, *site.names)) if text != site.text(target)
@@ -73,7 +74,7 @@ def _near_statements(site: Site) -> list[ast.stmt]:
     nodes = [
         node
         for function in site.module.functions
-        for node in ast.walk(function)
+        for node in ast.walk(function.node)
         if isinstance(node, kinds)
         and node.lineno == node.end_lineno
         and node is not site.statement

@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from selfdrive_dagster.patches.facts import spelling
 from selfdrive_dagster.patches.ingredients import attributes_of
 from selfdrive_dagster.patches.ordering import round_robin
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 RELATED: tuple[tuple[str, ...], ...] = (
@@ -86,7 +86,7 @@ def opposites(name: str) -> Iterator[str]:
 
 
 def _attributes_for(site: Site, node: ast.Attribute) -> Iterator[Rewrite]:
-    base = spelling(node.value)
+    base = dotted(node.value)
     used = attributes_of(site.module, base, node) if base else ()
     parent = site.module.parents[node]
     if not (isinstance(parent, ast.Call) and parent.func is node):
@@ -142,7 +142,7 @@ def _known_attributes(site: Site, node: ast.Attribute) -> list[str]:
     """Return the attributes an object may have: by its runtime type, else by usage."""
     told = site.facts.clues.get("type", "")
     kind = told or site.type_of(node.value)
-    base = spelling(node.value) or ""
+    base = dotted(node.value)
     return [*members(kind), *attributes_of(site.module, base, node), *_class_members(site, kind)]
 
 
@@ -153,7 +153,7 @@ def _class_members(site: Site, kind: str) -> Iterable[str]:
             for node in ast.walk(holder):
                 if isinstance(node, ast.FunctionDef):
                     yield node.name
-                elif isinstance(node, ast.Attribute) and spelling(node.value) == "self":
+                elif isinstance(node, ast.Attribute) and dotted(node.value) == "self":
                     yield node.attr
 
 

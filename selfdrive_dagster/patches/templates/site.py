@@ -15,8 +15,8 @@ import msgspec
 
 from selfdrive_dagster.patches.facts import Facts, infer
 from selfdrive_dagster.patches.ingredients import Repository, names_in_scope
-from selfdrive_dagster.patches.modules import (
-    Function,
+from selfdrive_dagster.patches.syntax import (
+    FunctionNode,
     Module,
     binding,
     demanded,
@@ -57,7 +57,7 @@ class Site:
         self.line = line
         self.facts = facts
         self.repository = repository
-        self.function: Function | None = module.function_of(statement)
+        self.function: FunctionNode | None = module.function_of(statement)
 
     @property
     def exception(self) -> str:

@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.facts import spelling
 from selfdrive_dagster.patches.ingredients import expressions
 from selfdrive_dagster.patches.ordering import round_robin
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _NUMBERS = ("int", "float")
@@ -41,7 +41,7 @@ def _is_operand(site: Site, node: ast.expr) -> bool:
     parent = site.module.parents[node]
     shapes = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.BinOp)
     held = isinstance(parent, (ast.Attribute, ast.Starred)) or getattr(parent, "func", None) is node
-    fixed = (spelling(node) or "").partition(".")[0] in site.fixed
+    fixed = dotted(node).partition(".")[0] in site.fixed
     return isinstance(node, shapes) and not held and not fixed and "\n" not in site.text(node)
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from selfdrive_dagster.model import Commit, FrameFinding, History, SuspectCommit
-from selfdrive_dagster.patches.tree import Function, Tree
+from selfdrive_dagster.patches.syntax import Function, Tree
 
 BLAMED_LINES = 60
 """At most so many lines of a function around the raise are asked about."""

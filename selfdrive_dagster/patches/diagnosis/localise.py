@@ -17,7 +17,7 @@ import msgspec
 
 from selfdrive_dagster.model import FrameFinding, Suspicion
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.tree import Function, Module, Tree
+from selfdrive_dagster.patches.syntax import Function, Module, Tree
 
 NEIGHBOUR = 0.5
 """What another line of a crashing function weighs, against the line that raised."""

@@ -7,7 +7,7 @@ no longer the argument that went in.
 import ast
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.tree import FunctionNode
+from selfdrive_dagster.patches.syntax import FunctionNode
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from selfdrive_dagster.model import Crash, Frame, FrameFinding, RaisedException
-from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Module, Tree
+from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Module, Tree
 
 LONGEST_LINE = 200
 
@@ -113,7 +113,7 @@ def _places(module: Module, frame: Frame) -> Iterator[tuple[int, bool]]:
         for line in _nearest(_lines_like(module, source, function), frame.line):
             yield line, True
     if source and frame.function not in ("<module>", ""):
-        lines = [n for n, text in enumerate(module.lines, 1) if text.strip() == source]
+        lines = [n for n in range(1, len(module.lines) + 1) if module.line(n) == source]
         if len(lines) == 1:
             yield lines[0], True
     for function in named:

@@ -1,6 +1,6 @@
 """One source file, parsed once: where things stand, what holds them, how they are spelled.
 
-Belongs here: positions, parents, indentation, precedence. Does not belong: types of values
+Belongs here: positions, parents, definitions, indentation. Does not belong: types of values
 (facts.py), what to take from where (ingredients.py), what to change (templates).
 """
 
@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TypeVar, cast
 
+from selfdrive_dagster.patches.syntax.definitions import FUNCTIONS, Class, Function, FunctionNode
 from selfdrive_dagster.patches.text import Lines, Spanned
 
 N = TypeVar("N", bound=ast.AST)
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _INDENT = re.compile(r"[ \t\f]*")
 
@@ -37,37 +36,52 @@ def parse_expression(text: str) -> ast.expr | None:
 
 
 class Module:
-    """A parsed file. Raises SyntaxError or ValueError when the text is not Python."""
+    """A parsed file; `name` is what an import statement says.
 
-    def __init__(self, path: str, text: str) -> None:
+    Raises SyntaxError, ValueError or RecursionError when the text is not Python.
+    """
+
+    def __init__(self, path: str, text: str, name: str = "") -> None:
         self.path = path
         self.text = text
+        self.name = name
         self.lines = Lines(text)
         self.tree = parse_quietly(text.removeprefix("\ufeff"))
         self.newline = "\r\n" if "\r\n" in text else "\n"
-        self.parents: dict[ast.AST, ast.AST] = {}
-        self.sealed: set[ast.AST] = set()
-        self._by_kind: dict[type[ast.AST], list[ast.AST]] = {}
-        self._adopt(self.tree, sealed=False)
 
-    def _adopt(self, node: ast.AST, *, sealed: bool) -> None:
-        # Before Python 3.12 the spans inside f-strings are wrong: nothing in them is edited.
-        for child in ast.iter_child_nodes(node):
-            self.parents[child] = node
-            self._by_kind.setdefault(type(child), []).append(child)
-            within = sealed or isinstance(child, ast.JoinedStr)
-            if within:
-                self.sealed.add(child)
-            self._adopt(child, sealed=within)
+    # Nodes: who holds whom.
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """Each node with the node that holds it, in the order of the text."""
+        found: dict[ast.AST, ast.AST] = {}
+        stack: list[ast.AST] = [self.tree]
+        while stack:
+            node = stack.pop()
+            children = list(ast.iter_child_nodes(node))
+            found.update(dict.fromkeys(children, node))
+            stack += reversed(children)
+        return found
+
+    @cached_property
+    def sealed(self) -> frozenset[ast.AST]:
+        """The nodes of f-strings: before Python 3.12 their spans are wrong, so none is edited."""
+        return frozenset(node for one in self.all(ast.JoinedStr) for node in ast.walk(one))
+
+    @cached_property
+    def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        kinds: dict[type[ast.AST], list[ast.AST]] = {}
+        stack: list[ast.AST] = [self.tree]
+        while stack:
+            node = stack.pop()
+            kinds.setdefault(type(node), []).append(node)
+            stack += reversed(list(ast.iter_child_nodes(node)))
+        return kinds
 
     def all(self, kind: type[N]) -> Iterator[N]:
         """Yield all nodes of one class, in the order of the text."""
         for node in self._by_kind.get(kind, ()):
             yield cast(N, node)
-
-    def source(self, node: Spanned) -> str:
-        """Return the text of a node as it is written."""
-        return self.text[self.lines.span(node)]
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield parent, grandparent and so on, the module last."""
@@ -75,7 +89,7 @@ class Module:
             node = self.parents[node]
             yield node
 
-    def function_of(self, node: ast.AST) -> Function | None:
+    def function_of(self, node: ast.AST) -> FunctionNode | None:
         """Return the innermost function around a node."""
         return next((up for up in self.ancestors(node) if isinstance(up, FUNCTIONS)), None)
 
@@ -83,19 +97,81 @@ class Module:
         """Return the innermost class around a node."""
         return next((up for up in self.ancestors(node) if isinstance(up, ast.ClassDef)), None)
 
-    def qualified(self, node: ast.AST | None) -> str:
-        """Return the dotted name of a function or class, without `<locals>`; `""` for None."""
-        if node is None:
-            return ""
-        named = (ast.ClassDef, *FUNCTIONS)
-        chain = [up for up in (node, *self.ancestors(node)) if isinstance(up, named)]
-        return ".".join(up.name for up in reversed(chain))
+    # Definitions, by name and by line.
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
-        """All functions of the file in order, nested ones too."""
-        found: list[Function] = [*self.all(ast.FunctionDef), *self.all(ast.AsyncFunctionDef)]
-        return tuple(sorted(found, key=lambda node: node.lineno))
+        """Return all functions, outer before inner."""
+        return tuple(self._functions(self.tree, "", None))
+
+    @cached_property
+    def classes(self) -> tuple[Class, ...]:
+        """Return all classes that an import can reach."""
+        return tuple(self._classes(self.tree, ""))
+
+    def function(self, qualname: str) -> Function | None:
+        """Return a function by its qualified name; the last definition wins, as in Python."""
+        named = [one for one in self.functions if one.qualname == qualname]
+        return named[-1] if named else None
+
+    def function_at(self, line: int) -> Function | None:
+        """Return the innermost function whose `def` or body covers a line."""
+        inside = [one for one in self.functions if one.first_line <= line <= one.last_line]
+        return max(inside, key=lambda one: one.first_line, default=None)
+
+    def qualname(self, node: FunctionNode | None) -> str:
+        """Return a function's name as `co_qualname` spells it, `""` for None."""
+        return next((one.qualname for one in self.functions if one.node is node), "")
+
+    def _functions(
+        self, parent: ast.AST, prefix: str, owner: ast.ClassDef | None
+    ) -> Iterator[Function]:
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, FUNCTIONS):
+                name = prefix + node.name
+                yield Function(
+                    path=self.path, module=self.name, qualname=name, node=node, owner=owner
+                )
+                yield from self._functions(node, f"{name}.<locals>.", None)
+            elif isinstance(node, ast.ClassDef):
+                yield from self._functions(node, f"{prefix}{node.name}.", node)
+            else:
+                yield from self._functions(node, prefix, owner)
+
+    def _classes(self, parent: ast.AST, prefix: str) -> Iterator[Class]:
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.ClassDef):
+                name = prefix + node.name
+                yield Class(path=self.path, module=self.name, qualname=name, node=node)
+                yield from self._classes(node, f"{name}.")
+            elif isinstance(node, ast.If | ast.Try):
+                yield from self._classes(node, prefix)
+
+    # Text and statements.
+
+    def source(self, node: Spanned) -> str:
+        """Return the text of a node as it is written."""
+        return self.text[self.lines.span(node)]
+
+    def line(self, number: int) -> str:
+        """Return a line's text without the spaces around it, "" outside the file."""
+        return self.lines.line(number).strip() if 0 < number <= len(self.lines) else ""
+
+    @cached_property
+    def simple_statements(self) -> tuple[tuple[int, int], ...]:
+        """Return first and last line of every statement that holds no block."""
+        return tuple(
+            (node.lineno, node.end_lineno or node.lineno)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.stmt) and not hasattr(node, "body")
+        )
+
+    def raises_at(self, line: int) -> bool:
+        """Say whether a line belongs to a `raise` statement."""
+        return any(
+            isinstance(node, ast.Raise) and node.lineno <= line <= (node.end_lineno or node.lineno)
+            for node in ast.walk(self.tree)
+        )
 
     @cached_property
     def local_names(self) -> frozenset[str]:
@@ -146,7 +222,7 @@ class Module:
     def unit(self) -> str:
         """One step of indentation, as this file does it."""
         for function in self.functions:
-            outer, inner = self.indent(function), self.indent(function.body[0])
+            outer, inner = self.indent(function.node), self.indent(function.node.body[0])
             if (
                 outer is not None
                 and inner is not None
@@ -194,52 +270,3 @@ def header_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
         node = stack.pop()
         yield node
         stack += list(ast.iter_child_nodes(node))
-
-
-# Binding strength, from the grammar: an expression must bind at least as tightly as its
-# place demands, else it gets parentheses.
-_ATOM = 16
-_BINARY: dict[type[ast.AST], int] = {
-    ast.Or: 3, ast.And: 4, ast.BitOr: 7, ast.BitXor: 8, ast.BitAnd: 9,
-    ast.LShift: 10, ast.RShift: 10, ast.Add: 11, ast.Sub: 11,
-    ast.Mult: 12, ast.MatMult: 12, ast.Div: 12, ast.FloorDiv: 12, ast.Mod: 12, ast.Pow: 14,
-}  # fmt: skip
-_OTHERS: dict[type[ast.AST], int] = {
-    ast.Tuple: 0, ast.Yield: 0, ast.YieldFrom: 0, ast.NamedExpr: 1, ast.Starred: 1,
-    ast.Lambda: 2, ast.IfExp: 2, ast.Compare: 6, ast.Await: 15, ast.GeneratorExp: 1,
-}  # fmt: skip
-
-
-def binding(node: ast.expr) -> int:
-    """Return how tightly an expression binds, 0 (tuple) to 16 (atom)."""
-    if isinstance(node, (ast.BoolOp, ast.BinOp)):
-        return _BINARY[type(node.op)]
-    if isinstance(node, ast.UnaryOp):
-        return 5 if isinstance(node.op, ast.Not) else 13
-    return _OTHERS.get(type(node), _ATOM)
-
-
-def demanded(parent: ast.AST, child: ast.AST) -> int:
-    """Return how tightly an expression in this place must bind to need no parentheses."""
-    if isinstance(parent, ast.BoolOp):
-        return _BINARY[type(parent.op)] + 1
-    if isinstance(parent, ast.BinOp):
-        strength = _BINARY[type(parent.op)]
-        tight_right = isinstance(parent.op, ast.Pow) == (child is parent.left)
-        return strength + (1 if tight_right else 0)
-    if isinstance(parent, ast.UnaryOp):
-        return 5 if isinstance(parent.op, ast.Not) else 13
-    if isinstance(parent, ast.IfExp):
-        return 2 if child is parent.orelse else 3
-    if isinstance(parent, (ast.Assign, ast.Return, ast.Expr)):
-        return 0
-    if child is getattr(parent, "value" if isinstance(parent, ast.Subscript) else "func", None):
-        return _ATOM
-    return _DEMANDS.get(type(parent), 1)
-
-
-_DEMANDS: dict[type[ast.AST], int] = {
-    ast.Compare: 7, ast.Attribute: _ATOM, ast.Call: 2, ast.Subscript: 2, ast.Starred: 7,
-    ast.comprehension: 3, ast.Await: _ATOM, ast.keyword: 2, ast.Slice: 2, ast.Tuple: 2,
-    ast.List: 2, ast.Dict: 3, ast.Set: 2, ast.AugAssign: 1, ast.Lambda: 2,
-}  # fmt: skip

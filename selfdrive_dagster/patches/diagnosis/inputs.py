@@ -7,9 +7,9 @@ not sent stays unknown, with the reason.
 import ast
 
 from selfdrive_dagster.model import Frame, FrameFinding, ObservedInput
-from selfdrive_dagster.patches.frames import Placed
-from selfdrive_dagster.patches.rebound import rebound_before
-from selfdrive_dagster.patches.tree import ANONYMOUS, Function, Tree
+from selfdrive_dagster.patches.diagnosis.frames import Placed
+from selfdrive_dagster.patches.diagnosis.rebound import rebound_before
+from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Tree
 from selfdrive_dagster.patches.values import SDK_BREADTH, Rebuilt, Unknown, Value, rebuild
 
 

@@ -13,12 +13,12 @@ from selfdrive_dagster.model import (
     Product,
     RaisedException,
 )
-from selfdrive_dagster.patches import localise
-from selfdrive_dagster.patches.blame import suspect_commit
-from selfdrive_dagster.patches.frames import place, plain
-from selfdrive_dagster.patches.inputs import observe
-from selfdrive_dagster.patches.localise import Coverage
-from selfdrive_dagster.patches.tree import Tree
+from selfdrive_dagster.patches.diagnosis import localise
+from selfdrive_dagster.patches.diagnosis.blame import suspect_commit
+from selfdrive_dagster.patches.diagnosis.frames import place, plain
+from selfdrive_dagster.patches.diagnosis.inputs import observe
+from selfdrive_dagster.patches.diagnosis.localise import Coverage
+from selfdrive_dagster.patches.syntax import Tree
 
 
 def diagnose(
