@@ -1,7 +1,8 @@
 """Starts Python as an ordinary user, from a test that runs as root.
 
 Where the interpreter lies below a closed home (pyenv under /root), a private mount namespace shows
-the user an empty home with nothing but the interpreter in it, as on a machine where it is theirs.
+the user an empty home with nothing but the interpreter in it, as on a machine where it is theirs;
+there the account has a name too, which PostgreSQL asks for.
 Nothing outside that namespace changes.
 """
 
@@ -34,6 +35,8 @@ while [ "$number" -lt "$count" ]; do
     mkdir -p "$1"; mount --rbind "$stage/$number" "$1" 2>/dev/null || true
     number=$((number + 1)); shift
 done
+{ cat /etc/passwd; echo "ordinary:x:$UID_TO_BE:$UID_TO_BE::$HOME:/bin/sh"; } >"$stage/passwd"
+mount --bind "$stage/passwd" /etc/passwd
 umount -l "$stage"; rmdir "$stage"
 exec setpriv --reuid "$UID_TO_BE" --regid "$UID_TO_BE" --clear-groups -- \
     /bin/sh -c 'exec "$@"' sh "$@"

@@ -160,9 +160,13 @@ def initialise(place: Place, owner: Owner, bin_folder: Path) -> None:
     )
     if done.returncode != 0:
         shutil.rmtree(fresh)
+        nameless = "could not look up effective user ID" in done.stderr
         raise SelfdriveError(
             f"PostgreSQL could not make {place.data}:\n{done.stderr.strip()}",
-            remedy="Free space on this disk, or choose another SELFDRIVE_HOME.",
+            remedy="Give this account a line in /etc/passwd, or name a server in "
+            "SELFDRIVE_DATABASE_URL."
+            if nameless
+            else "Free space on this disk, or choose another SELFDRIVE_HOME.",
         )
     fresh.rename(place.data)
 
