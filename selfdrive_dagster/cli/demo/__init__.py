@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from selfdrive_dagster.cli.demo.board import Row, draw, rows_of, settled
-from selfdrive_dagster.cli.demo.preflight import Ending, preflight
+from selfdrive_dagster.cli.demo.preflight import Ending, Found, preflight
 from selfdrive_dagster.cli.demo.theatre import Theatre
 from selfdrive_dagster.cli.render import AsJson, emit, progress
 from selfdrive_dagster.cli.up import find_app
@@ -21,6 +21,8 @@ from selfdrive_dagster.model import Progress
 
 LOOK_SECONDS = 3.0
 GIVE_UP_SECONDS = 560.0
+CALM_SECONDS = 40.0
+"""After so long without news from the ranking, two batches have seen all that visitors did."""
 
 
 def demo(
@@ -47,33 +49,54 @@ def demo(
     with Theatre(app, defect, observe=found.ending is Ending.OBSERVE) as theatre:
         with progress("Raising the curtain") as say:
             theatre.open(say)
-            rows = watch(theatre, begun + seconds, say)
+            rows = watch(theatre, found.ending, begun + seconds, say)
             rows += silent_rows(theatre, found.ending, say)
+        taken = round(time.monotonic() - begun, 1)
         emit(
-            {"rows": rows, "seconds": round(time.monotonic() - begun, 1), "ui": theatre.ui},
-            lambda out: draw(rows, time.monotonic() - begun, theatre, out),
+            {"rows": rows, "seconds": taken, "ui": theatre.ui},
+            lambda out: draw(rows, taken, theatre.ui, stays=keep, console=out),
             as_json=as_json,
         )
-        if found.ending is Ending.OBSERVE:
-            raise Refused(
-                f"The demo ended at the issues: {found.missing}. Untrusted code runs only in a "
-                "full sandbox.",
-                remedy=found.remedy,
-            )
         if keep:
             theatre.stay(console)
+    complain(rows, found, seconds)
 
 
-def watch(theatre: Theatre, until: float, say: Progress) -> list[Row]:
-    """Follow the board until every change is settled, or time is over."""
+def complain(rows: list[Row], found: Found, seconds: float) -> None:
+    """Raise unless all was shown. Raises Refused without a sandbox, else SelfdriveError."""
+    if found.ending is Ending.OBSERVE:
+        raise Refused(
+            f"The demo ended at the issues: {found.missing}. Untrusted code runs only in a "
+            "full sandbox.",
+            remedy=found.remedy,
+        )
+    unsettled = unfinished(rows, found.ending)
+    if unsettled or not rows:
+        raise SelfdriveError(
+            f"{unsettled} of {len(rows)} issues were still in the making after {seconds:.0f} s.",
+            remedy="give it longer: `selfdrive demo --seconds 1200`, on a machine at rest",
+        )
+
+
+def watch(theatre: Theatre, ending: Ending, until: float, say: Progress) -> list[Row]:
+    """Follow the board until all is settled (or, at the issues, calm), or time is over."""
     rows: list[Row] = []
+    news = time.monotonic()
     while time.monotonic() < until:
-        rows = rows_of(theatre.issues(), theatre.changes())
-        say(f"{theatre.telling()}; {sum(row.is_settled for row in rows)} of {len(rows)} settled")
-        if settled(rows, theatre):
+        seen = rows_of(theatre.issues(), theatre.changes())
+        if seen != rows:
+            rows, news = seen, time.monotonic()
+        say(f"{theatre.telling()}; {len(rows) - unfinished(rows, ending)} of {len(rows)} settled")
+        calm = time.monotonic() - news >= CALM_SECONDS
+        if settled(rows, theatre) or (ending is Ending.OBSERVE and rows and calm):
             return rows
         time.sleep(LOOK_SECONDS)
     return rows
+
+
+def unfinished(rows: list[Row], ending: Ending) -> int:
+    """Count the issues of which more is to come; where nothing may run the ranking is the end."""
+    return 0 if ending is Ending.OBSERVE else sum(not row.is_settled for row in rows)
 
 
 def silent_rows(theatre: Theatre, ending: Ending, say: Progress) -> list[Row]:

@@ -37,6 +37,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether nothing more will come of this issue by itself."""
         return self.triage != "autofix" or self.state in SETTLED
 
+    @property
+    def came_of_it(self) -> str:
+        """The verdict, or in words why there is none."""
+        if self.verdict:
+            return self.verdict
+        if self.triage != "autofix":
+            return self.triage.replace("_", " ")
+        if self.state in SETTLED:
+            return "diagnosis only"
+        return "in the making" if self.change else "not tried"
+
     @classmethod
     def of_repair(cls, found: dict[str, Any]) -> "Row":
         """Return the row of a `selfdrive repair --json`."""
@@ -89,17 +100,19 @@ def settled(rows: Sequence[Row], theatre: "Theatre") -> bool:
     return theatre.traffic_is_over and bool(rows) and all(row.is_settled for row in rows)
 
 
-def draw(rows: Sequence[Row], seconds: float, theatre: "Theatre", console: Console) -> None:
-    """Draw the table and say where to look."""
+def draw(rows: Sequence[Row], seconds: float, ui: str, *, stays: bool, console: Console) -> None:
+    """Draw the table and say where to look, and whether that is still there."""
     wide = console if console.is_terminal else Console(width=WIDE)
     table = Table(title="What hurt, and what came of it")
     table.add_column("issue", no_wrap=True, max_width=44)
     for head in ("users", "reproducer", "tried", "verdict", "claim", "s", "change"):
         table.add_column(head, no_wrap=True)
     for row in rows:
-        verdict = Text(row.verdict or "diagnosis only", style=STYLES.get(row.verdict, ""))
+        verdict = Text(row.came_of_it, style=STYLES.get(row.verdict, ""))
         cells = [Text(clean(cell)) for cell in (row.issue, row.users, row.reproducer or "none")]
         table.add_row(*cells, row.tried, verdict, row.claim, row.seconds, row.change)
     wide.print(table)
     console.print(Text(f"{seconds:.0f} s in all."))
-    console.print(Text(f"Assets: {theatre.ui}/asset-groups  Runs: {theatre.ui}/runs"))
+    console.print(Text(f"Assets: {ui}/asset-groups  Runs: {ui}/runs"))
+    if not stays:
+        console.print("They ended with the demo; `make demo KEEP=1` leaves them up to browse.")
