@@ -224,7 +224,7 @@ SELFDRIVE = (sys.executable, "-m", "selfdrive_dagster")
 def end(process: subprocess.Popen[bytes]) -> None:
     """Ask a process to stop, then end its whole group."""
     if process.poll() is None:
-        process.send_signal(signal.SIGINT if process.stdout else signal.SIGTERM)
+        process.terminate()  # not SIGINT: what a script starts in the background ignores that
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
