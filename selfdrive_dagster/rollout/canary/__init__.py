@@ -1,0 +1,32 @@
+"""Canary: does the new revision harm, is it safe, or do we not know yet.
+
+Evidence is counted in distinct sessions per window and arm; a verdict is a pure function of all
+windows so far, so no restart resets it and looking often costs nothing (`eprocess`).
+"""
+
+from selfdrive_dagster.rollout.canary.counts import Arms, Window
+from selfdrive_dagster.rollout.canary.forecast import exposures_for_silence, minutes_to_safe
+from selfdrive_dagster.rollout.canary.judge import Judgement, Reading, Verdict, judge
+from selfdrive_dagster.rollout.canary.plan import (
+    DEFAULT_PLAN,
+    DEMO_PLAN,
+    Guardrail,
+    Plan,
+    Stage,
+)
+
+__all__ = [
+    "DEFAULT_PLAN",
+    "DEMO_PLAN",
+    "Arms",
+    "Guardrail",
+    "Judgement",
+    "Plan",
+    "Reading",
+    "Stage",
+    "Verdict",
+    "Window",
+    "exposures_for_silence",
+    "judge",
+    "minutes_to_safe",
+]

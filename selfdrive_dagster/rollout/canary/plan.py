@@ -1,0 +1,115 @@
+"""The plan of a rollout: stages, guardrails and margins, all fixed and shown before it starts."""
+
+from enum import Enum
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput
+
+
+class Measure(Enum):
+    """How a guardrail is counted and which e-process reads it."""
+
+    EVENT = "event"
+    """A session in which something happened that is rare: an error, the issue, a new crash."""
+
+    LATENCY = "latency"
+    """A session slower than the historical median, 90th or 99th percentile: three counts."""
+
+
+class Guardrail(msgspec.Struct, frozen=True):
+    """What may not get worse. A latency is counted under `name.p50`, `name.p90`, `name.p99`.
+
+    In fewer than `tolerable` of the canary's sessions it may happen whatever the ratio to stable
+    is: what never happened there has none. 0 tolerates nothing.
+    """
+
+    name: str
+    measure: Measure = Measure.EVENT
+    tolerable: float = 0.0
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The names under which windows count it."""
+        if self.measure is Measure.EVENT:
+            return (self.name,)
+        return tuple(f"{self.name}.{quantile}" for quantile in ("p50", "p90", "p99"))
+
+
+GUARDRAILS = (
+    Guardrail("errors", tolerable=0.001),
+    Guardrail("latency", Measure.LATENCY),
+    Guardrail("issue", tolerable=0.005),
+    Guardrail("new_crashes", tolerable=0.005),
+)
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A share of new sessions, and what must be excluded before more of them are exposed.
+
+    `margin` is R0: the risk ratio that SAFE rules out. `minimum` sessions must be seen in the
+    canary, over at least `windows` windows.
+    """
+
+    share: float
+    margin: float
+    minimum: int = 50
+    windows: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share < 1.0:
+            raise BadInput(f"A stage's share lies between 0 and 1, not at {self.share}.")
+        if self.margin <= 1.1:
+            raise BadInput(f"A margin must exceed 1.1, the highest bet of SAFE; {self.margin} not.")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is decided before the first session is exposed."""
+
+    stages: tuple[Stage, ...]
+    bake_minutes: float
+    bake_share: float = 0.95
+    guardrails: tuple[Guardrail, ...] = GUARDRAILS
+    window_seconds: float = 60.0
+    warm_up_windows: int = 3
+    alpha: float = 0.05
+    beta: float = 0.05
+    ratio_alpha: float = 0.001
+    fuse_units: int = 20
+    fuse_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        shares = [stage.share for stage in self.stages]
+        if not shares or shares != sorted(set(shares)):
+            raise BadInput(f"A plan's shares grow from stage to stage, unlike {shares}.")
+        if not self.guardrails:
+            raise BadInput("A plan needs a guardrail: without one nothing could be harmed.")
+
+    @property
+    def harm_threshold(self) -> float:
+        """The e-value at which one guardrail says HARM, corrected for how many there are."""
+        return len(self.guardrails) / self.alpha
+
+    @property
+    def safe_threshold(self) -> float:
+        """The e-value that every guardrail must reach for SAFE."""
+        return 1 / self.beta
+
+
+DEFAULT_PLAN = Plan(
+    stages=(
+        Stage(share=0.01, margin=3.0),
+        Stage(share=0.05, margin=2.0),
+        Stage(share=0.25, margin=1.5),
+        Stage(share=0.50, margin=1.25),
+    ),
+    bake_minutes=24 * 60.0,
+)
+
+DEMO_PLAN = Plan(
+    stages=(Stage(share=0.10, margin=6.0, minimum=20), Stage(share=0.50, margin=4.0, minimum=40)),
+    bake_minutes=0.5,
+    window_seconds=5.0,
+    warm_up_windows=2,
+)
+"""Two steps for a demonstration: its margins are wide, so that minutes suffice."""
