@@ -195,10 +195,13 @@ def test_a_token_in_the_users_place_is_not_shown_either(made: MadeRepository) ->
     assert not any("SECRET" in line for line in there.seen)
 
 
-def test_an_address_that_nobody_can_read_is_told_without_its_login(made: MadeRepository) -> None:
+@pytest.mark.parametrize("url", ["https://bot:hunter2@[::1/x.git", "https://b:hunt/er2@h/x.git"])
+def test_an_address_that_nobody_can_read_is_told_without_its_login(
+    url: str, made: MadeRepository
+) -> None:
     with pytest.raises(BadInput, match="cannot be read") as caught:
-        push(made, "https://bot:hunter2@[::1/x.git")
-    assert "hunter2" not in str(caught.value)
+        push(made, url)
+    assert "hunt" not in str(caught.value)
 
 
 def test_a_remote_that_is_not_there_is_told(made: MadeRepository) -> None:

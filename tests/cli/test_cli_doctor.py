@@ -62,6 +62,14 @@ def test_settings(shop: MadeRepository) -> None:
     assert look("settings", patient(shop.path)).mend == "selfdrive init"
 
 
+def test_settings_without_effect_are_named(shop: MadeRepository) -> None:
+    assert look("unused settings", patient(shop.path)).state is State.FINE
+    shop.write("selfdrive.toml", '[service]\nsetup = "make"\n[notify]\nurls = ["mailto://a"]\n')
+    found = look("unused settings", patient(shop.path))
+    assert found.state is State.DEGRADED
+    assert "not acted on yet: [service] setup, [notify] urls" in found.says
+
+
 def test_code_and_tests(shop: MadeRepository, tmp_path: Path) -> None:
     assert look("code", patient(shop.path)).says == "shop.py"
     assert look("tests", patient(shop.path)).says == "tests"

@@ -7,11 +7,12 @@ import msgspec
 import pytest
 from fakes import made_findings as found
 from fakes.made_repository import MadeRepository
-from fakes.selfdrive_program import selfdrive
+from fakes.selfdrive_program import ROOT, selfdrive
 from msgspec.structs import replace
 
-from selfdrive_dagster.cli.repair import answer, writable
+from selfdrive_dagster.cli.repair import answer, read_trace, writable
 from selfdrive_dagster.errors import Refused
+from selfdrive_dagster.telemetry import Redactor
 from selfdrive_dagster.validation.repair import Repair
 
 TEST_PATH = "tests/test_selfdrive_1a2b3c4d.py"
@@ -127,6 +128,16 @@ def test_without_a_patch_nothing_is_written_and_that_is_said(
     answer(told, writable(made.path), apply=True, branch="fix", as_json=True)
     assert snapshot(made) == before
     assert "nothing was written" in capsys.readouterr().err
+
+
+def test_a_trace_keeps_no_variables_where_the_product_says_so() -> None:
+    envelope = ROOT / "tests" / "cases" / "shop_envelopes" / "01-unknown-zone.envelope"
+    kept, left_out = (
+        read_trace(envelope, Redactor(keeps_variables=keeps)).raised.frames
+        for keeps in (True, False)
+    )
+    assert any(frame.variables for frame in kept)
+    assert all(frame.variables is None for frame in left_out)
 
 
 def test_a_plain_folder_is_told_before_anything_runs(tmp_path: Path) -> None:

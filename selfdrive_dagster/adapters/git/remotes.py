@@ -35,7 +35,7 @@ def remote_url(shadow: Shadow, remote: str) -> str:
         return outside(shadow, remote, local_path(url)) if is_local(url) else url
     if is_local(remote):
         raise Refused(
-            f"[service] repository is a path of this machine, {remote}.",
+            f"[service] repository is a path of this machine, {without_credentials(remote)}.",
             remedy="name a remote that you added yourself: git remote add proposals <path>, "
             'then repository = "proposals"',
         )
@@ -125,13 +125,14 @@ def reached(url: str) -> Remote:
     """Return a remote with what it asks for kept apart: git lists an http address as it is."""
     try:
         parts = urlsplit(url)
-    except ValueError as error:
+        is_web = parts.scheme in ("http", "https") and (parts.port or True)
+    except ValueError:  # not chained and not repeated: where its login stands is unknown
         raise BadInput(
-            f"The remote's address cannot be read: {without_credentials(url)}.",
-            remedy="write it as git does: https://host/team/product.git",
-        ) from error
+            "The remote's address cannot be read.",
+            remedy="write it as https://host/team/product.git, with %2F for a / in a password",
+        ) from None
     login, at, host = parts.netloc.rpartition("@")
-    if parts.scheme.lower() not in ("http", "https") or not at:
+    if not is_web or not at:
         return Remote(url)
     user, _, password = map(unquote, login.partition(":"))
     bare = parts._replace(netloc=host).geturl()

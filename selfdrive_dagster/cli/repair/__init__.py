@@ -21,6 +21,7 @@ from selfdrive_dagster.model import Crash, History, Product, SandboxLevel
 if TYPE_CHECKING:  # these rooms are entered only when a repair really runs
     from selfdrive_dagster.adapters.git import GitRepository
     from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+    from selfdrive_dagster.telemetry import Redactor
     from selfdrive_dagster.validation.repair import Repair
 
 Trace = Annotated[
@@ -58,13 +59,16 @@ def repair(
     as_json: AsJson = False,
 ) -> int:
     """Diagnose a crash, reproduce it, search for a patch and prove it in a sandbox."""
-    crash = read_trace(trace) if trace is not None else None
-    if (crash is None) == (not failing_tests):
+    if (trace is None) == (not failing_tests):
         raise BadInput(
             "Give either --trace FILE or --failing-tests.",
             remedy="selfdrive repair . --trace crash.json",
         )
     settings = load(repo)
+    from selfdrive_dagster.telemetry import Redactor
+
+    redactor = Redactor(keeps_variables=settings.telemetry.capture_arguments)
+    crash = read_trace(trace, redactor) if trace is not None else None
     limits = settings.patches
     repository = writable(repo) if apply or branch else None
     with progress("Opening the product") as say, tempfile.TemporaryDirectory() as folder:
@@ -96,7 +100,7 @@ def repair(
     return 0 if found.best is not None else NO_PATCH
 
 
-def read_trace(path: Path) -> Crash:
+def read_trace(path: Path, redactor: "Redactor") -> Crash:
     """Return the newest crash of a file. Raises BadInput for anything else."""
     from selfdrive_dagster.telemetry import read_crashes
 
@@ -106,7 +110,7 @@ def read_trace(path: Path) -> Crash:
         raise BadInput(
             f"{path} cannot be read: {error.strerror}.", remedy="name a file with one crash"
         ) from error
-    return read_crashes(data, str(path))[-1]
+    return read_crashes(data, str(path), redactor)[-1]
 
 
 def end_without_sandbox(
