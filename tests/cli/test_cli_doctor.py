@@ -104,6 +104,23 @@ def test_an_interpreter_that_does_not_do(script: str, words: str, shop: MadeRepo
     assert found.mend
 
 
+REMOTES = {
+    "no origin": ("", State.FINE, "branches stay here"),
+    "an address": ("https://bot:hunter2@forge.example/x.git", State.FINE, "to https://forge"),
+    "a path": ("./vendor/cache.git", State.MISSING, "is a path of this machine"),
+    "a name nobody gave": ("up", State.MISSING, "no remote named 'up'"),
+}
+
+
+@pytest.mark.parametrize(("setting", "state", "words"), REMOTES.values(), ids=REMOTES)
+def test_where_proposals_go(setting: str, state: State, words: str, shop: MadeRepository) -> None:
+    shop.write("selfdrive.toml", f'[service]\nrepository = "{setting}"\n')
+    found = look("remote", patient(shop.path))
+    assert found.state is state
+    assert words in found.says
+    assert "hunter2" not in found.says + found.mend
+
+
 def test_history(shop: MadeRepository, tmp_path: Path) -> None:
     assert look("history", patient(shop.path)).says == "main, all committed"
     shop.write("shop.py", "changed\n")

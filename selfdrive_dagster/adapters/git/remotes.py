@@ -125,7 +125,9 @@ def reached(url: str) -> Remote:
     """Return a remote with what it asks for kept apart: git lists an http address as it is."""
     try:
         parts = urlsplit(url)
-        is_web = parts.scheme in ("http", "https") and (parts.port or True)
+        is_web = parts.scheme in ("http", "https")
+        if is_web:
+            _ = parts.port  # raises where a password with a / made half of itself the port
     except ValueError:  # not chained and not repeated: where its login stands is unknown
         raise BadInput(
             "The remote's address cannot be read.",

@@ -4,6 +4,7 @@ import os
 import subprocess
 
 from selfdrive_dagster.adapters.git import GitRepository
+from selfdrive_dagster.adapters.proposals import remote_of, shown_remote
 from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
 from selfdrive_dagster.config import FILE_NAME, discover, not_acted_on
 from selfdrive_dagster.errors import SelfdriveError
@@ -100,6 +101,19 @@ def history(patient: Patient) -> Answer:
     return fine(f"{branch}, all committed{shallow}")
 
 
+def remote(patient: Patient) -> Answer:
+    """Where proposals are pushed is a place that may be reached."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    repository = GitRepository.find(patient.repo) if patient.repo.is_dir() else None
+    if repository is None:
+        return degraded("no git repository, so no branch to push", "git init")
+    chosen = remote_of(repository, patient.settings.service.repository)
+    return fine(
+        f"proposals are pushed to {shown_remote(chosen)}" if chosen else "branches stay here"
+    )
+
+
 CHECKS = (
     Check("settings", settings),
     Check("unused settings", unused),
@@ -108,4 +122,5 @@ CHECKS = (
     Check("interpreter", interpreter),
     Check("in the sandbox", interpreter_inside),
     Check("history", history),
+    Check("remote", remote),
 )
