@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from selfdrive_dagster.config import Found, Settings, discover, home_path, load, open_home, parse
+from selfdrive_dagster.config import (
+    Found,
+    Settings,
+    Telemetry,
+    discover,
+    home_path,
+    load,
+    not_acted_on,
+    open_home,
+    parse,
+)
 from selfdrive_dagster.errors import BadInput, Refused, SettingsError
 
 CASES = Path(__file__).parent / "cases" / "settings"
@@ -30,6 +40,36 @@ def test_a_secret_in_a_faulty_address_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         parse('[notify]\nurls = ["hunter2"]\n[telemetry]\nforward = "hunter3"', tmp_path / "s")
     assert "hunter" not in str(caught.value)
+
+
+UNUSED = {
+    '[service]\nsetup = "make"': ("[service] setup",),
+    '[autonomy]\nlevel = "L3"': ('[autonomy] level above "L2"',),
+    '[patches]\ngenerators = ["claude"]': ('[patches] generators other than "builtin"',),
+    "[patches]\nbudget_usd_per_day = 0.5": ("[patches] budget_usd_per_day",),
+    '[patches]\nmodel = "x"': ("[patches] model",),
+    '[rollout]\nactuator = "flagd"': ('[rollout] actuator other than "none"',),
+    '[notify]\nurls = ["mailto://a"]': ("[notify] urls",),
+    '[telemetry]\naccept = ["otlp"]\ncapture_arguments = false\n[autonomy]\nlevel = "L2"': (),
+    "": (),
+}
+
+
+@pytest.mark.parametrize(("text", "names"), UNUSED.items())
+def test_settings_that_nothing_acts_on_are_known(text: str, names: object, tmp_path: Path) -> None:
+    assert not_acted_on(parse(text, tmp_path / "selfdrive.toml")) == names
+
+
+FORWARDS = [
+    ("https://hunter2@sentry.example/sub/7", "https://sentry.example/sub/7"),
+    ("http://k:hunter2@localhost:9000/1", "http://localhost:9000/1"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("dsn", "shown"), FORWARDS)
+def test_where_telemetry_goes_on_to_is_shown_without_the_key(dsn: str, shown: str) -> None:
+    assert Telemetry(forward=dsn).forwards_to() == shown
 
 
 def test_broken_toml_names_file_and_place(tmp_path: Path) -> None:

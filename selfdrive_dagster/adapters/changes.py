@@ -149,13 +149,6 @@ class Changes:
             query = query.where(changes.c.is_active == active)
         return self._read(query)
 
-    def active_for(self, issue_id: str) -> Change | None:
-        """Return the one active change of an issue."""
-        found = self._read(
-            select(changes).where(changes.c.issue_id == issue_id, changes.c.is_active)
-        )
-        return found[0] if found else None
-
     def overdue(self, now: datetime) -> tuple[Change, ...]:
         """Return the changes whose deadline has passed, for the guard to move."""
         return self._read(

@@ -83,10 +83,6 @@ class Evidence:
             )
         return data
 
-    def has(self, sha256: str) -> bool:
-        """Say whether something is stored under a digest; `read` says whether it is sound."""
-        return self.path(sha256).is_file()
-
     def path(self, sha256: str) -> Path:
         """Return where a digest's file is or would be. Raises BadInput for what is no digest."""
         if not SHA256.fullmatch(sha256):

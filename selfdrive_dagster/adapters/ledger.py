@@ -17,6 +17,9 @@ from selfdrive_dagster.audit import Entry, Head, Link, link
 LEDGER_LOCK = 0x5E1FD002
 """The advisory lock that writers of the ledger hold in turn."""
 
+MADE = "evidence.made"
+"""The kind of the ledger row that tells of a stored record."""
+
 
 class Ledger:
     """The rows of one database. Opens a transaction per call, or joins the caller's."""

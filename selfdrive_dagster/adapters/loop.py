@@ -96,6 +96,8 @@ def receiver(plan: Plan) -> Service:
         "port": port,
         "service_name": plan.settings.service.name or UNNAMED_SERVICE,
         "forward": plan.settings.telemetry.forward,
+        "accept": plan.settings.telemetry.accept,
+        "capture_arguments": plan.settings.telemetry.capture_arguments,
     }
     return Service(
         name=RECEIVER,

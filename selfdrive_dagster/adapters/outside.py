@@ -22,7 +22,6 @@ from selfdrive_dagster.adapters.changes import (
 )
 from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.adapters.git import GitFailed, GitRepository
-from selfdrive_dagster.adapters.git.merges import LOOK_BACK
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.audit import Entry, Link
 from selfdrive_dagster.errors import BadInput
@@ -30,6 +29,9 @@ from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 
 WAITING = (State.AWAITING_APPROVAL,)
+
+LOOK_BACK = 2_000
+"""How many of the newest commits are compared."""
 
 
 class Seen(Enum):

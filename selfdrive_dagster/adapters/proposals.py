@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from selfdrive_dagster.adapters.git import GitFailed, GitRepository, branches, remotes
-from selfdrive_dagster.adapters.git.command import CREDENTIALS
+from selfdrive_dagster.adapters.git.command import without_credentials
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Candidate, Reproducer
@@ -36,7 +36,8 @@ class Proposed(NamedTuple):
 def remote_of(repository: GitRepository, setting: str) -> str | None:
     """Return the remote that `[service] repository` means, None when branches stay here.
 
-    Unset, it is `origin` if there is one. Raises BadInput for a remote that is not there.
+    Unset, it is `origin` if there is one. Raises BadInput for a remote that is not there,
+    Refused for one that this machine must not be led to.
     """
     if setting in HERE:
         return None
@@ -51,7 +52,7 @@ def remote_of(repository: GitRepository, setting: str) -> str | None:
 
 def shown_remote(remote: str | None) -> str:
     """Return a remote as people may read it: without credentials, "" for none."""
-    return CREDENTIALS.sub("://", remote or "")
+    return without_credentials(remote or "")
 
 
 def product_branch(repository: GitRepository, setting: str) -> str:
@@ -93,7 +94,7 @@ def propose(
     tree = branches.write_tree(shadow, parent, overlay)
     words = commit_message(message)
     here = repository.lookup(ref)
-    there = remote_tip(repository, remote, branch) if remote else None
+    there = remotes.tip(shadow, remote, branch) if remote else None
     same = (sha for sha in (there, here) if sha and says(repository, sha) == (tree, parent, words))
     commit = next(same, None) or write_commit(repository, tree, parent, words, when)
     refuse_others_work(repository, branch, here, commit, "this repository")
@@ -183,18 +184,6 @@ def write_commit(
     words = message.encode()
     told = repository.shadow.git("commit-tree", tree, "-p", parent, stdin=words, extra=extra)
     return told.decode().strip()
-
-
-def remote_tip(repository: GitRepository, remote: str, branch: str) -> str | None:
-    """Return the commit a remote's branch is at, None when it is not there."""
-    ref = f"refs/heads/{branch}"
-    url = remotes.remote_url(repository.shadow, remote)
-    try:
-        told = repository.shadow.over_network("ls-remote", "--end-of-options", url, ref)
-    except GitFailed as error:
-        raise remotes.unreachable(shown_remote(remote), error) from error
-    rows = (row.split("\t", 1) for row in told.decode(errors="replace").splitlines())
-    return next((row[0] for row in rows if row[1:] == [ref]), None)
 
 
 def refuse_others_work(

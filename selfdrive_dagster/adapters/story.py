@@ -14,16 +14,13 @@ from sqlalchemy import Engine
 from selfdrive_dagster.adapters.changes import Change, Changes
 from selfdrive_dagster.adapters.decisions import Decision, Decisions
 from selfdrive_dagster.adapters.evidence import Evidence, EvidenceAltered, EvidenceNotRecorded
-from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Diagnosis
 from selfdrive_dagster.rollout import Proposal
 
 T = TypeVar("T")
-
-MADE = "evidence.made"
-"""The kind of the ledger row that tells of a stored record."""
 
 DIAGNOSIS, PROPOSAL = "patches/diagnosis", "rollout/proposal"
 STAGES = (DIAGNOSIS, "patches/reproducer", "patches/candidates", "validation/report", PROPOSAL)

@@ -11,7 +11,6 @@ from selfdrive_dagster.audit.ledger import (
     FaultKind,
     Head,
     Link,
-    head_of,
     link,
     verify,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "FaultKind",
     "Head",
     "Link",
-    "head_of",
     "link",
     "verify",
 ]

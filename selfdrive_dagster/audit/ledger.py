@@ -8,7 +8,7 @@ a later scheme can follow without touching a published row.
 Does not belong here: storage, and what an entry means to the loop.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -100,11 +100,6 @@ def link(previous: Head | None, entry: Entry) -> Link:
     plain = msgspec.structs.replace(entry, body=msgspec.json.decode(canonical(entry.body)))
     seq = before.seq + 1
     return Link(seq=seq, entry=plain, prev_hash=before.hash, hash=seal(seq, before.hash, plain))
-
-
-def head_of(links: Sequence[Link]) -> Head | None:
-    """Return the head of a ledger, None when it is empty."""
-    return Head(links[-1].seq, links[-1].hash) if links else None
 
 
 def verify(links: Iterable[Link], anchor: Head | None = None) -> Fault | None:

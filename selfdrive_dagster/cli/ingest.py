@@ -45,7 +45,9 @@ def ingest(
 
     settings = settings_of(repo)
     place = open_home({**os.environ, **({"SELFDRIVE_HOME": str(home)} if home else {})})
-    redactor = Redactor(read_key(place / KEY_FILE))
+    redactor = Redactor(
+        read_key(place / KEY_FILE), keeps_variables=settings.telemetry.capture_arguments
+    )
     with progress("Reading telemetry"):
         handed = hand_over(
             files, place / HANDED, redactor, settings.service.name or UNNAMED_SERVICE

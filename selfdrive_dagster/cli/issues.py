@@ -87,7 +87,8 @@ def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
             f"{file} cannot be read: {fault.strerror}.", remedy="name a file with telemetry"
         ) from fault
     # A key of this moment keeps users apart and tells nobody who they are.
-    arrival = Arrival.now(Redactor(key=os.urandom(32)))
+    captures = settings.telemetry.capture_arguments
+    arrival = Arrival.now(Redactor(key=os.urandom(32), keeps_variables=captures))
     records = read_records(data, str(file), arrival)
     grouping = Grouping(source=settings.service.source)
     events = [issue_event(row, grouping) for row in records.exceptions]

@@ -22,7 +22,7 @@ from rich.text import Text
 import selfdrive_dagster
 from selfdrive_dagster.cli.doctor.loop import port_problem
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, progress
-from selfdrive_dagster.config import Settings, load, open_home
+from selfdrive_dagster.config import FILE_NAME, Settings, load, not_acted_on, open_home
 from selfdrive_dagster.errors import BadInput, Busy
 from selfdrive_dagster.model import Progress, SandboxLevel
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from selfdrive_dagster.adapters.loop import Plan
     from selfdrive_dagster.adapters.processes import Crew
 
-DEFINITIONS = Path("assets") / "definitions.py"
 READY_SECONDS = 120.0
 EARLIER_SECONDS = 2.0
 """How long processes of a killed loop get to end by themselves; to kill them loses nothing."""
@@ -41,6 +40,7 @@ TELL_SECONDS = 5.0
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """The loop runs: where to look and where to send. `seconds` from the call until now.
 
+    `forwards_to` gets unredacted envelopes; `not_acted_on` are settings without effect yet.
     `why` says what keeps it from proposing, "" when nothing does or --observe was asked for.
     """
 
@@ -52,6 +52,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     logs: str
     pid: int
     observe: bool
+    forwards_to: str
+    not_acted_on: tuple[str, ...]
     why: str
     failed_runs: tuple[str, ...]
     seconds: float
@@ -77,6 +79,7 @@ def up(
         signal.signal(number, leave_well)
     settings = load(repo)
     chosen = find_app(app)
+    warn(settings)
     why = why_only_observe(settings)
     observe = observe or bool(why)
     home = open_home(os.environ).resolve()
@@ -89,6 +92,16 @@ def up(
         tell(plan, failed, time.monotonic() - begun, why, as_json=as_json)
         with progress("Running") as say:
             watch(plan, crew, say)
+
+
+def warn(settings: Settings) -> None:
+    """Say before anything starts what a settings file does that its reader may not expect."""
+    if place := settings.telemetry.forwards_to():
+        told = f"[telemetry] forward: Sentry envelopes go on, unredacted, to {place}"
+        print(clean(told), file=sys.stderr, flush=True)
+    if waiting := not_acted_on(settings):
+        told = f"{FILE_NAME}: read but not acted on yet: {', '.join(waiting)}"
+        print(clean(told), file=sys.stderr, flush=True)
 
 
 def why_only_observe(settings: Settings) -> str:
@@ -216,6 +229,8 @@ def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, why: str, *, as_
         logs=str(plan.home / "logs"),
         pid=os.getpid(),
         observe=plan.observe,
+        forwards_to=plan.settings.telemetry.forwards_to(),
+        not_acted_on=not_acted_on(plan.settings),
         why=why,
         failed_runs=failed,
         seconds=round(seconds, 1),
@@ -242,6 +257,8 @@ def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, why: str, *, as_
 
 def find_app(app: Path | None, working: Callable[[], Path] = Path.cwd) -> Path:
     """Return the folder of the app: the one named, the checkout around us, or where we stand."""
+    from selfdrive_dagster.adapters.loop import DEFINITIONS
+
     checkout = Path(selfdrive_dagster.__file__).resolve().parent.parent
     places = [app.absolute()] if app else [checkout, working()]
     found = next((place for place in places if (place / DEFINITIONS).is_file()), None)

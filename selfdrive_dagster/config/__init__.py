@@ -16,6 +16,7 @@ from selfdrive_dagster.config.settings import (
     Service,
     Settings,
     Telemetry,
+    not_acted_on,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "find_python",
     "home_path",
     "load",
+    "not_acted_on",
     "open_home",
     "parse",
 ]

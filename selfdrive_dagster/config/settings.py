@@ -6,7 +6,9 @@ parser live in `reading`.
 """
 
 import shlex
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +28,8 @@ Level = Annotated[
 Format = Literal["otlp", "sentry", "events"]
 Generator = Literal["builtin", "claude"]
 Actuator = Literal["none", "traefik", "haproxy", "flagd"]
+
+BUILTIN: tuple[Generator, ...] = ("builtin",)
 
 ALWAYS_WORTH_A_HUMAN = ("**/auth/**", "**/billing/**", "**/payments/**", "**/migrations/**")
 
@@ -66,6 +70,11 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
         """Return (host, port) of `listen`; an IPv6 host comes without its brackets."""
         return host_and_port(self.listen)
 
+    def forwards_to(self) -> str:
+        """Return where envelopes go on to, unredacted, as it may be shown; "" for nowhere."""
+        parts = urlsplit(self.forward)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
 
 class Autonomy(msgspec.Struct, frozen=True, kw_only=True):
     """`[autonomy]`: how much Selfdrive may do alone. `protected` are glob patterns."""
@@ -81,7 +90,7 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
 
     generators: Annotated[
         tuple[Generator, ...], Meta(description='a list out of "builtin", "claude"')
-    ] = ("builtin",)
+    ] = BUILTIN
     budget_usd_per_day: Dollars = 0.0
     model: Text = ""
     max_candidates: Count = 400
@@ -128,6 +137,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             python=self.service.python or found.python,
         )
         return replace(self, service=service)
+
+
+class Idle(NamedTuple):
+    """A setting that nothing acts on yet, and when a file sets it to more than that."""
+
+    name: str
+    is_set: Callable[[Settings], bool]
+
+
+IDLE = (
+    Idle("[service] setup", lambda s: bool(s.service.setup)),
+    Idle('[autonomy] level above "L2"', lambda s: s.autonomy.level in ("L3", "L4")),
+    Idle('[patches] generators other than "builtin"', lambda s: s.patches.generators != BUILTIN),
+    Idle("[patches] budget_usd_per_day", lambda s: s.patches.budget_usd_per_day > 0),
+    Idle("[patches] model", lambda s: bool(s.patches.model)),
+    Idle('[rollout] actuator other than "none"', lambda s: s.rollout.actuator != "none"),
+    Idle("[notify] urls", lambda s: bool(s.notify.urls)),
+)
+"""What is read, checked and then waits for the part of Selfdrive that will obey it."""
+
+
+def not_acted_on(settings: Settings) -> tuple[str, ...]:
+    """Return the settings that somebody chose and nothing acts on yet."""
+    return tuple(idle.name for idle in IDLE if idle.is_set(settings))
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -10,11 +10,8 @@ from collections.abc import Sequence
 import dagster as dg
 import msgspec
 
-from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.audit import Link
-
-MADE = "evidence.made"
-"""The kind of the ledger row that tells of a stored record."""
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):

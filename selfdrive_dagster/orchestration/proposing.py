@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from selfdrive_dagster.adapters.changes import Authority
+from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.adapters.outside import carry_out, look_outside, note_merge
 from selfdrive_dagster.adapters.proposals import product_branch, propose, remote_of, shown_remote
-from selfdrive_dagster.orchestration.pins import MADE
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout import (
     Destination,

@@ -13,9 +13,10 @@ import dagster as dg
 import msgspec
 
 from selfdrive_dagster.adapters.changes import Authority, Change
+from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import SelfdriveError
-from selfdrive_dagster.orchestration.pins import MADE, Pin, as_metadata, as_tags, pin
+from selfdrive_dagster.orchestration.pins import Pin, as_metadata, as_tags, pin
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 

@@ -27,8 +27,11 @@ FORGE_WORDS = (
     (re.compile(r"\bGH-(?=\d)", re.IGNORECASE), "GH "),
     (re.compile(r"[#!](?=\d)"), "no. "),
     (re.compile(r"://"), " "),
+    (re.compile(r"\[([\w\s-]*\b(?:skip|no)\b[\w\s-]*)\]", re.IGNORECASE), r"(\1)"),
+    (re.compile(r"\*+(NO_CI)\*+", re.IGNORECASE), r"\1"),
 )
-"""What a forge reads in a commit message: people to tell, issues to close, addresses."""
+"""What a forge reads in a commit message: people to tell, issues to close, addresses, and
+orders to leave the tests out. These come last: what is put in above must not make one."""
 
 TRAILER = re.compile(r"^[ \t]*(?P<token>[\w-]+)[ \t]*:", re.MULTILINE)
 PICKED = re.compile(r"^[ \t]*\(cherry picked from", re.MULTILINE | re.IGNORECASE)

@@ -325,9 +325,13 @@ def redact_value(value: Any, name: str = "") -> Any:
 
 
 class Redactor(msgspec.Struct, frozen=True):
-    """Redaction with this installation's pseudonym key; `key` None hides persons altogether."""
+    """Redaction with this installation's pseudonym key; `key` None hides persons altogether.
+
+    Without `keeps_variables` the decoders leave out what frames held, whatever it looks like.
+    """
 
     key: bytes | None = None
+    keeps_variables: bool = True
 
     def text(self, text: str) -> str:
         """Return redacted text; see `redact_text`."""

@@ -40,7 +40,7 @@ def test_a_change_is_opened_with_its_ledger_row(engine: Engine) -> None:
         ISSUE,
         "run-1",
     )
-    assert changes.active_for(ISSUE) == change
+    assert changes.all(active=True) == (change,)
     assert changes.get(short_id("chg", "none")) is None
 
 

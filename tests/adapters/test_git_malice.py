@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes.made_repository import OWNER, MadeRepository
 
-from selfdrive_dagster.adapters.git import GitRepository
+from selfdrive_dagster.adapters.git import GitRepository, remotes
 from selfdrive_dagster.errors import SelfdriveError
 
 HOOKS = (
@@ -82,6 +82,10 @@ def hostile(tmp_path: Path, trap: Trap) -> MadeRepository:
     return made
 
 
+def push(repository: GitRepository) -> None:
+    remotes.push(repository.shadow, "origin", "main", repository.revision("main"), None)
+
+
 PATCH = "--- a/shop.py\n+++ b/shop.py\n@@ -1 +1 @@\n-price = 2\n+price = 3\n"
 
 ACTS: dict[str, Callable[[GitRepository, Path], object]] = {
@@ -97,10 +101,8 @@ ACTS: dict[str, Callable[[GitRepository, Path], object]] = {
         "loop/1", base="HEAD", overlay={"shop.py": "price = 9\n", "new.py": "y = 1\n"}, message="m"
     ),
     "apply_to_worktree": lambda repo, into: repo.apply_to_worktree(PATCH),
-    "push": lambda repo, into: repo.push("origin", "main"),
-    "fetch": lambda repo, into: (repo.push("origin", "main"), repo.fetch("origin", "main")),
-    "is_merged": lambda repo, into: repo.is_merged("HEAD~1", "HEAD"),
-    "patch_id": lambda repo, into: repo.patch_id("HEAD~1", "HEAD"),
+    "push": lambda repo, into: push(repo),
+    "fetch": lambda repo, into: (push(repo), repo.fetch("origin", "main")),
 }
 
 
@@ -137,7 +139,7 @@ def test_a_remote_that_is_a_command_is_refused(hostile: MadeRepository, trap: Tr
     hostile.git("config", "--file", ".git/config", "--unset-all", "remote.origin.url")
     hostile.git("config", "--file", ".git/config", "remote.origin.url", f"ext::{trap.program} %S")
     with pytest.raises(SelfdriveError, match="not allowed"):
-        GitRepository(hostile.path).push("origin", "main")
+        push(GitRepository(hostile.path))
     assert trap.sprung() == ""
 
 

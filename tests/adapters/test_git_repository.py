@@ -1,12 +1,16 @@
-"""Revisions, exports, branches and merges of real repositories, common and odd."""
+"""Revisions, exports and branches of real repositories, common and odd."""
 
+import resource
 import shutil
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
-from fakes.made_repository import MadeRepository
+from fakes.made_repository import OWNER, MadeRepository
 
-from selfdrive_dagster.adapters.git import GitRepository
+from selfdrive_dagster.adapters.git import GitFailed, GitRepository, remotes
+from selfdrive_dagster.adapters.git.export import list_tree
 from selfdrive_dagster.errors import BadInput, Refused, SelfdriveError
 
 
@@ -55,6 +59,52 @@ def test_an_export_needs_a_fresh_folder(made: MadeRepository, tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="not empty"):
         GitRepository(made.path).export("HEAD", tmp_path)
+
+
+def tree_of(made: MadeRepository, rows: list[str]) -> str:
+    """Write a tree that no checkout would make, and return its id."""
+    told = subprocess.run(
+        ["git", "mktree", "-z"],
+        cwd=made.path,
+        env=OWNER,
+        input="".join(f"{row}\0" for row in rows),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return told.stdout.strip()
+
+
+def bomb(made: MadeRepository, kind: str) -> str:
+    """Commit ten levels of ten equal entries: ten thousand million rows in a few kilobytes."""
+    sha = made.git("rev-parse", "HEAD:shop.py" if kind == "100644 blob" else "HEAD")
+    rows = [f"{kind} {sha}\tx{number}" for number in range(10)]
+    for _ in range(9):
+        sha = tree_of(made, rows)
+        rows = [f"040000 tree {sha}\td{number}" for number in range(10)]
+    return made.git("commit-tree", "-m", "Bomb", tree_of(made, rows))
+
+
+@pytest.mark.parametrize("kind", ["100644 blob", "160000 commit"])
+def test_a_tree_larger_than_memory_is_refused_while_it_is_read(
+    kind: str, made: MadeRepository, tmp_path: Path
+) -> None:
+    revision = bomb(made, kind)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadInput, match="more than we copy"):
+        GitRepository(made.path).export(revision, tmp_path / "out")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 400_000  # KiB
+    assert not (tmp_path / "out").exists()
+    assert not psutil.Process().children()
+
+
+def test_a_tree_that_takes_for_ever_to_list_comes_to_an_end(made: MadeRepository) -> None:
+    sha = tree_of(made, [])
+    for _ in range(12):
+        sha = tree_of(made, [f"040000 tree {sha}\td{number}" for number in range(10)])
+    shadow = GitRepository(made.path).shadow
+    with pytest.raises(GitFailed, match="no end after 1 second"):
+        list(list_tree(shadow, sha, seconds=1.0))
 
 
 LINKS = [
@@ -392,7 +442,7 @@ def test_push_takes_the_branch_and_nothing_else(
 ) -> None:
     repository = GitRepository(made.path)
     sha = repository.commit_branch("loop/1", base="main", overlay={"x": "1"}, message="m")
-    repository.push("origin", "loop/1")
+    remotes.push(repository.shadow, "origin", "loop/1", sha, None)
     assert origin.git("rev-parse", "loop/1") == sha
     assert origin.git("for-each-ref", "--format=%(refname:short)") == "loop/1\nmain"
 
@@ -402,61 +452,15 @@ def test_push_is_refused_when_somebody_else_moved_the_branch(
 ) -> None:
     repository = GitRepository(made.path)
     first = repository.commit_branch("loop/1", base="main", overlay={"x": "1"}, message="m")
-    repository.push("origin", "loop/1")
+    remotes.push(repository.shadow, "origin", "loop/1", first, None)
     origin.git("update-ref", "refs/heads/loop/1", origin.git("rev-parse", "main"))
-    repository.commit_branch("loop/1", base="main", overlay={"x": "2"}, message="m", expected=first)
-    with pytest.raises(Refused, match="stale"):
-        repository.push("origin", "loop/1", expected=first)
-    with pytest.raises(Refused):
-        repository.push("origin", "loop/1")
-
-
-def test_a_remote_that_is_not_there_is_told_without_credentials(made: MadeRepository) -> None:
-    repository = GitRepository(made.path)
-    with pytest.raises(BadInput, match="git remote add"):
-        repository.push("nowhere", "main")
-    made.git("remote", "add", "origin", "http://user:hunter2@127.0.0.1:1/x.git")
-    with pytest.raises(SelfdriveError, match="could not be") as caught:
-        repository.push("origin", "main")
-    assert "hunter2" not in str(caught.value)
-
-
-WAYS = {
-    "fast_forward": ["merge", "-q", "--ff-only", "loop/1"],
-    "merge": ["merge", "-q", "--no-ff", "-m", "Merge", "loop/1"],
-    "squash": ["merge", "-q", "--squash", "loop/1"],
-    "cherry_pick": ["cherry-pick", "loop/1"],
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_merge_by_others_is_noticed(way: str, made: MadeRepository) -> None:
-    repository = GitRepository(made.path)
-    overlay = {"shop.py": "a = 1\nb = 9\n"}
-    repository.commit_branch("loop/1", base="main", overlay=overlay, message="m")
-    if way != "fast_forward":
-        made.commit("Meanwhile", other__py="x = 1\n")
-        repository.refresh()
-    assert not repository.is_merged("loop/1", "main")
-    made.git(*WAYS[way])
-    if way == "squash":
-        made.git("commit", "-q", "-m", "Squashed")
-    made.commit("Later", third__py="z = 1\n")
-    repository.refresh()
-    assert repository.is_merged("loop/1", "main")
-    merged = repository.merged_as("loop/1", "main")
-    ancestor = way in ("fast_forward", "merge")
-    assert (merged == repository.revision("loop/1")) == ancestor
-
-
-def test_an_edited_merge_is_not_the_same_patch(made: MadeRepository) -> None:
-    repository = GitRepository(made.path)
-    repository.commit_branch(
-        "loop/1", base="main", overlay={"shop.py": "a = 1\nb = 9\n"}, message="m"
+    second = repository.commit_branch(
+        "loop/1", base="main", overlay={"x": "2"}, message="m", expected=first
     )
-    made.commit("By hand", shop__py="a = 1\nb = 8\n")
-    repository.refresh()
-    assert repository.merged_as("loop/1", "main") is None
+    with pytest.raises(Refused, match="stale"):
+        remotes.push(repository.shadow, "origin", "loop/1", second, first)
+    with pytest.raises(Refused):
+        remotes.push(repository.shadow, "origin", "loop/1", second, None)
 
 
 def test_fetch_sees_the_remote_and_leaves_the_repository_alone(

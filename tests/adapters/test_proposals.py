@@ -178,10 +178,7 @@ def test_a_failed_push_leaves_no_branch(made: MadeRepository, tmp_path: Path) ->
 def test_a_remote_that_says_no_leaves_no_branch(
     made: MadeRepository, origin: MadeRepository
 ) -> None:
-    hook = origin.path / "hooks" / "update"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\nexit 1\n")
-    hook.chmod(0o755)
+    origin.git("config", "receive.hideRefs", "refs/heads/loop")
     with pytest.raises(Refused, match="did not take the branch"):
         proposed(GitRepository(made.path), remote="origin")
     assert made.git("branch", "--list", "loop/*") == ""
@@ -250,7 +247,8 @@ def test_a_stranger_cannot_sign_the_commit(made: MadeRepository) -> None:
     assert made.git("log", "-1", "--format=%(trailers)", BRANCH) == ""
 
 
-SETTINGS = [("", "origin"), (".", None), ("none", None), ("up", "up"), ("/srv/x.git", "/srv/x.git")]
+FORGE = "https://forge.example/x.git"
+SETTINGS = [("", "origin"), (".", None), ("none", None), ("up", "up"), (FORGE, FORGE)]
 
 
 @pytest.mark.parametrize(("setting", "remote"), SETTINGS)

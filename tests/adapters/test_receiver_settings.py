@@ -70,6 +70,54 @@ def test_with_keys_only_their_holders_get_in(tmp_path):
         assert status(params={"sentry_key": "right"}) == 200
 
 
+EXCEPTION = {
+    "exception": {
+        "values": [
+            {
+                "type": "KeyError",
+                "value": "'visa'",
+                "stacktrace": {"frames": [{"filename": "a.py", "vars": {"card": "'visa'"}}]},
+            }
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize("captures", [True, False])
+def test_variables_of_frames_are_kept_only_where_they_may_be(tmp_path, captures):
+    with receiving(tmp_path, capture_arguments=captures) as receiver:
+        answer = httpx2.post(receiver.url + "/api/1/store/", json=EXCEPTION)
+        assert answer.status_code == 200
+        receiver.stop()
+        (row,) = receiver.rows("exceptions")
+    (frame,) = json.loads(row.crash_json)["exceptions"][0]["frames"]
+    assert frame.get("variables") == ({"card": "'visa'"} if captures else None)
+    assert row.exception_message == "'visa'"
+    kept = "".join(path.read_text(errors="replace") for path in receiver.directory.iterdir())
+    assert ('"card' in kept or 'card\\"' in kept) == captures
+
+
+ACCEPTED = {
+    "both": (["otlp", "sentry", "events"], 200, 200),
+    "OTLP alone": (["otlp"], 200, 404),
+    "Sentry alone": (["sentry"], 404, 200),
+    "nothing": ([], 404, 404),
+}
+
+
+@pytest.mark.parametrize(("accept", "otlp", "sentry"), ACCEPTED.values(), ids=ACCEPTED)
+def test_a_format_that_is_not_accepted_is_told_and_counted(tmp_path, accept, otlp, sentry):
+    with receiving(tmp_path, accept=accept) as receiver:
+        answers = (
+            httpx2.post(receiver.url + "/v1/traces", json={"resourceSpans": []}),
+            httpx2.post(receiver.url + "/api/1/store/", json=EXCEPTION),
+        )
+        assert tuple(answer.status_code for answer in answers) == (otlp, sentry)
+        refused = [answer for answer in answers if answer.status_code == 404]
+        assert all("[telemetry] accept" in answer.json()["message"] for answer in refused)
+        receiver.wait_for(rejected=len(refused))
+
+
 def test_the_key_is_made_once_and_for_the_owner(tmp_path):
     key = read_key(tmp_path / "key")
     assert read_key(tmp_path / "key") == key

@@ -165,19 +165,19 @@ def values(warehouse: Warehouse) -> list[int]:
 
 def test_an_hour_is_replaced_and_others_stay_also_after_compaction(warehouse: Warehouse) -> None:
     for hour in range(12):
-        warehouse.replace_partition("made", f"2026-11-23T{hour:02}", hourly(hour, hour))
+        warehouse.replace_partitions("made", {f"2026-11-23T{hour:02}": hourly(hour, hour)})
     assert values(warehouse) == list(range(12))
     assert warehouse.compact("made", everything=True).after == 1
-    warehouse.replace_partition("made", "2026-11-23T03", hourly(3, 33))
+    warehouse.replace_partitions("made", {"2026-11-23T03": hourly(3, 33)})
     assert values(warehouse) == [0, 1, 2, 33, *range(4, 12)]
-    warehouse.replace_partition("made", "2026-11-23T03", hourly(3, 3).clear())
+    warehouse.replace_partitions("made", {"2026-11-23T03": hourly(3, 3).clear()})
     assert values(warehouse) == [0, 1, 2, *range(4, 12)]
 
 
 def test_hours_of_an_older_shape_are_read_with_the_new_column_empty(warehouse: Warehouse) -> None:
-    warehouse.replace_partition("made", "2026-11-23T01", hourly(1, 1))
+    warehouse.replace_partitions("made", {"2026-11-23T01": hourly(1, 1)})
     wider = hourly(2, 2).with_columns(polars.lit("x").alias("note"))
-    warehouse.replace_partition("made", "2026-11-23T02", wider)
+    warehouse.replace_partitions("made", {"2026-11-23T02": wider})
     found = warehouse.query("SELECT value, note FROM made ORDER BY value").rows()
     assert found == [(1, None), (2, "x")]
 

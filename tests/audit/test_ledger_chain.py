@@ -13,7 +13,6 @@ from selfdrive_dagster.audit import (
     FaultKind,
     Head,
     Link,
-    head_of,
     link,
     verify,
 )
@@ -32,6 +31,10 @@ def entry(number: int) -> Entry:
         run_id=f"run-{number}",
         body={"n": number},
     )
+
+
+def head_of(rows: list[Link]) -> Head | None:
+    return Head(rows[-1].seq, rows[-1].hash) if rows else None
 
 
 def chain(length: int) -> list[Link]:

@@ -62,6 +62,14 @@ def test_settings(shop: MadeRepository) -> None:
     assert look("settings", patient(shop.path)).mend == "selfdrive init"
 
 
+def test_settings_without_effect_are_named(shop: MadeRepository) -> None:
+    assert look("unused settings", patient(shop.path)).state is State.FINE
+    shop.write("selfdrive.toml", '[service]\nsetup = "make"\n[notify]\nurls = ["mailto://a"]\n')
+    found = look("unused settings", patient(shop.path))
+    assert found.state is State.DEGRADED
+    assert "not acted on yet: [service] setup, [notify] urls" in found.says
+
+
 def test_code_and_tests(shop: MadeRepository, tmp_path: Path) -> None:
     assert look("code", patient(shop.path)).says == "shop.py"
     assert look("tests", patient(shop.path)).says == "tests"
@@ -94,6 +102,23 @@ def test_an_interpreter_that_does_not_do(script: str, words: str, shop: MadeRepo
     assert found.state is State.MISSING
     assert words in found.says
     assert found.mend
+
+
+REMOTES = {
+    "no origin": ("", State.FINE, "branches stay here"),
+    "an address": ("https://bot:hunter2@forge.example/x.git", State.FINE, "to https://forge"),
+    "a path": ("./vendor/cache.git", State.MISSING, "is a path of this machine"),
+    "a name nobody gave": ("up", State.MISSING, "no remote named 'up'"),
+}
+
+
+@pytest.mark.parametrize(("setting", "state", "words"), REMOTES.values(), ids=REMOTES)
+def test_where_proposals_go(setting: str, state: State, words: str, shop: MadeRepository) -> None:
+    shop.write("selfdrive.toml", f'[service]\nrepository = "{setting}"\n')
+    found = look("remote", patient(shop.path))
+    assert found.state is state
+    assert words in found.says
+    assert "hunter2" not in found.says + found.mend
 
 
 def test_history(shop: MadeRepository, tmp_path: Path) -> None:

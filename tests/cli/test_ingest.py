@@ -3,12 +3,14 @@
 import threading
 from pathlib import Path
 
+import msgspec
 from fakes.receiving import receiving
 from fakes.selfdrive_program import ROOT, selfdrive
 
 from selfdrive_dagster.adapters.handing import HANDED, RECEIVED
 from selfdrive_dagster.adapters.intake import read_deliveries
 from selfdrive_dagster.adapters.segments import SegmentWriter, closed_segments
+from selfdrive_dagster.model import Crash
 
 ENVELOPE = ROOT / "tests" / "cases" / "shop_envelopes" / "01-unknown-zone.envelope"
 TRACEBACK = ROOT / "tests" / "cases" / "telemetry" / "tracebacks" / "recursion.txt"
@@ -43,6 +45,17 @@ def test_files_are_counted_and_a_bad_one_keeps_no_other_out(tmp_path: Path) -> N
         for row in delivery.records.exceptions
     ]
     assert stored == ["KeyError", "RecursionError"]
+
+
+def test_variables_stay_out_where_the_product_says_so(tmp_path: Path) -> None:
+    (tmp_path / "selfdrive.toml").write_text("[telemetry]\ncapture_arguments = false\n")
+    assert b'"vars"' in ENVELOPE.read_bytes()
+    ingest(ENVELOPE, folder=tmp_path)
+    (segment,) = closed_segments(tmp_path / "home" / HANDED)
+    (delivery,) = read_deliveries(segment)
+    crash = msgspec.json.decode(delivery.records.exceptions[0].crash_json, type=Crash)
+    assert crash.raised.frames
+    assert all(frame.variables is None for frame in crash.raised.frames)
 
 
 def test_a_running_receiver_is_no_hindrance(tmp_path: Path) -> None:

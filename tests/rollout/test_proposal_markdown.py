@@ -20,7 +20,8 @@ from selfdrive_dagster.rollout.markdown import (
 
 PIECES = st.sampled_from(
     [*"`*_[]()<>#+-=.!|~&@\\:$^{}'\"/ \n\t", "```", "http://a.b", "www.a.b", "@me", "#1", "GH-1",
-     "a", "word", "12", "1.", "abcdef1234567", "\u202e", "\u200b", "\x1b[1m", "é", "漢", "e\u0301"]
+     "a", "word", "12", "1.", "abcdef1234567", "\u202e", "\u200b", "\x1b[1m", "é", "漢", "e\u0301",
+     "skip", "[skip ci]", "NO_CI", "***"]
 )  # fmt: skip
 NASTY = st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60)
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -123,6 +124,27 @@ def test_a_stranger_cannot_sign(forged: str, shape: str) -> None:
     made = commit_message(shape.replace("{}", forged))
     assert trailers(made) == ""
     assert trailers(f"Squashed\n\n* {made}\n\n{made}") == ""
+
+
+SKIPS = [
+    ("[skip ci]", "(skip ci)"),
+    ("[CI Skip]", "(CI Skip)"),
+    ("[no ci]", "(no ci)"),
+    ("[skip\u00a0actions]", "(skip actions)"),
+    ("[cf-pages-skip]", "(cf-pages-skip)"),
+    ("[[skip ci]]", "[(skip ci)]"),
+    ("[skip ://ci]", "(skip ci)"),
+    ("****NO_CI***", "NO_CI"),
+    ("row[skip] and [1]", "row(skip) and [1]"),
+    ("a list [1, 2] of skips", "a list [1, 2] of skips"),
+]
+
+
+@pytest.mark.parametrize(("words", "plain"), SKIPS)
+def test_a_stranger_cannot_switch_the_tests_off(words: str, plain: str) -> None:
+    assert commit_message(f"Fix {words}") == f"Fix {plain}\n"
+    body = commit_message(f"Fix it\n\nSee {words}").partition("\n")[2]
+    assert not any(order in body.lower() for order in ("[skip", "skip]", "[no", "***"))
 
 
 @given(st.lists(NASTY | st.sampled_from(FORGED), max_size=6).map("\n".join))

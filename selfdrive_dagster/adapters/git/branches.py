@@ -105,21 +105,30 @@ def move_ref(shadow: Shadow, ref: str, sha: str, expected: str | None) -> None:
     shadow.refresh()
 
 
-def apply_to_worktree(shadow: Shadow, patch: str) -> None:
-    """Apply a unified diff to the product's working tree: all of it or nothing."""
-    if shadow.place.top is None:
-        raise Refused("A bare repository has no working tree.", remedy="use --branch")
-    prefix = shadow.place.prefix.rstrip("/")
-    where = ["--whitespace=nowarn", *([f"--directory={prefix}"] if prefix else [])]
-    words = patch.encode()
+def check_worktree(shadow: Shadow, patch: str) -> None:
+    """Refuse a patch that does not fit the working tree or does more than edit text."""
     try:
-        told = shadow.over_worktree("apply", *where, "--summary", stdin=words)
+        told = over_files(shadow, patch, "--summary")
         if strange := STRANGE.search(told.decode(errors="replace")):
             raise Refused(f"The patch would do more than edit text: {strange[0].strip()}.")
-        shadow.over_worktree("apply", *where, "--check", stdin=words)
-        shadow.over_worktree("apply", *where, stdin=words)
+        over_files(shadow, patch, "--check")
     except GitFailed as error:
         raise Refused(
             f"The patch does not fit the working tree: {error.says}",
             remedy="commit or stash your own changes first, or use --branch",
         ) from error
+
+
+def apply_to_worktree(shadow: Shadow, patch: str) -> None:
+    """Apply a unified diff to the product's working tree: all of it or nothing."""
+    check_worktree(shadow, patch)
+    over_files(shadow, patch)
+
+
+def over_files(shadow: Shadow, patch: str, *options: str) -> bytes:
+    """Run `git apply` over the product's files. Refuses where there are none."""
+    if shadow.place.top is None:
+        raise Refused("A bare repository has no working tree.", remedy="use --branch")
+    prefix = shadow.place.prefix.rstrip("/")
+    where = ["--whitespace=nowarn", *([f"--directory={prefix}"] if prefix else [])]
+    return shadow.over_worktree("apply", *where, *options, stdin=patch.encode())

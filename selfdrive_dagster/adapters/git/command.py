@@ -47,21 +47,28 @@ FROM_THE_USER = (
 NETWORK = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_LAZY_FETCH": "1",
     "GIT_ASKPASS": "/bin/false",
     "SSH_ASKPASS_REQUIRE": "never",
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
 }
 
-CREDENTIALS = re.compile(r"://[^/@\s]+@")
+CREDENTIALS = re.compile(r"://[^/\s]*@")
+"""Up to the last `@`: a password may hold others."""
 
 
 class GitFailed(SelfdriveError):
     """git said no; `says` is the last of its own words, without credentials."""
 
     def __init__(self, arguments: Sequence[str], says: str) -> None:
-        self.says = CREDENTIALS.sub("://", says.strip()) or "it gave no reason"
+        self.says = without_credentials(says.strip()) or "it gave no reason"
         verb = next((word for word in arguments if not word.startswith("-")), "")
         super().__init__(f"git {verb} failed: {self.says}")
+
+
+def without_credentials(text: str) -> str:
+    """Return text in which no address tells a user or a password."""
+    return CREDENTIALS.sub("://", text)
 
 
 def local_environment() -> dict[str, str]:
@@ -100,7 +107,12 @@ def run_git(
 
 
 def start_git(
-    arguments: Sequence[str], *, cwd: Path, environ: Mapping[str, str], stdin: int | IO[bytes]
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    environ: Mapping[str, str],
+    stdin: int | IO[bytes],
+    stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     """Start git in a session of its own, so that no helper of it can ask at the terminal."""
     try:
@@ -110,7 +122,7 @@ def start_git(
             env=dict(environ),
             stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             start_new_session=True,
         )
     except FileNotFoundError as error:

@@ -5,20 +5,26 @@ leave out what `export-ignore` names, which in many projects is the tests.
 """
 
 import os
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Timer
 from typing import IO
 
 import msgspec
 
-from selfdrive_dagster.adapters.git.command import GitFailed, start_git
+from selfdrive_dagster.adapters.git.command import GitFailed, kill_group, start_git
 from selfdrive_dagster.adapters.git.shadow import Shadow
 from selfdrive_dagster.errors import BadInput, SelfdriveError
 
 MAX_BYTES = 2 * 2**30
 MAX_FILES = 200_000
+LIST_SECONDS = 120.0
+BLOCK_BYTES = 2**16
+MAX_WORDS = 2**12
 LINK, SUBMODULE, PROGRAM = "120000", "160000", "100755"
 
 
@@ -46,8 +52,7 @@ def export_tree(shadow: Shadow, tree: str, into: Path) -> Exported:
     that no checkout would write are left out and told. Raises BadInput when the tree is
     larger than MAX_BYTES or MAX_FILES, SelfdriveError when the disk refuses.
     """
-    entries, left_out = choose(list_tree(shadow, tree))
-    refuse_giants(entries)
+    entries, left_out = choose(bounded(list_tree(shadow, tree)))
     try:
         into.mkdir(parents=True, exist_ok=True)
         if any(into.iterdir()):
@@ -64,15 +69,65 @@ def export_tree(shadow: Shadow, tree: str, into: Path) -> Exported:
     return Exported(files=len(entries), size_bytes=size, left_out=tuple(left_out))
 
 
-def list_tree(shadow: Shadow, tree: str) -> Iterator[Entry]:
-    """Yield a tree's entries at every depth."""
-    for row in shadow.git("ls-tree", "-r", "-z", "-l", "--full-tree", tree).split(b"\0"):
-        if row:
-            facts, _, path = row.partition(b"\t")
-            mode, _kind, sha, size = facts.decode().split()
-            # "-" for a submodule, "BAD" for a blob that is not there: reading it will tell.
-            length = int(size) if size.isdigit() else 0
-            yield Entry(mode, sha, length, os.fsdecode(path))
+def list_tree(shadow: Shadow, tree: str, seconds: float = LIST_SECONDS) -> Generator[Entry]:
+    """Yield a tree's entries at every depth, as git finds them.
+
+    A few kilobytes of trees that name each other may hold more entries than any memory: who
+    stops reading ends git, and so does time.
+    """
+    for row in rows_of(shadow, ["ls-tree", "-r", "-z", "-l", "--full-tree", tree], seconds):
+        facts, _, path = row.partition(b"\t")
+        mode, _kind, sha, size = facts.decode().split()
+        # "-" for a submodule, "BAD" for a blob that is not there: reading it will tell.
+        length = int(size) if size.isdigit() else 0
+        yield Entry(mode, sha, length, os.fsdecode(path))
+
+
+def rows_of(shadow: Shadow, arguments: list[str], seconds: float) -> Iterator[bytes]:
+    """Yield what git prints, row by row, each ended by a zero byte."""
+    environ = shadow.environment()
+    with TemporaryFile() as said:
+        process = start_git(
+            arguments, cwd=shadow.folder, environ=environ, stdin=subprocess.DEVNULL, stderr=said
+        )
+        alarm = Timer(seconds, kill_group, [process])
+        alarm.start()
+        with process:
+            try:
+                yield from cut(process.stdout)  # type: ignore[arg-type]  # we asked for a pipe
+                fault = process.wait()
+            finally:
+                alarm.cancel()
+                if process.poll() is None:
+                    kill_group(process)
+        if fault:
+            said.seek(0)
+            late = f"no end after {seconds:.0f} seconds"
+            words = said.read(MAX_WORDS).decode(errors="replace")
+            raise GitFailed(arguments, late if fault == -signal.SIGKILL else words)
+
+
+def cut(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the pieces between zero bytes of a stream."""
+    rest = b""
+    while block := stream.read(BLOCK_BYTES):
+        *rows, rest = (rest + block).split(b"\0")
+        yield from rows
+
+
+def bounded(entries: Generator[Entry]) -> Iterator[Entry]:
+    """Yield entries while they are no more than we copy, then stop git and raise BadInput."""
+    size = 0
+    with closing(entries):
+        for count, entry in enumerate(entries, start=1):
+            size += entry.size
+            if count > MAX_FILES or size > MAX_BYTES:
+                raise BadInput(
+                    f"This revision holds more than we copy ({MAX_FILES:,} files, "
+                    f"{MAX_BYTES / 2**20:,.0f} MiB).",
+                    remedy="point Selfdrive at the folder of the service inside the repository",
+                )
+            yield entry
 
 
 def choose(entries: Iterator[Entry]) -> tuple[list[Entry], list[str]]:
@@ -92,17 +147,6 @@ def is_safe(path: str) -> bool:
     """Say whether a path stays inside and touches no `.git`."""
     parts = path.split("/")
     return not any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
-
-
-def refuse_giants(entries: list[Entry]) -> None:
-    """Raise BadInput when there is more than we copy."""
-    size = sum(entry.size for entry in entries)
-    if size > MAX_BYTES or len(entries) > MAX_FILES:
-        raise BadInput(
-            f"This revision holds {len(entries):,} files and {size / 2**20:,.0f} MiB, more than "
-            f"we copy ({MAX_FILES:,} files, {MAX_BYTES / 2**20:,.0f} MiB).",
-            remedy="point Selfdrive at the folder of the service inside the repository",
-        )
 
 
 def write_files(shadow: Shadow, entries: list[Entry], into: Path) -> list[tuple[str, str]]:

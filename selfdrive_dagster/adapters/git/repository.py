@@ -7,12 +7,13 @@ touched, except by `apply_to_worktree`, which a user must ask for.
 from collections.abc import Mapping
 from pathlib import Path
 
-from selfdrive_dagster.adapters.git import branches, merges, remotes
+from selfdrive_dagster.adapters.git import branches, remotes
 from selfdrive_dagster.adapters.git.command import GitFailed
 from selfdrive_dagster.adapters.git.export import Exported, export_tree
 from selfdrive_dagster.adapters.git.history import GitHistory
 from selfdrive_dagster.adapters.git.shadow import Shadow, locate
 from selfdrive_dagster.errors import BadInput, Refused
+from selfdrive_dagster.rollout.markdown import commit_message
 
 SELFDRIVE = "Selfdrive <selfdrive@localhost>"
 
@@ -160,16 +161,22 @@ class GitRepository:
 
         `overlay` maps paths of the product to their new text, None deletes. `expected` is the
         commit that the branch must be at now; None: it must not exist. Neither the index nor
-        the working tree changes. Raises Refused or BadInput, and then no ref has moved.
+        the working tree changes. What a forge would act on in the message is written out.
+        Raises Refused or BadInput, and then no ref has moved.
         """
         ref = branches.branch_ref(self.shadow, name)
         parent = self.revision(base)
         tree = branches.write_tree(self.shadow, parent, overlay)
         if tree == self.shadow.git("rev-parse", f"{parent}^{{tree}}").decode().strip():
             raise Refused(f"The branch {name} would change nothing.")
-        sha = branches.write_commit(self.shadow, tree, parent, message, author)
+        words = commit_message(message)
+        sha = branches.write_commit(self.shadow, tree, parent, words, author)
         branches.move_ref(self.shadow, ref, sha, expected)
         return sha
+
+    def check_worktree(self, patch: str) -> None:
+        """Raise Refused where `apply_to_worktree` would; change nothing."""
+        branches.check_worktree(self.shadow, patch)
 
     def apply_to_worktree(self, patch: str) -> None:
         """Apply a unified diff to the product's working tree: all of it or nothing.
@@ -180,27 +187,6 @@ class GitRepository:
 
     # Others
 
-    def push(self, remote: str, branch: str, expected: str | None = None) -> None:
-        """Push a branch if the remote's is still at `expected` (None: is not there).
-
-        `remote` is a name or an address. Raises Refused when the remote has moved or says
-        no, SelfdriveError when it cannot be reached.
-        """
-        sha = self.revision(f"refs/heads/{branch}")
-        remotes.push(self.shadow, remote, branch, sha, expected)
-
     def fetch(self, remote: str, branch: str) -> str:
         """Return the commit a remote's branch is at; the repository itself stays as it is."""
         return self.revision(remotes.fetch(self.shadow, remote, branch))
-
-    def patch_id(self, base: str, revision: str) -> str:
-        """Return git's stable patch-id of everything between two revisions, "" for nothing."""
-        return merges.patch_id(self.shadow, self.revision(base), self.revision(revision))
-
-    def merged_as(self, branch: str, into: str) -> str | None:
-        """Return the commit of `into` that brought a branch's patch, None when none did."""
-        return merges.merged_as(self.shadow, self.revision(branch), self.revision(into))
-
-    def is_merged(self, branch: str, into: str) -> bool:
-        """Say whether a branch's patch is part of another branch, however it got there."""
-        return self.merged_as(branch, into) is not None

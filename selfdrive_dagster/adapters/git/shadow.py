@@ -5,10 +5,12 @@ a new one. It is removed when its owner is collected or closed.
 """
 
 import os
+import shlex
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -29,6 +31,31 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     object_format: str
     top: Path | None
     prefix: str
+
+
+class Remote(msgspec.Struct, frozen=True):
+    """An address as the shadow's config tells it to git, so that no command line shows it.
+
+    `secret` is a line for git's own `store` helper. Then the user's helpers are not asked:
+    they would keep what is not theirs.
+    """
+
+    url: str
+    user: str = ""
+    secret: str = ""
+
+    def config(self, name: str, secret: Path) -> str:
+        """Return the sections of a config file that make `name` mean this remote."""
+        helper = f"store --file={shlex.quote(str(secret))}"
+        helpers = f"\thelper =\n\thelper = {quoted(helper)}\n" if self.secret else ""
+        user = f"\tusername = {quoted(self.user)}\n" if self.user and not self.secret else ""
+        return f'[remote "{name}"]\n\turl = {quoted(self.url)}\n[credential]\n{user}{helpers}'
+
+
+def quoted(value: str) -> str:
+    """Return a value as git's config files write it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def locate(path: Path) -> Place | None:
@@ -74,11 +101,21 @@ class Shadow:
             (self.folder / name).mkdir(parents=True)
         borrowed = os.fsencode(place.common_dir / "objects") + b"\n"
         (self.folder / "objects" / "info" / "alternates").write_bytes(borrowed)
-        (self.folder / "config").write_text(
-            "[core]\n\trepositoryformatversion = 1\n\tbare = true\n"
-            f"[extensions]\n\tobjectformat = {place.object_format}\n"
-        )
+        self.write("config", self.config())
         self.refresh()
+
+    def config(self) -> str:
+        """Return what the shadow's config says of itself."""
+        return (
+            "[core]\n\trepositoryformatversion = 1\n\tbare = true\n"
+            f"[extensions]\n\tobjectformat = {self.place.object_format}\n"
+        )
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the shadow that nobody else may read."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
 
     def refresh(self) -> None:
         """Copy the repository's refs, HEAD and shallow boundary again."""
@@ -113,11 +150,32 @@ class Shadow:
         }
         return run_git(arguments, cwd=top, environ=environ, stdin=stdin)
 
-    def over_network(self, *arguments: str, seconds: float = 120.0) -> bytes:
+    def over_network(
+        self,
+        verb: str,
+        options: Sequence[str],
+        remote: Remote,
+        *arguments: str,
+        seconds: float = 120.0,
+    ) -> bytes:
         """Run push or fetch from the shadow, with the user's credentials, not the repository's."""
         environ = network_environment() | {"GIT_DIR": str(self.folder)}
         where = self.place.top or self.place.git_dir
-        return run_git(arguments, cwd=where, environ=environ, seconds=seconds)
+        with self.knowing(remote) as name:
+            words = [verb, *options, "--end-of-options", name, *arguments]
+            return run_git(words, cwd=where, environ=environ, seconds=seconds)
+
+    @contextmanager
+    def knowing(self, remote: Remote) -> Iterator[str]:
+        """Let the shadow's config know a remote, by a name that no other config holds."""
+        name, secret = self.folder.name, self.folder / "credentials"
+        try:
+            self.write(secret.name, remote.secret)
+            self.write("config", self.config() + remote.config(name, secret))
+            yield name
+        finally:
+            self.write("config", self.config())
+            secret.unlink(missing_ok=True)
 
     def real(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Run git in the repository's own directory: only what executes nothing there."""

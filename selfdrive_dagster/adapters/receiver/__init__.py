@@ -33,7 +33,9 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """How to listen and where to write. Port 0 takes a free one.
 
     `directory` gets the segments, `key_file` holds (or gets) the pseudonym key. `forward` is
-    the DSN used until now, or "". `keys` must be given to listen beyond loopback.
+    the DSN used until now, or "". `accept` names the formats that are taken; without
+    `capture_arguments` no frame's variables are kept. `keys` must be given to listen beyond
+    loopback.
     """
 
     directory: str
@@ -42,6 +44,8 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     port: int = 4318
     service_name: str = "unknown_service"
     forward: str = ""
+    accept: tuple[str, ...] = ("otlp", "sentry")
+    capture_arguments: bool = True
     keys: tuple[str, ...] = ()
     segment_bytes: int = 64 * 2**20
     segment_seconds: float = 5.0
@@ -67,7 +71,10 @@ def serve(settings: ReceiverSettings, on_ready: Callable[[int], None] | None = N
     forwarder = Forwarder(upstream) if upstream else None
     desk = Desk(
         intake=Intake(writer),
-        redactor=Redactor(read_key(Path(settings.key_file))),
+        redactor=Redactor(
+            read_key(Path(settings.key_file)), keeps_variables=settings.capture_arguments
+        ),
+        accept=frozenset(settings.accept),
         service_name=settings.service_name,
         forwarder=forwarder,
         keys=frozenset(settings.keys),

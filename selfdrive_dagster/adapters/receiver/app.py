@@ -28,7 +28,7 @@ DECODERS = 2
 
 
 class Desk(NamedTuple):
-    """What the routes need: where events go, how they are hidden, who may send them.
+    """What the routes need: where events go, how they are hidden, what is taken, from whom.
 
     `keys` empty lets everyone in; that is for loopback only.
     """
@@ -36,6 +36,7 @@ class Desk(NamedTuple):
     intake: Intake
     redactor: Redactor
     service_name: str
+    accept: frozenset[str] = frozenset(("otlp", "sentry"))
     forwarder: Forwarder | None = None
     keys: frozenset[str] = frozenset()
     max_bytes: int = MAX_BYTES
@@ -54,9 +55,14 @@ def build_app(desk: Desk) -> Starlette:
     routes = Routes(desk)
     return Starlette(
         routes=[
-            Route("/v1/{signal}", routes.answering(routes.otlp), methods=["POST"]),
-            Route("/api/{project}/envelope/", routes.answering(routes.envelope), methods=["POST"]),
-            Route("/api/{project}/store/", routes.answering(routes.store), methods=["POST"]),
+            *(
+                Route(path, routes.answering(format_name, handle), methods=["POST"])
+                for path, format_name, handle in (
+                    ("/v1/{signal}", "otlp", routes.otlp),
+                    ("/api/{project}/envelope/", "sentry", routes.envelope),
+                    ("/api/{project}/store/", "sentry", routes.store),
+                )
+            ),
             Route("/healthz", routes.health),
             Route("/stats", routes.stats),
         ]
@@ -71,13 +77,16 @@ class Routes:
         self._load = _Load()
 
     def answering(
-        self, handle: Callable[[Request], Awaitable[Response]]
+        self, format_name: str, handle: Callable[[Request], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Turn refusals, unreadable bodies and a full disk into answers with a reason."""
+        """Return a route that turns refusals, bad bodies and a full disk into answers.
+
+        Each has a reason; a format that the settings do not accept is refused first.
+        """
 
         async def answer(request: Request) -> Response:
             try:
-                self._admit(request)
+                self._admit(request, format_name)
                 return await handle(request)
             except Refusal as refusal:
                 return self._refuse(refusal.status, refusal.reason)
@@ -94,7 +103,9 @@ class Routes:
         self._desk.intake.refuse()
         return JSONResponse({"code": 3, "message": reason, "detail": reason}, status)
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request, format_name: str) -> None:
+        if format_name not in self._desk.accept:
+            raise Refusal(404, f'[telemetry] accept does not name "{format_name}".')
         if not self._desk.keys:
             return
         given = request.headers.get("x-sentry-auth", "") + request.headers.get("authorization", "")

@@ -113,10 +113,6 @@ class Warehouse:
                 _publish(folder, live, files=live.files + added)
         return Appended(stored=len(fresh), duplicate=len(records) - len(fresh))
 
-    def replace_partition(self, table: str, hour: str, frame: "polars.DataFrame") -> None:
-        """Put `frame` in place of one event hour (`2026-11-23T06`) of a table made by a model."""
-        self.replace_partitions(table, {hour: frame})
-
     def replace_partitions(
         self,
         table: str,

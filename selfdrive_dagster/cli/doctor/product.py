@@ -4,8 +4,9 @@ import os
 import subprocess
 
 from selfdrive_dagster.adapters.git import GitRepository
+from selfdrive_dagster.adapters.proposals import remote_of, shown_remote
 from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
-from selfdrive_dagster.config import FILE_NAME, discover
+from selfdrive_dagster.config import FILE_NAME, discover, not_acted_on
 from selfdrive_dagster.errors import SelfdriveError
 
 ASK = "import platform, pytest; print(platform.python_version(), 'with pytest', pytest.__version__)"
@@ -18,6 +19,16 @@ def settings(patient: Patient) -> Answer:
     if not (patient.repo / FILE_NAME).exists():
         return degraded(f"no {FILE_NAME} here: defaults are used", "selfdrive init")
     return fine(f"{FILE_NAME} has no faults")
+
+
+def unused(patient: Patient) -> Answer:
+    """Every setting that somebody chose is acted on."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    waiting = not_acted_on(patient.settings)
+    if not waiting:
+        return fine("every setting that is set is acted on")
+    return degraded(f"read but not acted on yet: {', '.join(waiting)}", "do not count on these")
 
 
 def code(patient: Patient) -> Answer:
@@ -90,11 +101,26 @@ def history(patient: Patient) -> Answer:
     return fine(f"{branch}, all committed{shallow}")
 
 
+def remote(patient: Patient) -> Answer:
+    """Where proposals are pushed is a place that may be reached."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    repository = GitRepository.find(patient.repo) if patient.repo.is_dir() else None
+    if repository is None:
+        return degraded("no git repository, so no branch to push", "git init")
+    chosen = remote_of(repository, patient.settings.service.repository)
+    return fine(
+        f"proposals are pushed to {shown_remote(chosen)}" if chosen else "branches stay here"
+    )
+
+
 CHECKS = (
     Check("settings", settings),
+    Check("unused settings", unused),
     Check("code", code),
     Check("tests", tests),
     Check("interpreter", interpreter),
     Check("in the sandbox", interpreter_inside),
     Check("history", history),
+    Check("remote", remote),
 )

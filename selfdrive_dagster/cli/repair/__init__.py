@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfdrive_dagster.cli.endings import NO_PATCH, NO_REPRODUCER
-from selfdrive_dagster.cli.render import AsJson, Repo, emit, progress
+from selfdrive_dagster.cli.render import AsJson, Repo, clean, emit, progress
 from selfdrive_dagster.cli.repair.show import show
 from selfdrive_dagster.config import load, open_home
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Crash, History, Product, SandboxLevel
 
 if TYPE_CHECKING:  # these rooms are entered only when a repair really runs
+    from selfdrive_dagster.adapters.git import GitRepository
     from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+    from selfdrive_dagster.telemetry import Redactor
     from selfdrive_dagster.validation.repair import Repair
 
 Trace = Annotated[
@@ -57,14 +59,18 @@ def repair(
     as_json: AsJson = False,
 ) -> int:
     """Diagnose a crash, reproduce it, search for a patch and prove it in a sandbox."""
-    crash = read_trace(trace) if trace is not None else None
-    if (crash is None) == (not failing_tests):
+    if (trace is None) == (not failing_tests):
         raise BadInput(
             "Give either --trace FILE or --failing-tests.",
             remedy="selfdrive repair . --trace crash.json",
         )
     settings = load(repo)
+    from selfdrive_dagster.telemetry import Redactor
+
+    redactor = Redactor(keeps_variables=settings.telemetry.capture_arguments)
+    crash = read_trace(trace, redactor) if trace is not None else None
     limits = settings.patches
+    repository = writable(repo) if apply or branch else None
     with progress("Opening the product") as say, tempfile.TemporaryDirectory() as folder:
         from selfdrive_dagster.adapters.product import open_product
         from selfdrive_dagster.adapters.sandbox import BwrapSandbox
@@ -88,15 +94,13 @@ def repair(
             ),
             progress=say,
         )
-    emit(found, lambda console: show(found, console), as_json=as_json)
-    if apply or branch:
-        put_down(repo, found, apply=apply, branch=branch)
+    answer(found, repository, apply=apply, branch=branch, as_json=as_json)
     if found.reproduction.reproducer is None:
         return NO_REPRODUCER
     return 0 if found.best is not None else NO_PATCH
 
 
-def read_trace(path: Path) -> Crash:
+def read_trace(path: Path, redactor: "Redactor") -> Crash:
     """Return the newest crash of a file. Raises BadInput for anything else."""
     from selfdrive_dagster.telemetry import read_crashes
 
@@ -106,7 +110,7 @@ def read_trace(path: Path) -> Crash:
         raise BadInput(
             f"{path} cannot be read: {error.strerror}.", remedy="name a file with one crash"
         ) from error
-    return read_crashes(data, str(path))[-1]
+    return read_crashes(data, str(path), redactor)[-1]
 
 
 def end_without_sandbox(
@@ -132,27 +136,47 @@ def end_without_sandbox(
     )
 
 
-def put_down(repo: Path, found: "Repair", *, apply: bool, branch: str) -> None:
-    """Apply the best patch, or commit it with its reproducer to a branch of its own."""
+def writable(repo: Path) -> "GitRepository":
+    """Return the repository that a patch is written to. Raises Refused for a plain folder."""
     from selfdrive_dagster.adapters.git import GitRepository
-    from selfdrive_dagster.patches.text import apply_patch
 
     repository = GitRepository.find(repo)
     if repository is None:
-        raise Refused(f"{repo} is no git repository, so nothing was written.")
+        raise Refused(
+            f"{repo} is no git repository, so nothing was run or written.",
+            remedy="leave --apply and --branch out: the patch is printed",
+        )
+    return repository
+
+
+def answer(
+    found: "Repair", repository: "GitRepository | None", *, apply: bool, branch: str, as_json: bool
+) -> None:
+    """Print what was found, then write what was asked for."""
+    emit(found, lambda console: show(found, console), as_json=as_json)
+    if repository is not None and (apply or branch):
+        put_down(repository, found, apply=apply, branch=branch)
+
+
+def put_down(repository: "GitRepository", found: "Repair", *, apply: bool, branch: str) -> None:
+    """Commit the best patch with its reproducer to a branch of its own, or apply it, or both.
+
+    What is asked for is written whole or not at all. Tells on stderr: stdout is the answer's.
+    """
+    from selfdrive_dagster.adapters.proposals import overlay_of
+
     best, reproducer = found.best, found.reproduction.reproducer
     if best is None or reproducer is None:
+        print("No patch held, so nothing was written.", file=sys.stderr)
         return
     if apply:
-        repository.apply_to_worktree(best.patch)
-        print(f"Applied to {repo}: {best.path}")
+        repository.check_worktree(best.patch)
     if branch:
         base = found.diagnosis.revision
-        past = repository.history(base)
-        overlay = apply_patch(lambda path: past.show(base, path) or "", best.patch)
-        if reproducer.source is not None:
-            overlay[reproducer.path] = reproducer.source
-        sha = repository.commit_branch(
-            branch, base=base, overlay=overlay, message=found.diagnosis.sentence
-        )
-        print(f"Committed {sha[:12]} to {branch}")
+        overlay = overlay_of(repository, base, best, reproducer, {})
+        words = found.diagnosis.sentence
+        sha = repository.commit_branch(branch, base=base, overlay=overlay, message=words)
+        print(clean(f"Committed {sha[:12]} to {branch}"), file=sys.stderr)
+    if apply:
+        repository.apply_to_worktree(best.patch)
+        print(clean(f"Applied to {repository.path}: {best.path}"), file=sys.stderr)

@@ -125,7 +125,7 @@ def _exceptions(event: dict[str, Any], arrival: Arrival) -> Iterator[RaisedExcep
 
 
 def _frame(frame: dict[str, Any], arrival: Arrival) -> Frame:
-    sent = frame.get("vars")
+    sent = frame.get("vars") if arrival.redactor.keeps_variables else None
     return Frame(
         path=label(frame.get("filename")) or label(frame.get("abs_path")) or NO_PATH,
         function=label(frame.get("function")),
