@@ -1,23 +1,27 @@
 """From closed segments to tables: every delivery's rows, appended once whatever happens.
 
 A segment is removed only after all its rows are in the warehouse; a kill in between means
-that it is read again, and the warehouse knows what it has. What cannot be read is set aside
-beside the others, never dropped.
+that it is read again, and the warehouse knows what it has. What cannot be read, or holds what no
+table takes, is set aside beside the others, never dropped, and keeps no other out.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from selfdrive_dagster.adapters.intake import read_deliveries
-from selfdrive_dagster.adapters.segments import closed_segments
+from selfdrive_dagster.adapters.segments import closed_segments, set_aside
 from selfdrive_dagster.adapters.warehouse import Warehouse
-from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.telemetry import TABLES
 
-BAD_SUFFIX = ".unreadable"
+HELD_BYTES = 64 * 2**20
+"""Segments that are decoded together; one alone may be larger."""
+
+Rows = dict[str, list[msgspec.Struct]]
+"""Table → its rows."""
 
 
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,34 +39,86 @@ def waiting_segments(folders: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(segment for folder in there for segment in closed_segments(folder))
 
 
-def ingest_segments(folders: Iterable[Path], warehouse: Warehouse, limit: int = 64) -> Ingested:
-    """Append the rows of at most `limit` closed segments."""
-    stored, duplicate = Counter(dict.fromkeys(TABLES, 0)), Counter(dict.fromkeys(TABLES, 0))
-    unreadable: list[str] = []
+def ingest_segments(
+    folders: Iterable[Path], warehouse: Warehouse, limit: int = 64, held_bytes: int = HELD_BYTES
+) -> Ingested:
+    """Append the rows of at most `limit` closed segments, about `held_bytes` of them at a time."""
     segments = waiting_segments(folders)[:limit]
-    rows: dict[str, list[msgspec.Struct]] = {table: [] for table in TABLES}
-    sound: list[Path] = []
-    for segment in segments:
+    work = _Pass(warehouse)
+    for group in _groups(segments, held_bytes):
+        work.take(group)
+    return Ingested(
+        segments=len(segments),
+        stored=dict(work.stored),
+        duplicate=dict(work.duplicate),
+        unreadable=tuple(work.unreadable),
+    )
+
+
+class _Pass:
+    """One pass: what it counted so far."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self.stored = Counter(dict.fromkeys(TABLES, 0))
+        self.duplicate = Counter(dict.fromkeys(TABLES, 0))
+        self.unreadable: list[str] = []
+
+    def take(self, group: Sequence[Path]) -> None:
+        """Append the rows of some segments together, or one by one to find the one at fault."""
+        rows: Rows = {table: [] for table in TABLES}
+        sound = [segment for segment in group if self._read(segment, rows)]
+        counted = self.stored + self.duplicate
+        try:
+            self._append(rows)
+        except (SelfdriveError, OSError, MemoryError):
+            raise  # the warehouse's trouble, not the segments'
+        except Exception:
+            if len(sound) == 1:
+                self._set_aside(sound[0])
+                return
+            # The rows that got in are duplicates when they come again: they count once.
+            self.duplicate.subtract(self.stored + self.duplicate - counted)
+            rows.clear()
+            for segment in sound:
+                self.take([segment])
+            return
+        for segment in sound:
+            segment.unlink()
+
+    def _read(self, segment: Path, rows: Rows) -> bool:
         try:
             deliveries = tuple(read_deliveries(segment))
         except (BadInput, msgspec.DecodeError):
-            unreadable.append(segment.name)
-            segment.rename(segment.with_name(segment.name + BAD_SUFFIX))
-            continue
-        sound.append(segment)
+            self._set_aside(segment)
+            return False
         for delivery in deliveries:
             for table in TABLES:
                 rows[table] += getattr(delivery.records, table)
-    for table, records in rows.items():
-        if records:
-            appended = warehouse.append(table, records)
-            stored[table] += appended.stored
-            duplicate[table] += appended.duplicate
-    for segment in sound:
-        segment.unlink()
-    return Ingested(
-        segments=len(segments),
-        stored=dict(stored),
-        duplicate=dict(duplicate),
-        unreadable=tuple(unreadable),
-    )
+        return True
+
+    def _append(self, rows: Rows) -> None:
+        for table, records in rows.items():
+            if records:
+                appended = self._warehouse.append(table, records)
+                self.stored[table] += appended.stored
+                self.duplicate[table] += appended.duplicate
+
+    def _set_aside(self, segment: Path) -> None:
+        self.unreadable.append(segment.name)
+        set_aside(segment)
+
+
+def _groups(segments: Sequence[Path], held_bytes: int) -> Iterator[list[Path]]:
+    """Yield neighbours that together hold at most so many bytes, or one that alone holds more."""
+    group: list[Path] = []
+    size = 0
+    for segment in segments:
+        more = segment.stat().st_size
+        if group and size + more > held_bytes:
+            yield group
+            group, size = [], 0
+        group.append(segment)
+        size += more
+    if group:
+        yield group

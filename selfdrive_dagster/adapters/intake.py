@@ -55,7 +55,7 @@ class Intake:
         self._reload()
 
     def take(self, records: Records, *, signal: str, content_type: str, arrival: Arrival) -> Taken:
-        """Append what is new. Raises Busy if too much waits for the disk."""
+        """Append what is new. Raises Busy if too much waits for the disk, TooMuch for too much."""
         fresh, waits, duplicates = self._fresh(records)
         stored = sum(len(getattr(fresh, table)) for table in _COUNTED_TABLES)
         tally = Tally(stored, duplicates, len(records.rejected))
@@ -144,13 +144,15 @@ def ingest_file(path: Path, intake: Intake, redactor: Redactor, service_name: st
 
 
 def _ids_in(path: Path) -> list[str]:
-    """Return the event ids of a segment, none when a batch has just taken it."""
+    """Return the event ids of a segment, as far as it can be read.
+
+    A batch may have just taken it, and it is the batch that sets a damaged one aside.
+    """
+    found: list[str] = []
     try:
-        return [
-            row.event_id
-            for delivery in read_deliveries(path)
-            for table in (*_COUNTED_TABLES, "deployments")
-            for row in getattr(delivery.records, table)
-        ]
-    except FileNotFoundError:
-        return []
+        for delivery in read_deliveries(path):
+            for table in (*_COUNTED_TABLES, "deployments"):
+                found += [row.event_id for row in getattr(delivery.records, table)]
+    except (OSError, BadInput, msgspec.DecodeError):
+        return found
+    return found

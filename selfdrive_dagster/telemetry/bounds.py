@@ -18,6 +18,9 @@ from selfdrive_dagster.errors import BadInput
 MAX_BYTES = 20 * 2**20
 MAX_NESTING = 64
 MAX_VALUES = 1_000_000
+MAX_ROWS = 50_000
+"""The most rows that one delivery may become: two bytes of JSON can make a row of 2,000."""
+
 MAX_FRAMES = 512
 MAX_CHAIN = 64
 MAX_NAME_CHARS = 512
@@ -26,16 +29,29 @@ _HEX = re.compile(r"[0-9a-f]+\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
+class TooMuch(BadInput):
+    """More at a time than we take: it would be read if it were sent in parts."""
+
+
+def check_rows(count: int, name: str) -> None:
+    """Raise TooMuch if so many rows are more than one delivery may hold."""
+    if count > MAX_ROWS:
+        raise TooMuch(
+            f"{name} holds more than {MAX_ROWS:,} elements.",
+            remedy="Lower the batch size of the exporter, or split the file.",
+        )
+
+
 def parse_json(data: bytes, name: str) -> Any:
     """Return the JSON value in `data`. Raises BadInput that names `name` and the fault."""
     if len(data) > MAX_BYTES:
-        raise BadInput(
+        raise TooMuch(
             f"{name} holds {len(data):,} bytes of JSON; we read at most {MAX_BYTES:,}.",
             remedy="Send or save fewer events at a time.",
         )
     # Counted before decoding: twenty megabytes of "[]," would become a gigabyte of lists.
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise BadInput(
+        raise TooMuch(
             f"{name} holds more than {MAX_VALUES:,} values.", remedy="Split it into parts."
         )
     try:
@@ -57,7 +73,16 @@ def _decode(data: bytes) -> Any:
         # Lone surrogates ("\ud800") are the very thing some products crash on: json reads them.
         if b"\\ud" not in data.lower():
             raise
-        return json.loads(data, parse_constant=_refuse_constant)
+        return _encodable(json.loads(data, parse_constant=_refuse_constant))
+
+
+def _encodable(value: Any) -> Any:
+    """Put a question mark for each lone surrogate: it can be neither hashed nor stored as UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(inner) for key, inner in value.items()}
+    return [_encodable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _refuse_constant(constant: str) -> Any:

@@ -13,7 +13,7 @@ from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Crash
 from selfdrive_dagster.telemetry import otlp, sentry
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, exception_row
-from selfdrive_dagster.telemetry.bounds import MAX_BYTES, mapping, parse_json
+from selfdrive_dagster.telemetry.bounds import MAX_BYTES, check_rows, mapping, parse_json
 from selfdrive_dagster.telemetry.redact import Redactor
 from selfdrive_dagster.telemetry.rows import Records, join
 from selfdrive_dagster.telemetry.stacktrace import Traceback, find_tracebacks
@@ -72,12 +72,23 @@ def _sum_up(records: Records) -> str:
 
 
 def _read_json(data: bytes, name: str, arrival: Arrival) -> Records:
-    lines = [line for line in data.splitlines() if line.strip()]
-    if len(lines) > 1 and _is_whole(lines[0], name):
+    lines = _lines(data, name)
+    if len(lines) > 1 and _is_whole(lines[0][1], name):
         return _read_lines(data, lines, name, arrival)
     value = parse_json(data, name)
-    events = value if isinstance(value, list) else [value]
-    return _decode_all([mapping(event) for event in events], name, arrival)
+    if isinstance(value, list):
+        entries = [(f"{name}, entry {at}", event) for at, event in enumerate(value, start=1)]
+        return _decode_all(entries, name, arrival)
+    return _decode_all([(name, value)], name, arrival)
+
+
+def _lines(data: bytes, name: str) -> list[tuple[str, bytes]]:
+    """Return the lines that hold something, each with its place in the file."""
+    return [
+        (f"{name}, line {number}", line)
+        for number, line in enumerate(data.splitlines(), start=1)
+        if line.strip()
+    ]
 
 
 def _is_whole(line: bytes, name: str) -> bool:
@@ -89,15 +100,13 @@ def _is_whole(line: bytes, name: str) -> bool:
     return True
 
 
-def _read_lines(data: bytes, lines: list[bytes], name: str, arrival: Arrival) -> Records:
-    first = mapping(parse_json(lines[0], name))
-    if not _decoder(first) and _is_item_header(lines[1]):
+def _read_lines(
+    data: bytes, lines: list[tuple[str, bytes]], name: str, arrival: Arrival
+) -> Records:
+    first = mapping(parse_json(lines[0][1], name))
+    if not _decoder(first) and _is_item_header(lines[1][1]):
         return sentry.decode_envelope(data, name, arrival)
-    values = [
-        mapping(parse_json(line, f"{name}, line {number}"))
-        for number, line in enumerate(lines, start=1)
-    ]
-    return _decode_all(values, name, arrival)
+    return _decode_all([(place, parse_json(line, place)) for place, line in lines], name, arrival)
 
 
 def _is_item_header(line: bytes) -> bool:
@@ -107,20 +116,25 @@ def _is_item_header(line: bytes) -> bool:
         return False
 
 
-Decoder = Callable[[dict[str, Any], Arrival, Ordinals], Records]
+Decoder = Callable[[dict[str, Any], str, Arrival, Ordinals], Records]
+"""Takes a JSON object, its place for the one who wrote it, and the circumstances."""
 
 
-def _decode_all(values: list[dict[str, Any]], name: str, arrival: Arrival) -> Records:
+def _decode_all(values: list[tuple[str, Any]], name: str, arrival: Arrival) -> Records:
+    """Decode JSON values, each with its place in the file `name`."""
     ordinals = Ordinals()
     parts: list[Records] = []
-    for number, value in enumerate(values, start=1):
-        decoder = _decoder(value)
+    rows = 0
+    for place, value in values:
+        decoder = _decoder(mapping(value))
         if decoder:
-            parts.append(decoder(value, arrival, ordinals))
+            parts.append(decoder(value, place, arrival, ordinals))
+            rows += parts[-1].count()
+            check_rows(rows, name)
         else:
-            parts.append(Records(rejected=(f"entry {number} is no event that we know",)))
-    if not any(map(_decoder, values)):
-        keys = ", ".join(sorted(values[0])[:5]) if values else "none"
+            parts.append(Records(rejected=(f"{place} is no event that we know",)))
+    if not any(_decoder(mapping(value)) for _, value in values):
+        keys = ", ".join(sorted(mapping(values[0][1]))[:5]) if values else "none"
         raise BadInput(
             f"{name} is JSON, but no event that we know (its keys: {keys[:200] or 'none'}).",
             remedy=WHAT_WE_READ,
@@ -137,9 +151,16 @@ def _traceback_text(value: dict[str, Any]) -> str:
     return next((one for one in fields if isinstance(one, str) and "Traceback (" in one), "")
 
 
-def _read_json_log(value: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> Records:
-    found = find_tracebacks(_traceback_text(value))
-    return _rows(found, arrival, ordinals)
+def _read_json_log(
+    value: dict[str, Any], place: str, arrival: Arrival, ordinals: Ordinals
+) -> Records:
+    return _rows(find_tracebacks(_traceback_text(value)), place, arrival, ordinals)
+
+
+def _read_event(
+    value: dict[str, Any], _place: str, arrival: Arrival, ordinals: Ordinals
+) -> Records:
+    return sentry.decode_event(value, arrival, ordinals)
 
 
 JSON_FORMATS: tuple[tuple[Callable[[dict[str, Any]], bool], Decoder], ...] = (
@@ -147,7 +168,7 @@ JSON_FORMATS: tuple[tuple[Callable[[dict[str, Any]], bool], Decoder], ...] = (
     (lambda value: "resourceLogs" in value or "resource_logs" in value, otlp.decode_json),
     (lambda value: "resourceMetrics" in value or "resource_metrics" in value, otlp.decode_json),
     (lambda value: bool(_traceback_text(value)), _read_json_log),
-    (sentry.is_event, sentry.decode_event),
+    (sentry.is_event, _read_event),
 )
 """How a JSON object is recognised → its decoder; the first that fits wins."""
 
@@ -170,10 +191,13 @@ def _read_log(data: bytes, name: str, arrival: Arrival) -> Records:
     found = find_tracebacks(log)
     if not found:
         raise BadInput(f"{name} is text without a whole Python traceback.", remedy=WHAT_WE_READ)
-    return _rows(found, arrival, Ordinals())
+    return _rows(found, name, arrival, Ordinals())
 
 
-def _rows(found: tuple[Traceback, ...], arrival: Arrival, ordinals: Ordinals) -> Records:
+def _rows(
+    found: tuple[Traceback, ...], place: str, arrival: Arrival, ordinals: Ordinals
+) -> Records:
+    check_rows(len(found), place)
     redact = arrival.redactor
     rows = []
     for one in found:

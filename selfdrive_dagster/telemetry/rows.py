@@ -163,6 +163,11 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     deployments: tuple[DeploymentRow, ...] = ()
     rejected: tuple[str, ...] = ()
 
+    def count(self) -> int:
+        """Return the number of events: all rows but deployments, which are derived from them."""
+        tables = (self.exceptions, self.spans, self.log_events, self.metric_points)
+        return sum(map(len, tables))
+
 
 Row = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | DeploymentRow
 

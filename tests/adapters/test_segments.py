@@ -1,6 +1,7 @@
 """Segments: what was synced stays, whatever is torn off after it."""
 
 import stat
+import struct
 import threading
 import time
 
@@ -15,7 +16,9 @@ from selfdrive_dagster.adapters.segments import (
     closed_segments,
     read_segment,
 )
+from selfdrive_dagster.adapters.segments.layout import MAX_RECORD_BYTES
 from selfdrive_dagster.errors import BadInput, Busy
+from selfdrive_dagster.telemetry.bounds import TooMuch
 
 ONE = Tally(stored=1)
 HEAD_BYTES = 48
@@ -143,3 +146,73 @@ def test_a_writer_killed_between_two_segments_loses_none(tmp_path):
     again.close()
     (path,) = closed_segments(killed)
     assert list(read_segment(path)) == [b"old", b"new"]
+
+
+def test_a_record_that_no_reader_takes_is_refused_and_the_writer_goes_on(writer):
+    with pytest.raises(TooMuch, match="67,108,864 are the most"):
+        writer.append(bytes(MAX_RECORD_BYTES + 1), ONE)
+    assert writer.append(b"next", ONE).result(10)
+
+
+def test_bytes_that_wait_for_the_disk_are_bounded(writer):
+    large = bytes(MAX_RECORD_BYTES // 2)
+    waiting = [writer.append(large, ONE)]
+    with pytest.raises(Busy, match="bytes wait"):
+        while len(waiting) < 20:
+            waiting.append(writer.append(large, ONE))
+    for done in waiting:
+        done.result(60)
+    assert writer.append(large, ONE).result(60)  # what was written waits no more
+
+
+def test_a_record_that_cannot_be_packed_fails_alone_and_the_writer_goes_on(writer):
+    with pytest.raises(struct.error):
+        writer.append(b"x", Tally(stored=2**32)).result(10)
+    assert writer.append(b"next", ONE).result(10)
+    assert writer.total == ONE
+
+
+def damaged(data, at):
+    return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
+
+
+def test_a_closed_segment_is_whole_to_its_last_byte_or_told(tmp_path):
+    writer = SegmentWriter(tmp_path, Limits(max_seconds=60))
+    for text in (b"first", b"second", b"third"):
+        writer.append(text, ONE).result()
+    writer.close()
+    (path,) = closed_segments(tmp_path)
+    data = path.read_bytes()
+    for broken in (damaged(data, HEAD_BYTES + 50), data[:-1], data + b"x"):
+        path.write_bytes(broken)
+        with pytest.raises(BadInput, match="is damaged"):
+            list(read_segment(path))
+
+
+def test_a_damaged_record_of_a_killed_writer_takes_no_neighbour_with_it(tmp_path):
+    writer = SegmentWriter(tmp_path / "a", Limits(max_seconds=60))
+    for text in (b"first", b"second", b"third"):
+        writer.append(text, ONE).result()
+    data, name = writer.open_path.read_bytes(), writer.open_path.name
+    writer.close()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    broken = damaged(data, HEAD_BYTES + 22)
+    (killed / name).write_bytes(broken)
+    SegmentWriter(killed, Limits(max_seconds=60)).close()
+    (aside,) = killed.glob("*.unreadable")
+    assert aside.read_bytes() == broken
+    assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+
+
+def test_an_open_segment_with_a_damaged_head_is_set_aside(tmp_path):
+    writer = SegmentWriter(tmp_path / "a", Limits(max_seconds=60))
+    writer.append(b"first", ONE).result()
+    data, name = writer.open_path.read_bytes(), writer.open_path.name
+    writer.close()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / name).write_bytes(damaged(data, 2))
+    SegmentWriter(killed, Limits(max_seconds=60)).close()
+    (aside,) = killed.glob("*.unreadable")
+    assert aside.read_bytes() == damaged(data, 2)

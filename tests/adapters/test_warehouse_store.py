@@ -12,6 +12,7 @@ from pathlib import Path
 import polars
 import pytest
 from issue_rows import NOW, crash_of, row_of, span_of
+from msgspec import structs
 
 from selfdrive_dagster.adapters.warehouse import Appended, CorruptTable, Warehouse
 from selfdrive_dagster.errors import BadInput, Busy
@@ -69,6 +70,45 @@ def test_the_first_sighting_of_a_version_is_kept_whenever_it_arrives(warehouse: 
     assert stored == [1, 0, 0, 1, 0, 0]
     first = warehouse.query("SELECT min(timestamp) AS first FROM deployments")["first"][0]
     assert first == NOW - timedelta(minutes=9)
+
+
+def test_the_first_sighting_is_kept_of_those_that_arrive_together(warehouse: Warehouse) -> None:
+    rows = [
+        DeploymentRow(
+            event_id="d1", source="otlp", timestamp=NOW - timedelta(minutes=minutes),
+            received_at=NOW, service_name="shop", service_version="1.0",
+        )
+        for minutes in (1, 9, 5)
+    ]  # fmt: skip
+    assert warehouse.append("deployments", rows) == Appended(stored=1, duplicate=2)
+    first = warehouse.query("SELECT min(timestamp) AS first FROM deployments")["first"][0]
+    assert first == NOW - timedelta(minutes=9)
+
+
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stored"),
+    [
+        # (timestamp, received_at) of two deliveries of one event
+        ((NOW, NOW), (NOW + HOUR, NOW + HOUR), 0),
+        ((NOW, NOW), (NOW - HOUR, NOW - HOUR), 0),
+        ((NOW, NOW + HOUR), (NOW - SECOND, NOW + HOUR), 0),
+        ((NOW, NOW + HOUR), (NOW + SECOND, NOW + 2 * HOUR), 0),
+    ],
+    ids=["undated, later", "undated, earlier", "fraction cut off", "fraction put on"],
+)
+def test_one_event_is_stored_once_although_it_is_timed_twice(
+    warehouse: Warehouse, first: tuple, second: tuple, stored: int
+) -> None:
+    rows = [
+        structs.replace(span_of(NOW, 1), timestamp=timestamp, received_at=received)
+        for timestamp, received in (first, second)
+    ]
+    assert warehouse.append("spans", rows[:1]).stored == 1
+    assert warehouse.append("spans", rows[1:]).stored == stored
 
 
 def test_files_are_hive_partitioned_by_ingest_hour_and_listed(warehouse: Warehouse) -> None:

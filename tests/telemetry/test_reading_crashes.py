@@ -234,7 +234,22 @@ DEEP = b'{"exception":' + b"[" * 100_000
         (json.dumps({**EVENT, "exception": None, "message": "hi"}).encode(), "no exception"),
         (b"[" + b"1," * 1_000_001 + b"1]", "more than 1,000,000 values"),
         (b"x" * (21 * 2**20), "we read at most"),
-        (b'{"resourceSpans": [{"scopeSpans": 7}]}', "OTLP JSON is not as specified"),
+        (
+            b'{"resourceSpans": [{"scopeSpans": 7}]}',
+            "crash.json is not OTLP JSON as specified",
+        ),
+        (
+            b'{"resourceSpans": []}\n\n{"resourceSpans": [{"scopeSpans": 7}]}\n',
+            "crash.json, line 3 is not OTLP JSON as specified",
+        ),
+        (
+            b'{"resourceLogs": [{"scopeLogs": [{"logRecords": [' + b"{}," * 50_000 + b"{}]}]}]}",
+            "crash.json holds more than 50,000 elements",
+        ),
+        (
+            b'{}\n{"type":"log"}\n{"items":[0' + b",0" * 50_000 + b"]}\n",
+            "more than 50,000 elements",
+        ),
     ],
 )
 def test_everything_else_is_refused_with_file_finding_and_remedy(data, says):

@@ -4,7 +4,6 @@
 '<settings as JSON>'` is the same as a process of its own.
 """
 
-import ipaddress
 import os
 import secrets
 import signal
@@ -19,6 +18,7 @@ from selfdrive_dagster.adapters.intake import Intake
 from selfdrive_dagster.adapters.receiver.app import Desk, build_app
 from selfdrive_dagster.adapters.receiver.forward import Forwarder, Upstream
 from selfdrive_dagster.adapters.receiver.patience import REQUEST_SECONDS, patient_protocol
+from selfdrive_dagster.adapters.receiver.visitors import is_loopback
 from selfdrive_dagster.adapters.segments import Limits, SegmentWriter
 from selfdrive_dagster.errors import Busy, Refused
 from selfdrive_dagster.telemetry import Redactor
@@ -78,6 +78,7 @@ def serve(settings: ReceiverSettings, on_ready: Callable[[int], None] | None = N
         service_name=settings.service_name,
         forwarder=forwarder,
         keys=frozenset(settings.keys),
+        is_local=is_loopback(settings.host),
     )
     server = uvicorn.Server(
         uvicorn.Config(
@@ -113,7 +114,7 @@ def listen(settings: ReceiverSettings) -> socket.socket:
     if not is_loopback(settings.host) and not settings.keys:
         raise Refused(
             f"[telemetry] listen = {settings.host!r} is open to the network, without keys.",
-            remedy="Listen on 127.0.0.1, or set [telemetry] keys.",
+            remedy='Set listen = "127.0.0.1:4318"; keys for senders beyond cannot be set yet.',
         )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -128,14 +129,6 @@ def listen(settings: ReceiverSettings) -> socket.socket:
         ) from None
     listener.listen(1024)
     return listener
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_key(path: Path) -> bytes:

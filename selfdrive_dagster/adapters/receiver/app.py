@@ -5,7 +5,8 @@ Every delivery goes the same way: read within bounds, decode and redact, append,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -14,23 +15,28 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from selfdrive_dagster.adapters.intake import Intake, Taken
-from selfdrive_dagster.adapters.receiver.bodies import Refusal, read_body
-from selfdrive_dagster.adapters.receiver.forward import Forwarder
+from selfdrive_dagster.adapters.receiver.bodies import Grow, Refusal, read_body
+from selfdrive_dagster.adapters.receiver.forward import Door, Forwarder
+from selfdrive_dagster.adapters.receiver.visitors import why_refused
 from selfdrive_dagster.errors import BadInput, Busy
 from selfdrive_dagster.telemetry import Arrival, Records, Redactor, otlp, sentry
-from selfdrive_dagster.telemetry.bounds import MAX_BYTES, hex_id, mapping, parse_json
+from selfdrive_dagster.telemetry.bounds import MAX_BYTES, TooMuch, hex_id, mapping, parse_json
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 SENTRY_TYPES = ("application/x-sentry-envelope", JSON, "text/plain", "application/octet-stream", "")
 MAX_HELD_BYTES = 64 * 2**20
+SMALL_BYTES = 2**20
+KEPT_FOR_SMALL_BYTES = 16 * 2**20
 DECODERS = 2
+
+Decode = Callable[[bytes, Arrival], Records]
 
 
 class Desk(NamedTuple):
     """What the routes need: where events go, how they are hidden, what is taken, from whom.
 
-    `keys` empty lets everyone in; that is for loopback only.
+    `keys` empty lets everyone in; that is for loopback only. `is_local`: we listen there only.
     """
 
     intake: Intake
@@ -39,15 +45,37 @@ class Desk(NamedTuple):
     accept: frozenset[str] = frozenset(("otlp", "sentry"))
     forwarder: Forwarder | None = None
     keys: frozenset[str] = frozenset()
+    is_local: bool = True
     max_bytes: int = MAX_BYTES
 
 
 class _Load:
-    """Bounds memory and CPU: bytes held by all requests, decoders at work."""
+    """Bounds memory and CPU: bytes held by all requests, decoders at work.
+
+    Bytes count from the moment they are read, and large bodies leave room for small ones.
+    """
 
     def __init__(self) -> None:
         self.held_bytes = 0
         self.decoders = asyncio.Semaphore(DECODERS)
+
+    @contextmanager
+    def holding(self) -> Iterator[Grow]:
+        """Give one request a way to hold more bytes; at its end it holds none."""
+        mine = 0
+
+        def grow(size: int) -> None:
+            nonlocal mine
+            kept = KEPT_FOR_SMALL_BYTES if mine + size > SMALL_BYTES else 0
+            if self.held_bytes + size > MAX_HELD_BYTES - kept:
+                raise Busy("Too many large deliveries at once.")
+            mine += size
+            self.held_bytes += size
+
+        try:
+            yield grow
+        finally:
+            self.held_bytes -= mine
 
 
 def build_app(desk: Desk) -> Starlette:
@@ -91,7 +119,8 @@ class Routes:
             except Refusal as refusal:
                 return self._refuse(refusal.status, refusal.reason)
             except BadInput as fault:
-                return self._refuse(400, fault.message)
+                status = 413 if isinstance(fault, TooMuch) else 400
+                return self._refuse(status, fault.message)
             except Busy as busy:
                 return _later(busy.message)
             except OSError as error:
@@ -100,10 +129,15 @@ class Routes:
         return answer
 
     def _refuse(self, status: int, reason: str) -> Response:
-        self._desk.intake.refuse()
+        try:
+            self._desk.intake.refuse()
+        except Busy as busy:
+            return _later(busy.message)
         return JSONResponse({"code": 3, "message": reason, "detail": reason}, status)
 
     def _admit(self, request: Request, format_name: str) -> None:
+        if reason := why_refused(request.headers, is_local=self._desk.is_local):
+            raise Refusal(403, reason)
         if format_name not in self._desk.accept:
             raise Refusal(404, f'[telemetry] accept does not name "{format_name}".')
         if not self._desk.keys:
@@ -112,7 +146,7 @@ class Routes:
         words = set(given.replace(",", " ").replace("=", " ").split())
         words.add(request.query_params.get("sentry_key", ""))
         if not words & self._desk.keys:
-            raise Refusal(401, "No known key: send one of [telemetry] keys as DSN key or bearer.")
+            raise Refusal(401, "No known key: send the receiver's key as DSN key or bearer.")
 
     # ---- OpenTelemetry
 
@@ -131,7 +165,7 @@ class Routes:
             value = parse_json(body, "The body")
             if not isinstance(value, dict):
                 raise BadInput("The body is no JSON object.")
-            return otlp.decode_json(value, arrival)
+            return otlp.decode_json(value, "The body", arrival)
 
         taken, reasons = await self._take(request, signal, kind, decode)
         answer = otlp.export_response(signal, taken.tally.rejected, reasons, as_json=kind == JSON)
@@ -145,7 +179,7 @@ class Routes:
         def decode(body: bytes, arrival: Arrival) -> Records:
             return sentry.decode_envelope(body, "The envelope", arrival)
 
-        await self._take_sentry(request, decode)
+        await self._take_sentry(request, "envelope", decode)
         return JSONResponse({})
 
     async def store(self, request: Request) -> Response:
@@ -160,33 +194,29 @@ class Routes:
             event_id = hex_id(event.get("event_id"), 32)
             return sentry.decode_event(mapping(event), arrival)
 
-        await self._take_sentry(request, decode)
+        await self._take_sentry(request, "store", decode)
         return JSONResponse({"id": event_id})
 
-    async def _take_sentry(
-        self, request: Request, decode: Callable[[bytes, Arrival], Records]
-    ) -> None:
+    async def _take_sentry(self, request: Request, door: Door, decode: Decode) -> None:
         kind = _content_type(request)
         if kind not in SENTRY_TYPES:
             raise Refusal(415, f"Content-Type {kind[:60]!r}: send application/x-sentry-envelope.")
-        await self._take(request, "sentry", kind, decode)
+
+        def decode_and_forward(body: bytes, arrival: Arrival) -> Records:
+            records = decode(body, arrival)
+            if self._desk.forwarder:
+                self._desk.forwarder.offer(door, body)
+            return records
+
+        await self._take(request, "sentry", kind, decode_and_forward)
 
     # ---- the one way
 
     async def _take(
-        self,
-        request: Request,
-        signal: str,
-        kind: str,
-        decode: Callable[[bytes, Arrival], Records],
+        self, request: Request, signal: str, kind: str, decode: Decode
     ) -> tuple[Taken, tuple[str, ...]]:
-        body = await read_body(request, self._desk.max_bytes)
-        if self._load.held_bytes + len(body) > MAX_HELD_BYTES:
-            raise Busy("Too many large deliveries at once.")
-        self._load.held_bytes += len(body)
-        try:
-            if self._desk.forwarder and request.url.path.endswith("/envelope/"):
-                self._desk.forwarder.offer(body)
+        with self._load.holding() as grow:
+            body = await read_body(request, self._desk.max_bytes, grow)
             arrival = Arrival.now(self._desk.redactor, self._desk.service_name)
             async with self._load.decoders:
                 records = await asyncio.to_thread(decode, body, arrival)
@@ -194,8 +224,6 @@ class Routes:
                 records, signal=signal, content_type=kind, arrival=arrival
             )
             await asyncio.gather(*map(asyncio.wrap_future, taken.synced))
-        finally:
-            self._load.held_bytes -= len(body)
         return taken, records.rejected
 
     # ---- about the receiver itself

@@ -1,6 +1,7 @@
 """Request bodies from strangers: decompressed as they stream, refused as soon as they are too much.
 
-Never holds more than the cap; a bomb is dropped at the byte that breaks it.
+Never holds more than the cap; a bomb is dropped at the byte that breaks it. What is held is
+reserved before the next step, so that many bodies that never end are counted as well.
 """
 
 import zlib
@@ -20,6 +21,10 @@ class Refusal(Exception):
         super().__init__(reason)
         self.status = status
         self.reason = reason
+
+
+Grow = Callable[[int], None]
+"""Reserves that many bytes more, or raises Busy."""
 
 
 class _Inflater(Protocol):
@@ -91,8 +96,8 @@ ENCODINGS: dict[str, Callable[[], _Inflater]] = {
 """Content-Encoding → how it is undone."""
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Return the plain body. Raises Refusal 400, 413 or 415 with the reason."""
+async def read_body(request: Request, max_bytes: int, grow: Grow) -> bytes:
+    """Return the plain body. Raises Refusal 400, 413 or 415 with the reason, Busy from `grow`."""
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
         known = ", ".join(name for name in ENCODINGS if name)
@@ -105,9 +110,10 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     try:
         async for chunk in request.stream():
             for plain in _inflate(inflater, chunk):
-                body += plain
-                if len(body) > max_bytes:
+                if len(body) + len(plain) > max_bytes:
                     raise _too_large(max_bytes)
+                grow(len(plain))
+                body += plain
     except (zlib.error, brotli.error):
         raise Refusal(400, f"The body is not {encoding}, as its Content-Encoding says.") from None
     except ClientDisconnect:

@@ -1,4 +1,4 @@
-"""Forwarding: what came for Sentry goes on to the DSN used until now, beside our own work.
+"""Forwarding: what came for Sentry and could be read goes on to the DSN used until now.
 
 A bounded queue and one thread; the sender's answer never waits for it. What does not fit, or
 comes while the upstream asks for a pause, is dropped and counted. No retry: the upstream sees
@@ -10,10 +10,18 @@ import http.client
 import queue
 import threading
 import time
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from selfdrive_dagster.errors import BadInput
+
+Door = Literal["envelope", "store"]
+"""Sentry's two ways in: what came by one goes on by the same."""
+
+CONTENT_TYPES: dict[Door, str] = {
+    "envelope": "application/x-sentry-envelope",
+    "store": "application/json",
+}
 
 MAX_WAITING = 500
 MAX_WAITING_BYTES = 64 * 2**20
@@ -22,7 +30,7 @@ MAX_PAUSE_SECONDS = 300.0
 
 
 class Upstream(NamedTuple):
-    """Where a DSN points."""
+    """Where a DSN points; `path` is that of its project, a door follows."""
 
     is_https: bool
     host: str
@@ -44,32 +52,36 @@ class Upstream(NamedTuple):
                 "[telemetry] forward is no DSN.",
                 remedy="Copy it from Sentry: https://<key>@<host>/<project>.",
             )
-        path = f"{prefix}/api/{project}/envelope/"
+        path = f"{prefix}/api/{project}/"
         return cls(parts.scheme == "https", parts.hostname, port, path, parts.username)
 
 
 class Forwarder:
-    """Passes envelopes on in the background; `sent`, `failed` and `dropped` count them."""
+    """Passes bodies on in the background; `sent`, `failed` and `dropped` count them."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[tuple[Door, bytes] | None] = queue.Queue(MAX_WAITING)
         self._waiting_bytes = 0
-        self._guard = threading.Lock()  # _waiting_bytes is changed by two threads
+        self._guard = threading.Lock()  # decoders, in threads of their own, offer
         self._paused_until = 0.0
         self.sent = self.failed = self.dropped = 0
         self._thread = threading.Thread(target=self._work, name="forwarder", daemon=True)
         self._thread.start()
 
-    def offer(self, envelope: bytes) -> None:
-        """Queue one envelope, or drop and count it. Never blocks."""
-        if time.monotonic() < self._paused_until or not self._reserve(len(envelope)):
-            self.dropped += 1
+    def offer(self, door: Door, body: bytes) -> None:
+        """Queue one body, or drop and count it. Never blocks."""
+        if time.monotonic() < self._paused_until or not self._reserve(len(body)):
+            self._drop()
             return
         try:
-            self._queue.put_nowait(envelope)
+            self._queue.put_nowait((door, body))
         except queue.Full:
-            self._release(len(envelope))
+            self._release(len(body))
+            self._drop()
+
+    def _drop(self) -> None:
+        with self._guard:
             self.dropped += 1
 
     def stats(self) -> dict[str, int]:
@@ -101,15 +113,16 @@ class Forwarder:
             self._waiting_bytes -= size
 
     def _work(self) -> None:
-        while (envelope := self._queue.get()) is not None:
+        while (waiting := self._queue.get()) is not None:
+            door, body = waiting
             try:
-                self._send(envelope)
+                self._send(door, body)
             except (OSError, http.client.HTTPException):
                 self.failed += 1
             finally:
-                self._release(len(envelope))
+                self._release(len(body))
 
-    def _send(self, envelope: bytes) -> None:
+    def _send(self, door: Door, body: bytes) -> None:
         kind = (
             http.client.HTTPSConnection if self._upstream.is_https else http.client.HTTPConnection
         )
@@ -118,12 +131,13 @@ class Forwarder:
             f"Sentry sentry_version=7, sentry_client=selfdrive/1, sentry_key={self._upstream.key}"
         )
         headers = {
-            "Content-Type": "application/x-sentry-envelope",
+            "Content-Type": CONTENT_TYPES[door],
             "Content-Encoding": "gzip",
             "X-Sentry-Auth": auth,
         }
         try:
-            connection.request("POST", self._upstream.path, gzip.compress(envelope, 5), headers)
+            path = f"{self._upstream.path}{door}/"
+            connection.request("POST", path, gzip.compress(body, 5), headers)
             answer = connection.getresponse()
             answer.read(4096)
         finally:

@@ -14,10 +14,12 @@ from selfdrive_dagster.adapters.segments.layout import (
     Record,
     Tally,
     closed_segments,
+    hides_records,
     next_record,
     pack_head,
     pack_record,
     read_head,
+    set_aside,
 )
 from selfdrive_dagster.errors import Busy
 
@@ -86,7 +88,10 @@ class OpenSegment:
 
     @classmethod
     def recover(cls, path: Path) -> "OpenSegment | None":
-        """Open a killed writer's segment and cut its torn tail; None if its head is torn."""
+        """Open a killed writer's segment and cut its torn tail; None if its head is torn.
+
+        A tail that is longer than one torn write explains is copied and set aside before.
+        """
         with path.open("rb") as file:
             total = read_head(file)
             if total is None:
@@ -94,21 +99,23 @@ class OpenSegment:
             size = file.tell()
             while (record := next_record(file)) is not None:
                 total, size = total.plus(record.tally), file.tell()
+            if hides_records(file, size):
+                set_aside(_copy(path))
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         os.ftruncate(descriptor, size)
-        os.lseek(descriptor, size, os.SEEK_SET)
         os.fsync(descriptor)
         return cls(path, descriptor, size, total)
 
     def write(self, records: Sequence[Record]) -> None:
-        """Append and sync. On OSError nothing of the records stays."""
+        """Append and sync. On an error nothing of the records stays."""
         data = b"".join(map(pack_record, records))
         try:
+            # A failed write before this one may have left bytes that could not be cut either.
+            os.lseek(self.descriptor, self.size, os.SEEK_SET)
             _write_all(self.descriptor, data)
             os.fdatasync(self.descriptor)
         except OSError:
             os.ftruncate(self.descriptor, self.size)
-            os.lseek(self.descriptor, self.size, os.SEEK_SET)
             raise
         if not self.has_records:
             self.began, self.has_records = time.monotonic(), True
@@ -118,9 +125,22 @@ class OpenSegment:
 
     def close(self) -> None:
         """Rename to its closed name, so that readers may take it."""
+        os.ftruncate(self.descriptor, self.size)
         os.close(self.descriptor)
         self.path.rename(self.path.with_suffix(CLOSED_SUFFIX))
         _sync_directory(self.path.parent)
+
+
+def _copy(path: Path) -> Path:
+    """Copy a segment beside itself, synced, under a name that nobody reads."""
+    copy = path.with_name(f"{path.name}.cut")
+    descriptor = os.open(copy, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(descriptor, path.read_bytes())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return copy
 
 
 def reopen(directory: Path) -> OpenSegment:
@@ -129,7 +149,10 @@ def reopen(directory: Path) -> OpenSegment:
     for path in sorted(directory.glob(f"*{OPEN_SUFFIX}")):
         segment = OpenSegment.recover(path)
         if segment is None:
-            path.unlink()  # its writer died before it held anything
+            if path.stat().st_size > len(MAGIC) + HEAD.size:
+                set_aside(path)
+            else:
+                path.unlink()  # its writer died before it held anything
             continue
         if newest:
             newest.close()

@@ -1,5 +1,7 @@
 """The bytes of a segment: its head, its records, and how they are read back."""
 
+import itertools
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -9,9 +11,10 @@ from typing import BinaryIO, NamedTuple
 from selfdrive_dagster.errors import BadInput
 
 MAGIC = b"selfdrive-segment-1\n"
-MAX_RECORD_BYTES = 256 * 2**20
+MAX_RECORD_BYTES = 64 * 2**20
 OPEN_SUFFIX = ".open"
 CLOSED_SUFFIX = ".seg"
+BAD_SUFFIX = ".unreadable"
 
 _FRAME = struct.Struct("<II3I")
 HEAD = struct.Struct("<3QI")
@@ -42,9 +45,9 @@ class Record(NamedTuple):
 
 
 def read_segment(path: Path) -> Iterator[bytes]:
-    """Yield the payloads of a segment in order, up to a torn tail.
+    """Yield the payloads of a segment in order; of an open one, up to a torn tail.
 
-    Raises BadInput if the file is no segment.
+    Raises BadInput if the file is no segment, or is closed and not whole to its last byte.
     """
     with path.open("rb") as file:
         if read_head(file) is None:
@@ -52,9 +55,26 @@ def read_segment(path: Path) -> Iterator[bytes]:
                 f"{path} is no segment of this version.",
                 remedy="Move it away; segments come from the receiver or `selfdrive ingest`.",
             )
+        end = file.tell()
         while (record := next_record(file)) is not None:
+            end = file.tell()
             if record.payload:
                 yield record.payload
+        unread = os.fstat(file.fileno()).st_size - end
+    if unread and path.suffix == CLOSED_SUFFIX:
+        raise BadInput(
+            f"{path} is damaged: {unread:,} bytes from byte {end:,} on are no whole records.",
+            remedy="Keep it: the events before that byte can still be read.",
+        )
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a segment that cannot be read, never over another: nobody reads or deletes it then."""
+    numbered = (
+        path.with_name(f"{path.name}.{number}{BAD_SUFFIX}") for number in itertools.count(2)
+    )
+    names = itertools.chain([path.with_name(path.name + BAD_SUFFIX)], numbered)
+    return path.rename(next(name for name in names if not name.exists()))
 
 
 def closed_segments(directory: Path) -> tuple[Path, ...]:
@@ -86,6 +106,23 @@ def next_record(file: BinaryIO) -> Record | None:
     payload = file.read(length) if length <= MAX_RECORD_BYTES else b""
     is_whole = len(payload) == length and _checksum(counts, payload) == checksum
     return Record(payload, Tally(*counts)) if is_whole else None
+
+
+def hides_records(file: BinaryIO, at: int) -> bool:
+    """Say whether whole records follow a place where none can be read.
+
+    A kill tears a record off at the end of the file; a damaged one is followed by its neighbours.
+    """
+    while True:
+        file.seek(at)
+        frame = file.read(_FRAME.size)
+        if len(frame) < _FRAME.size:
+            return False
+        length = _FRAME.unpack(frame)[0]
+        at += _FRAME.size + length
+        file.seek(at)
+        if next_record(file) is not None:
+            return True
 
 
 def pack_record(record: Record) -> bytes:

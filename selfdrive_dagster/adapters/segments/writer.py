@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from selfdrive_dagster.adapters.segments.files import OpenSegment, hold, number_of, reopen
-from selfdrive_dagster.adapters.segments.layout import Record, Tally
+from selfdrive_dagster.adapters.segments.layout import MAX_RECORD_BYTES, Record, Tally
 from selfdrive_dagster.errors import Busy
+from selfdrive_dagster.telemetry.bounds import TooMuch
 
 MAX_WAITING = 1_024
+MAX_WAITING_BYTES = MAX_RECORD_BYTES
+"""What may wait for the disk: whatever may be a record fits when nothing else waits."""
 
 
 class Limits(NamedTuple):
@@ -41,6 +44,8 @@ class SegmentWriter:
         self._lock = hold(directory)
         self._segment = reopen(directory)
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING)
+        self._waiting_bytes = 0
+        self._guard = threading.Lock()  # every thread that appends changes _waiting_bytes
         self._thread = threading.Thread(target=self._work, name="segment-writer", daemon=True)
         self._thread.start()
 
@@ -57,16 +62,32 @@ class SegmentWriter:
     def append(self, payload: bytes, tally: Tally) -> "Future[int]":
         """Queue one record; the future ends once it is synced, with the segment's number.
 
-        Raises Busy when MAX_WAITING records wait already.
+        Raises TooMuch for a payload that no reader would take, Busy when MAX_WAITING records or
+        MAX_WAITING_BYTES wait already.
         """
+        if len(payload) > MAX_RECORD_BYTES:
+            raise TooMuch(
+                f"The delivery became {len(payload):,} bytes; {MAX_RECORD_BYTES:,} are the most.",
+                remedy="Send smaller batches.",
+            )
         waiting = _Waiting(Record(payload, tally), Future())
+        self._reserve(len(payload))
         try:
             self._queue.put_nowait(waiting)
         except queue.Full:
-            raise Busy(
-                f"{MAX_WAITING} deliveries wait for the disk.", remedy="Send it again in a second."
-            ) from None
+            self._release(len(payload))
+            raise _busy(f"{MAX_WAITING} deliveries") from None
         return waiting.done
+
+    def _reserve(self, size: int) -> None:
+        with self._guard:
+            if self._waiting_bytes + size > MAX_WAITING_BYTES:
+                raise _busy(f"{self._waiting_bytes:,} bytes")
+            self._waiting_bytes += size
+
+    def _release(self, size: int) -> None:
+        with self._guard:
+            self._waiting_bytes -= size
 
     def close(self) -> None:
         """Sync what waits, close the open segment and let the directory go."""
@@ -101,10 +122,13 @@ class SegmentWriter:
     def _write(self, batch: list[_Waiting]) -> None:
         try:
             self._segment.write([waiting.record for waiting in batch])
-        except OSError as error:
+        except Exception as error:
+            # Whatever it was: who waits must hear of it, and this thread must go on.
             for waiting in batch:
                 waiting.done.set_exception(error)
             return
+        finally:
+            self._release(sum(len(waiting.record.payload) for waiting in batch))
         for waiting in batch:
             waiting.done.set_result(number_of(self._segment.path))
 
@@ -124,3 +148,7 @@ class SegmentWriter:
         full = self._segment
         self._segment = OpenSegment.create(self._directory, number_of(full.path) + 1, full.total)
         full.close()
+
+
+def _busy(what: str) -> Busy:
+    return Busy(f"{what} wait for the disk.", remedy="Send it again in a second.")

@@ -2,11 +2,12 @@
 
 Files are written to a temporary name, synced and renamed; never edited. What a table consists of
 stands in its live list (`live`). An event is stored once: `event_id` decides, looked up in the
-files whose event times overlap, however late the second delivery comes.
+files whose event times come near, however late the second delivery comes; that of an event
+without a time of its own is looked up in all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     import polars
 
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
+
+SAME_EVENT = timedelta(minutes=1)
+"""How far apart two senders may time one event: some cut the fraction of a second off."""
 
 Pick = Callable[[str, LiveFile], bool]
 """Says of (table, file) whether a query needs to read it."""
@@ -100,7 +104,10 @@ class Warehouse:
         row_type(table)
         if not records:
             return Appended(0, 0)
-        frame = frame_of(table, records).unique("event_id", keep="first", maintain_order=True)
+        frame = frame_of(table, records)
+        if table in TIMELESS:
+            frame = frame.sort("timestamp", maintain_order=True)
+        frame = frame.unique("event_id", keep="first", maintain_order=True)
         folder = self._folder(table)
         with writing(folder):
             live = self.live(table)
@@ -228,36 +235,18 @@ class Warehouse:
     def _without_known(
         self, table: str, live: LiveList, frame: "polars.DataFrame"
     ) -> "polars.DataFrame":
-        """Return the rows whose event is not stored; only files of the same time can hold it.
-
-        Of timeless events the earliest is kept too, whenever it arrives.
-        """
-        import polars
-
-        first, last = bounds(frame)
-        if first is None or last is None:
-            return frame
-        overlapping = [
-            file
-            for file in live.files
-            if file.first is not None and file.last is not None
-            if file.first <= last and (first <= file.last or table in TIMELESS)
-        ]
-        if not overlapping:
+        """Return the rows whose event is not stored; of timeless ones the earliest is kept too."""
+        suspects = _suspects(live, frame, is_timeless=table in TIMELESS)
+        if not suspects:
             return frame
         try:
             known = [
-                load(self._folder(table), file, ["event_id", "timestamp"]) for file in overlapping
+                load(self._folder(table), file, ["event_id", "timestamp"]) for file in suspects
             ]
         except CorruptTable:
             self._verify(table)
             raise
-        earliest = polars.concat(known).group_by("event_id").agg(polars.col("timestamp").min())
-        joined = frame.join(
-            earliest, on="event_id", how="left", suffix="_known", maintain_order="left"
-        )
-        is_known = polars.col("timestamp_known").fill_null(FAR) <= polars.col("timestamp")
-        return joined.filter(~is_known).drop("timestamp_known")
+        return _not_in(frame, known, only_earlier=table in TIMELESS)
 
     def _verify(self, table: str) -> None:
         """Do what `verify` says; the caller holds the lock."""
@@ -305,6 +294,39 @@ class Warehouse:
             for path in folder.glob(pattern):
                 if path.relative_to(folder).as_posix() not in kept:
                     path.unlink(missing_ok=True)
+
+
+def _suspects(live: LiveList, frame: "polars.DataFrame", *, is_timeless: bool) -> list[LiveFile]:
+    """Return the files that may hold one of the frame's events.
+
+    An event without a time of its own has that of its arrival, which says nothing of the first.
+    """
+    first, last = bounds(frame)
+    if first is None or last is None:
+        return []
+    is_any_undated = bool((frame["timestamp"] == frame["received_at"]).any())
+    low = None if is_any_undated or is_timeless else first - SAME_EVENT
+    high = None if is_any_undated else last + SAME_EVENT
+    return [
+        file
+        for file in live.files
+        if file.first is not None and file.last is not None
+        if (low is None or low <= file.last) and (high is None or file.first <= high)
+    ]
+
+
+def _not_in(
+    frame: "polars.DataFrame", known: Sequence["polars.DataFrame"], *, only_earlier: bool
+) -> "polars.DataFrame":
+    """Return the rows whose event is not known; `only_earlier`: nor known from earlier on."""
+    import polars
+
+    earliest = polars.concat(known).group_by("event_id").agg(polars.col("timestamp").min())
+    if not only_earlier:
+        return frame.join(earliest, on="event_id", how="anti", maintain_order="left")
+    joined = frame.join(earliest, on="event_id", how="left", suffix="_known", maintain_order="left")
+    is_known = polars.col("timestamp_known").fill_null(FAR) <= polars.col("timestamp")
+    return joined.filter(~is_known).drop("timestamp_known")
 
 
 def _publish(folder: Path, live: LiveList, **changes: Any) -> None:

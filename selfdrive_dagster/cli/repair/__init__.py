@@ -6,6 +6,8 @@ The product's folder is only read, unless --apply or --branch says otherwise.
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,11 +26,14 @@ if TYPE_CHECKING:  # these rooms are entered only when a repair really runs
     from selfdrive_dagster.telemetry import Redactor
     from selfdrive_dagster.validation.repair import Repair
 
+NO_TIME = datetime.min.replace(tzinfo=UTC)
+
 Trace = Annotated[
     Path | None,
     typer.Option(
         "--trace",
-        help="A Sentry event or envelope, an OTLP JSON line, or a plain traceback; - for stdin.",
+        help="A Sentry event or envelope, OTLP JSON lines, or a log with tracebacks; - for stdin. "
+        "Of several crashes the newest is taken.",
     ),
 ]
 FailingTests = Annotated[
@@ -101,7 +106,10 @@ def repair(
 
 
 def read_trace(path: Path, redactor: "Redactor") -> Crash:
-    """Return the newest crash of a file. Raises BadInput for anything else."""
+    """Return the newest crash of a file, the last of those without a time if none has one.
+
+    Raises BadInput for anything else.
+    """
     from selfdrive_dagster.telemetry import read_crashes
 
     try:
@@ -110,7 +118,12 @@ def read_trace(path: Path, redactor: "Redactor") -> Crash:
         raise BadInput(
             f"{path} cannot be read: {error.strerror}.", remedy="name a file with one crash"
         ) from error
-    return read_crashes(data, str(path), redactor)[-1]
+    return newest(read_crashes(data, str(path), redactor))
+
+
+def newest(crashes: Sequence[Crash]) -> Crash:
+    """Return the crash with the latest time; of equals, and where no time is known, the last."""
+    return max(reversed(crashes), key=lambda crash: crash.timestamp or NO_TIME)
 
 
 def end_without_sandbox(

@@ -14,8 +14,12 @@ import msgspec
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
-from selfdrive_dagster.telemetry.bounds import label, text
-from selfdrive_dagster.telemetry.otlp.counting import check_counts
+from selfdrive_dagster.telemetry.bounds import check_rows, label, text
+from selfdrive_dagster.telemetry.otlp.counting import (
+    JSON_PATHS,
+    check_counts,
+    check_json_counts,
+)
 from selfdrive_dagster.telemetry.otlp.exceptions import once
 from selfdrive_dagster.telemetry.otlp.logs import decode_logs
 from selfdrive_dagster.telemetry.otlp.metrics import decode_metrics
@@ -37,35 +41,37 @@ def decode_protobuf(signal: str, data: bytes, name: str, arrival: Arrival) -> Re
             f"{name} is no OTLP {signal} request in protobuf, or it was cut.",
             remedy="Send it unchanged, with Content-Type application/x-protobuf.",
         ) from None
-    return _DECODERS[signal](request, arrival, Ordinals())
+    records = _DECODERS[signal](request, arrival, Ordinals())
+    check_rows(records.count(), name)
+    return records
 
 
 def decode_json(
-    value: dict[str, Any], arrival: Arrival, ordinals: Ordinals | None = None
+    value: dict[str, Any], name: str, arrival: Arrival, ordinals: Ordinals | None = None
 ) -> Records:
     """Return the rows of one parsed OTLP/JSON object, whichever signals it holds.
 
-    Raises BadInput if it does not follow the protobuf JSON mapping.
+    Raises BadInput that names `name` if it does not follow the protobuf JSON mapping.
     """
     from google.protobuf import json_format
 
     names = ordinals or Ordinals()
     parts = []
-    for signal, key in zip(
-        SIGNALS, ("resourceSpans", "resourceLogs", "resourceMetrics"), strict=True
-    ):
-        if key in value:
+    for signal in SIGNALS:
+        for key in value.keys() & set(JSON_PATHS[signal][0]):
+            check_json_counts(signal, value, name)
             body = {key: _with_base64_ids(value[key])}
             request = _request_type(signal)()
             try:
                 json_format.ParseDict(body, request, ignore_unknown_fields=True)
             except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
                 raise BadInput(
-                    f"The OTLP JSON is not as specified: {label(str(error))[:300]}.",
+                    f"{name} is not OTLP JSON as specified: {label(str(error))[:300]}.",
                     remedy="Export it with a Collector or SDK, unchanged.",
                 ) from None
             parts.append(_DECODERS[signal](request, arrival, names))
     whole = join(parts)
+    check_rows(whole.count(), name)
     return msgspec.structs.replace(whole, exceptions=once(whole.exceptions))
 
 

@@ -1,16 +1,20 @@
-"""Counting the elements of a protobuf request before it is parsed.
+"""Counting the elements of a request before protobuf parses it.
 
 Two bytes make an empty span, and protobuf spends 180 on it: twenty megabytes would become two
-gigabytes. So we walk the wire format (protobuf.dev, "Encoding") down to the spans, records or
-metrics, and below them if the request is large, and stop at the limit.
+gigabytes. So we walk the wire format (protobuf.dev, "Encoding") or the JSON down to the spans,
+records or data points, and a large protobuf below them too, and stop at the limit.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.telemetry.bounds import TooMuch, check_rows, mapping
 
-MAX_ELEMENTS = 50_000
 MAX_FIELDS = 2_000_000
+MAX_DEPTH = 100
+"""Where protobuf's own parser gives up."""
+
 LARGE_BYTES = 2**20
 
 _RESOURCE, _SCOPE, _ELEMENT = frozenset({1}), frozenset({2}), frozenset({2})
@@ -21,21 +25,51 @@ PATHS: dict[str, tuple[frozenset[int], ...]] = {
 }
 """Signal → field numbers from the request down to its spans, records or data points."""
 
+JSON_PATHS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "traces": (("resourceSpans", "resource_spans"), ("scopeSpans", "scope_spans"), ("spans",)),
+    "logs": (
+        ("resourceLogs", "resource_logs"),
+        ("scopeLogs", "scope_logs"),
+        ("logRecords", "log_records"),
+    ),
+    "metrics": (
+        ("resourceMetrics", "resource_metrics"),
+        ("scopeMetrics", "scope_metrics"),
+        ("metrics",),
+        ("gauge", "sum", "histogram", "exponentialHistogram", "exponential_histogram", "summary"),
+        ("dataPoints", "data_points"),
+    ),
+}
+"""The same in OTLP/JSON; protobuf's JSON mapping reads both spellings."""
+
 
 def check_counts(signal: str, data: bytes, name: str) -> None:
-    """Raise BadInput if a request holds more elements than MAX_ELEMENTS, or is malformed."""
+    """Raise TooMuch if a request holds more elements than MAX_ROWS, BadInput if malformed."""
     elements = [(0, len(data))]
     for numbers in PATHS[signal]:
-        elements = _children(data, elements, numbers, MAX_ELEMENTS, name)
+        elements = _children(data, elements, numbers, name)
     if len(data) > LARGE_BYTES:
         _check_fields(data, name)
+
+
+def check_json_counts(signal: str, value: dict[str, Any], name: str) -> None:
+    """Raise TooMuch if an OTLP/JSON object holds more elements of a signal than MAX_ROWS."""
+    level: list[Any] = [value]
+    for names in JSON_PATHS[signal]:
+        level = [
+            child for parent in level for key in names for child in _held(mapping(parent).get(key))
+        ]
+        check_rows(len(level), name)
+
+
+def _held(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
 
 
 def _children(
     data: bytes,
     parents: list[tuple[int, int]],
     numbers: frozenset[int],
-    limit: int,
     name: str,
 ) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
@@ -44,11 +78,7 @@ def _children(
             for number, begins, ends in _messages(data, start, end):
                 if number in numbers:
                     found.append((begins, ends))
-                if len(found) > limit:
-                    raise BadInput(
-                        f"{name} holds more than {limit:,} elements.",
-                        remedy="Lower the batch size of the exporter.",
-                    )
+                check_rows(len(found), name)
     except (ValueError, IndexError):
         raise BadInput(
             f"{name} is no protobuf, or it was cut.",
@@ -58,7 +88,10 @@ def _children(
 
 
 def _check_fields(data: bytes, name: str) -> None:
-    """Count every field at every depth, as if each text were a message too."""
+    """Count every field at every depth, as if each text were a message too.
+
+    Each level that is open costs us as well, so the depth has an end before the count has.
+    """
     left = MAX_FIELDS
     open_fields = [_messages(data, 0, len(data))]
     while open_fields:
@@ -71,9 +104,14 @@ def _check_fields(data: bytes, name: str) -> None:
             continue
         left -= 1
         if left < 0:
-            raise BadInput(
+            raise TooMuch(
                 f"{name} holds more than {MAX_FIELDS:,} fields.",
                 remedy="Lower the batch size of the exporter.",
+            )
+        if len(open_fields) > MAX_DEPTH:
+            raise BadInput(
+                f"{name} nests deeper than {MAX_DEPTH} levels.",
+                remedy="No SDK sends this; check where it comes from.",
             )
         open_fields.append(_messages(data, field[1], field[2]))
 

@@ -7,7 +7,7 @@ import msgspec
 
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
-from selfdrive_dagster.telemetry.bounds import label
+from selfdrive_dagster.telemetry.bounds import label, whole
 from selfdrive_dagster.telemetry.otlp.values import (
     Origin,
     finite,
@@ -33,15 +33,23 @@ def decode_metrics(request: Any, arrival: Arrival, ordinals: Ordinals) -> Record
                 rejected.append(f"metric {label(metric.name)!r} holds no data")
                 continue
             held = getattr(metric, kind)
-            rows.extend(
-                _point(point, metric, kind, held, origin, arrival, ordinals)
-                for point in held.data_points
-            )
+            for point in held.data_points:
+                if fault := _fault(point, metric):
+                    rejected.append(fault)
+                else:
+                    rows.append(_point(point, metric, kind, held, origin, arrival, ordinals))
     return Records(
         metric_points=tuple(rows),
         rejected=tuple(rejected),
         deployments=deployments(rows, "otlp", arrival),
     )
+
+
+def _fault(point: Any, metric: Any) -> str:
+    """Say why a point cannot be kept, "" if it can: its count is unsigned, our column is not."""
+    if whole(getattr(point, "count", 0)) is not None:
+        return ""
+    return f"a point of metric {label(metric.name)!r} counts {point.count}, more than 2^63 - 1"
 
 
 class _Numbers(msgspec.Struct, frozen=True, kw_only=True):

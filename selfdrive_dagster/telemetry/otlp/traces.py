@@ -10,7 +10,7 @@ from selfdrive_dagster.telemetry.arrivals import (
     sender_id,
     url_path,
 )
-from selfdrive_dagster.telemetry.bounds import label, text, whole
+from selfdrive_dagster.telemetry.bounds import check_rows, label, text, whole
 from selfdrive_dagster.telemetry.otlp.exceptions import Place, exception_from, once
 from selfdrive_dagster.telemetry.otlp.values import (
     Origin,
@@ -44,6 +44,7 @@ def decode_traces(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records
                 continue
             spans.append(row)
             exceptions.extend(_span_exceptions(span, said, origin, arrival, ordinals))
+            check_rows(len(exceptions), "The trace request")
     return Records(
         exceptions=once(exceptions),
         spans=tuple(spans),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
-from selfdrive_dagster.telemetry.bounds import mapping, parse_json
+from selfdrive_dagster.telemetry.bounds import check_rows, mapping, parse_json
 from selfdrive_dagster.telemetry.rows import ExceptionRow, LogEventRow, Records, SpanRow, join
 from selfdrive_dagster.telemetry.sentry.api import from_api, is_event
 from selfdrive_dagster.telemetry.sentry.envelope import parse_envelope
@@ -23,6 +23,7 @@ def decode_envelope(data: bytes, name: str, arrival: Arrival) -> Records:
     """Return the rows of an envelope. Items of other types are told in `rejected`."""
     ordinals = Ordinals()
     parts: list[Records] = []
+    rows = 0
     for item in parse_envelope(data, name).items:
         decoder = ITEM_DECODERS.get(item.type)
         if decoder is None:
@@ -30,7 +31,10 @@ def decode_envelope(data: bytes, name: str, arrival: Arrival) -> Records:
             parts.append(Records(rejected=(reason,)))
             continue
         payload = parse_json(item.payload, f"The {item.type} item of {name}")
-        parts.append(decoder(mapping(payload), arrival, ordinals))
+        part = decoder(mapping(payload), arrival, ordinals)
+        rows += part.count()
+        check_rows(rows, name)
+        parts.append(part)
     return _with_deployments(join(parts), arrival)
 
 

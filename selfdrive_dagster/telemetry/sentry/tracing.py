@@ -12,6 +12,7 @@ from selfdrive_dagster.telemetry.arrivals import (
     url_path,
 )
 from selfdrive_dagster.telemetry.bounds import (
+    check_rows,
     hex_id,
     label,
     mapping,
@@ -41,9 +42,11 @@ def decode_transaction(event: dict[str, Any], arrival: Arrival, _ordinals: Ordin
             "url.path": url_path(text(request.get("url"))),
         },
     }
+    sent = sequence(event.get("spans"))
+    check_rows(len(sent), "The transaction")
     rows: list[SpanRow] = []
     rejected: list[str] = []
-    for span in (root, *sequence(event.get("spans"))):
+    for span in (root, *sent):
         row = _span(mapping(span), who, arrival)
         if row:
             rows.append(row)
@@ -98,11 +101,9 @@ def _milliseconds(start: datetime, end: datetime) -> float:
 
 def decode_logs(payload: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> Records:
     """Return the rows of a `log` item."""
-    return Records(
-        log_events=tuple(
-            _log(mapping(entry), arrival, ordinals) for entry in sequence(payload.get("items"))
-        )
-    )
+    sent = sequence(payload.get("items"))
+    check_rows(len(sent), "The log item")
+    return Records(log_events=tuple(_log(mapping(entry), arrival, ordinals) for entry in sent))
 
 
 def _log(entry: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> LogEventRow:
