@@ -169,6 +169,12 @@ NEW_REACH = {
     "attributes by another getter": ("g = getattr", "'getattr'"),
     "attributes by a constant name": ("getattr(zone, '__globals__')", "'.__globals__'"),
     "attributes in a format": ("'{0.__init__.__globals__}'.format(zone)", "text '__globals__'"),
+    "attributes by a pattern": (
+        "match zone:\n    case object(__globals__=g): pass",
+        "'.__globals__'",
+    ),
+    "an annotation that is run": ("def f(a: 'run(1)'): return a", "an annotation that calls"),
+    "an evaluator of annotations": ("from typing import get_type_hints as g", "get_type_hints'"),
     "setting by name": ("setattr(zone, 'a', 1)", "'setattr'"),
     "globals": ("globals()['price'] = None", "'globals'"),
     "loaded modules": ("import sys; sys.modules['json'] = None", "'sys.modules'"),

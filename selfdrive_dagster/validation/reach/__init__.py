@@ -25,6 +25,7 @@ READERS: tuple[Reader, ...] = (
     names.attributes,
     names.computed,
     names.texts,
+    names.annotations,
     habits.swallows,
     habits.catches_all,
     habits.definitions,

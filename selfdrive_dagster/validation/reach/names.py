@@ -64,7 +64,8 @@ def _is_risky(origin: str) -> bool:
     if origin in HARMLESS or f"{origin}.".startswith(HARMLESS_MODULES):
         return False
     parts = [part for part in origin.split(".") if part]
-    return any(part.lstrip("_") in IMPORTED_MODULES or _is_odd(part) for part in parts)
+    risky = IMPORTED_MODULES | ATTRIBUTES
+    return any(part.lstrip("_") in risky or _is_odd(part) for part in parts)
 
 
 def _is_risky_unbound(chain: str) -> bool:
@@ -110,3 +111,12 @@ def texts(source: Source, _friends: Friends) -> Iterator[str]:
         if isinstance(text, str):
             found = [*PROBE.findall(text), *filter(_is_odd, DUNDER.findall(text))]
             yield from (f"brings in the text {word!r}" for word in found)
+
+
+def annotations(source: Source, _friends: Friends) -> Iterator[str]:
+    """Tell annotations in quotes that call something: `singledispatch` and others evaluate them."""
+    for node in source.nodes:
+        given = getattr(node, "annotation", None) or getattr(node, "returns", None)
+        for part in ast.walk(given) if isinstance(given, ast.AST) else ():
+            if "(" in (text_of([part]) or ""):
+                yield "brings in an annotation that calls something"

@@ -82,9 +82,14 @@ class Source:
 
     @cached_property
     def attributes(self) -> tuple[tuple[str, bool], ...]:
-        """Return (name, is it set) of every attribute; `getattr` with a constant is one."""
+        """Return (name, is it set) of every attribute.
+
+        `getattr` with a constant reads one, and so does the pattern `case Order(total=t)`.
+        """
         plain = [node for node in self.nodes if isinstance(node, ast.Attribute)]
-        named = (text_of(call.args[1:2]) for call in self.calls_of("getattr"))
+        named = [text_of(call.args[1:2]) for call in self.calls_of("getattr")]
+        for node in self.nodes:
+            named += node.kwd_attrs if isinstance(node, ast.MatchClass) else ()
         return (
             *((node.attr, not isinstance(node.ctx, ast.Load)) for node in plain),
             *((name, False) for name in named if name is not None),

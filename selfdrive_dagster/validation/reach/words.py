@@ -61,6 +61,8 @@ ATTRIBUTES = frozenset(
         "symlink_to", "hardlink_to", "chmod", "chown", "touch", "exec_module", "load_module",
         "FunctionType", "CodeType", "f_globals", "f_locals", "f_builtins", "f_back", "f_code",
         "tb_frame", "gi_frame", "cr_frame", "ag_frame", "co_code", "mro",
+        "get_type_hints", "get_annotations", "ForwardRef", "Formatter", "get_field", "eval", "exec",
+        "unsafe_load",
     }
 )  # fmt: skip
 CLOCKS = frozenset({"now", "utcnow", "today", "time_ns", "monotonic", "perf_counter"})
@@ -78,7 +80,7 @@ READ_DUNDERS = frozenset(
     }
 )  # fmt: skip
 """Dunders that may be read; to set or define any other than the next is counted."""
-DATA_DUNDERS = frozenset({"__all__", "__slots__", "__version__", "__match_args__"})
+DATA_DUNDERS = frozenset({"__all__", "__slots__", "__version__"})
 ANSWERS = frozenset(
     {
         "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__bool__", "__contains__",
@@ -87,5 +89,5 @@ ANSWERS = frozenset(
 )  # fmt: skip
 PROBE = re.compile(r"PYTEST|pytest|unittest|SELFDRIVE_|GITHUB_ACTIONS|^(?:CI|TOX_ENV_NAME)$")
 DUNDER = re.compile(r"__\w+?__")
-DATE = re.compile(r"^(?:19|20|21)\d\d-(?:\d\d)?")
+DATE = re.compile(r"^(?:19|20|21)\d\d(?:[-/]|\d{4}$)")
 BUILT_IN = frozenset(name for name in dir(builtins) if not name.startswith("_"))
