@@ -141,7 +141,7 @@ def _unseen(text: str, base: str) -> Counter[str]:
 def _coding(text: str) -> str:
     try:
         return tokenize.detect_encoding(BytesIO(text.encode()).readline)[0]
-    except SyntaxError:
+    except (SyntaxError, ValueError):
         return "one that does not exist"
 
 

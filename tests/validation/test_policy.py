@@ -90,6 +90,7 @@ REFUSED = {
         OLD + "import os as a\n" + "; ".join(f"a = b.x{n}; b = a.y{n}" for n in range(20)) + "\n",
         "stands for too many things",
     ),
+    "half a character": (PATH, OLD + "# \udc80\n", "the character U+DC80"),
     "no Python": (PATH, OLD + "x = = 1\n", "cannot be read as Python"),
     "too deep for the parser": (PATH, f"{OLD}x = {'(' * 350}\n", "cannot be read as Python"),
 }
