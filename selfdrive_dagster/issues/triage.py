@@ -7,11 +7,11 @@ told too. Belongs here: the rules. Does not belong: how much an issue hurts (`sc
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from selfdrive_dagster.issues.score import level_of
+from selfdrive_dagster.model.product import is_protected
 
 
 class Decision(Enum):
@@ -23,7 +23,7 @@ class Decision(Enum):
 
 
 class TriageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's limits; `protected` are shell patterns over paths (`**` as `*`)."""
+    """The operator's limits; `protected` are patterns as `model.product.protecting` reads them."""
 
     min_events: int = 2
     max_age: timedelta = timedelta(days=14)
@@ -149,7 +149,9 @@ RULES: tuple[Rule, ...] = (
         "protected_path",
         Decision.ROOT_CAUSE_ONLY,
         "it was raised in a path that the loop must not touch",
-        lambda facts, settings: _is_protected(facts.in_app_paths[:1], settings.protected),
+        lambda facts, settings: any(
+            is_protected(path, settings.protected) for path in facts.in_app_paths[:1]
+        ),
     ),
     Rule("code", Decision.AUTOFIX, "raised through the product's own code", lambda *_: True),
 )
@@ -161,11 +163,3 @@ def triage(facts: TriageFacts, settings: TriageSettings | None = None) -> Triage
     holding = [rule for rule in RULES if rule.holds(facts, settings)]
     reasons = [rule.name for rule in holding if rule.name != "code"] or ["code"]
     return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=holding[0].says)
-
-
-def _is_protected(paths: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    return any(
-        fnmatchcase(f"/{path.lstrip('/')}", f"*/{pattern.removeprefix('**/').lstrip('/')}")
-        for path in paths
-        for pattern in patterns
-    )

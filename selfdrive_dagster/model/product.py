@@ -1,6 +1,8 @@
 """The product at one revision: an exported tree, its interpreter and its test command."""
 
-from pathlib import Path
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -58,3 +60,34 @@ def is_test_path(path: str) -> bool:
     return (
         in_folder or name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
     )
+
+
+def is_protected(path: str, patterns: Iterable[str]) -> bool:
+    """Say whether any of the patterns protects a path."""
+    return bool(protecting(path, patterns))
+
+
+def protecting(path: str, patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns that protect a path. In doubt they do.
+
+    A pattern is a shell glob whose `*` also crosses folders and whose `**/` may stand for no
+    folder. It holds at any depth, leading slash or not, since paths of telemetry start
+    anywhere; a pattern that names a folder holds for all within; case never matters.
+    """
+    parts = [
+        part for part in PurePosixPath(path.replace("\\", "/").casefold()).parts if part != "/"
+    ]
+    ends = range(1, len(parts) + 1)
+    runs = ["/".join(parts[start:end]) for end in ends for start in range(end)]
+    return tuple(
+        pattern
+        for pattern in patterns
+        if any(fnmatchcase(run, glob) for glob in _globs(pattern) for run in runs)
+    )
+
+
+def _globs(pattern: str) -> tuple[str, ...]:
+    plain = pattern.casefold().strip("/")
+    while plain.startswith("**/"):
+        plain = plain.removeprefix("**/")
+    return (plain, plain.replace("/**/", "/"))

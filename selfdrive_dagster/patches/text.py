@@ -23,6 +23,7 @@ from unidiff.patch import Hunk, PatchedFile, PatchSet
 from selfdrive_dagster.errors import BadInput
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_PYTHON_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _DIFF_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NO_NEWLINE = "\\ No newline at end of file\n"
 _NOWHERE = "/dev/null"
@@ -110,6 +111,18 @@ def render_diff(path: str, old: str | None, new: str | None) -> str:
 def _split(text: str) -> list[str]:
     """Return the lines of a diff: they end at `\\n` only, carriage returns are content."""
     return _DIFF_LINE.findall(text)
+
+
+def rows(text: str) -> list[str]:
+    """Return the lines that Python reads in a text, with their ends."""
+    return _PYTHON_LINE.findall(text)
+
+
+def changed_lines(old: str, new: str) -> int:
+    """Count the lines that go and come, by the line ends that Python knows."""
+    before, after = rows(old), rows(new)
+    codes = [code for group in _groups(before, after) for code in group if code[0] != "equal"]
+    return sum((i2 - i1) + (j2 - j1) for _, i1, i2, j1, j2 in codes)
 
 
 _Codes = list[tuple[str, int, int, int, int]]
@@ -204,15 +217,12 @@ def _safe_path(file: PatchedFile) -> str:
 
 
 def _apply_file(read: Callable[[str], str], path: str, file: PatchedFile) -> str | None:
-    if file.source_file == _NOWHERE:
-        old: list[str] = []
-    else:
-        try:
-            old = _split(read(path)) if read(path) else []
-        except OSError as error:
-            raise BadInput(
-                f"The patch changes {path}, which is not there.", remedy=_REMEDY
-            ) from error
+    there = _read_old(read, path)
+    if there is None and file.source_file != _NOWHERE:
+        raise BadInput(f"The patch changes {path}, which is not there.", remedy=_REMEDY)
+    if there is not None and file.source_file == _NOWHERE:
+        raise BadInput(f"The patch creates {path}, which is there already.", remedy=_REMEDY)
+    old = _split(there or "")
     new, at = [], 0
     for number, hunk in enumerate(file, start=1):
         source, target = _sides(hunk)
@@ -226,6 +236,15 @@ def _apply_file(read: Callable[[str], str], path: str, file: PatchedFile) -> str
             raise BadInput(f"The patch deletes {path} without all of its lines.", remedy=_REMEDY)
         return None
     return "".join([*new, *old[at:]])
+
+
+def _read_old(read: Callable[[str], str], path: str) -> str | None:
+    try:
+        return read(path)
+    except OSError:
+        return None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The patch changes {path}, which is not UTF-8.", remedy=_REMEDY) from error
 
 
 def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 import ast
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.patches.text import Edit, Lines, apply_edits, apply_patch, render_diff
+from selfdrive_dagster.patches.text import (
+    Edit,
+    Lines,
+    apply_edits,
+    apply_patch,
+    changed_lines,
+    render_diff,
+)
 
 SPANS = {
     "tabs": "if x:\n\tvalue = a\n",
@@ -56,6 +64,15 @@ def test_rendered_diffs_apply_to_what_they_came_from(old: str, new: str) -> None
         assert apply_patch(lambda _path: old, patch) == {"pkg/mod.py": new}
 
 
+def holding(text: str | None) -> Callable[[str], str]:
+    def read(path: str) -> str:
+        if text is None:
+            raise FileNotFoundError(path)
+        return text
+
+    return read
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle here")
 @pytest.mark.parametrize(
     ("old", "new"),
@@ -76,7 +93,7 @@ def test_git_applies_what_we_render(tmp_path: Path, old: str | None, new: str | 
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=patch.encode(), check=True)
     assert (target.read_bytes().decode() if target.exists() else None) == new
-    assert apply_patch(lambda _path: old or "", patch) == {"f.py": new}
+    assert apply_patch(holding(old), patch) == {"f.py": new}
 
 
 def test_context_must_fit_exactly() -> None:
@@ -104,8 +121,37 @@ def test_hostile_patches_are_refused(patch: str) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    def read(path: str) -> str:
-        raise FileNotFoundError(path)
-
     with pytest.raises(BadInput, match=r"lost\.py"):
-        apply_patch(read, render_diff("lost.py", "a\n", "b\n"))
+        apply_patch(holding(None), render_diff("lost.py", "a\n", "b\n"))
+
+
+@pytest.mark.parametrize("old", ["", "a\n"])
+def test_a_file_that_is_there_is_not_created(old: str) -> None:
+    with pytest.raises(BadInput, match=r"creates x\.py, which is there already"):
+        apply_patch(holding(old), render_diff("x.py", None, "b\n"))
+
+
+def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(BadInput, match=r"x\.py, which is not UTF-8"):
+        apply_patch(
+            lambda path: (tmp_path / path).read_text("utf-8"), render_diff("x.py", "a\n", "b\n")
+        )
+
+
+LINES = {
+    "one changed": ("a\nb\nc\n", "a\nB\nc\n", 2),
+    "all new": ("", "a\nb\n", 2),
+    "all gone": ("a\nb\n", "", 2),
+    "carriage returns": ("a\n", "a\n" + "b\r" * 200, 200),
+    "another line end": ("a\n", "a\r\n", 2),
+    "a form feed is no line end": ("a\n", "a\x0cb\n", 2),
+    "two that look like headers": ("-- a\n", "++ b\n++ c\n", 3),
+    "nothing": ("a\n", "a\n", 0),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_are_counted_as_python_counts_them(name: str) -> None:
+    old, new, count = LINES[name]
+    assert changed_lines(old, new) == count

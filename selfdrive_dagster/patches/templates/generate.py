@@ -3,12 +3,11 @@
 Locations weigh what diagnosis says of them, families what the table says; the two multiply.
 """
 
-import fnmatch
 from collections.abc import Iterator
 from functools import cached_property
 
 from selfdrive_dagster.model import Diagnosis, Product, Suspicion
-from selfdrive_dagster.model.product import is_test_path
+from selfdrive_dagster.model.product import is_protected, is_test_path
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.facts import gather
 from selfdrive_dagster.patches.ingredients import Repository
@@ -73,15 +72,8 @@ def is_editable(path: str, product: Product) -> bool:
         path == folder or path.startswith(folder.rstrip("/") + "/") or folder == "."
         for folder in product.source
     )
-    guarded = any(_matches(path, pattern) for pattern in product.protected)
-    return path.endswith(".py") and own and not (leaves or guarded or is_test_path(path))
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Match a glob whose `**/` may also stand for no folder at all."""
-    return fnmatch.fnmatchcase(path, pattern) or (
-        pattern.startswith("**/") and fnmatch.fnmatchcase(path, pattern.removeprefix("**/"))
-    )
+    guarded = is_protected(path, product.protected) or is_test_path(path)
+    return path.endswith(".py") and own and not (leaves or guarded)
 
 
 class _Sites:
