@@ -148,18 +148,31 @@ def renumbered(row: Link, before: Head, rows: tuple[Link, ...]) -> Fault:
     """Tell altered content from a sound row that was given another number.
 
     If the row that belongs here still exists, the two changed places; else one is missing
-    before this row, or one too many.
+    before this row, or one too many. What is named is the place: a number may be forged.
     """
-    highest = max(other.seq for other in rows) + len(rows)
-    true_seq = next((seq for seq in range(1, highest + 1) if is_sealed(row, seq)), None)
+    expected = before.seq + 1
+    true_seq = next((seq for seq in possible_places(rows) if is_sealed(row, seq)), None)
     if true_seq is None:
-        return Fault(seq=row.seq, kind=FaultKind.ALTERED, says="its content does not fit its seal")
-    if any(other.prev_hash == before.hash and is_sealed(other, row.seq) for other in rows):
-        kind = FaultKind.REORDERED
-    else:
-        kind = FaultKind.DELETED if true_seq > row.seq else FaultKind.INSERTED
-    seq = row.seq if kind is not FaultKind.INSERTED else row.seq - 1
-    return Fault(seq=seq, kind=kind, says=f"row {row.seq} was sealed as row {true_seq}")
+        says = f"the content of row {row.seq} does not fit its seal"
+        return Fault(seq=expected, kind=FaultKind.ALTERED, says=says)
+    says = f"row {row.seq} was sealed as row {true_seq}"
+    if true_seq == expected and row.prev_hash == before.hash:
+        return Fault(seq=expected, kind=FaultKind.ALTERED, says=says)
+    if any(other.prev_hash == before.hash and is_sealed(other, expected) for other in rows):
+        return Fault(seq=expected, kind=FaultKind.REORDERED, says=says)
+    if true_seq > expected:
+        return Fault(seq=expected, kind=FaultKind.DELETED, says=says)
+    return Fault(seq=max(before.seq, 1), kind=FaultKind.INSERTED, says=says)
+
+
+def possible_places(rows: tuple[Link, ...]) -> list[int]:
+    """Return the numbers that a row may have been sealed under.
+
+    They are counted by the rows, never by a stored number: whoever may write to the ledger
+    could make it 2**63.
+    """
+    told = {row.seq + step for row in rows for step in (-1, 0, 1)}
+    return sorted(seq for seq in told.union(range(1, 2 * len(rows) + 2)) if seq > 0)
 
 
 def against_anchor(rows: tuple[Link, ...], anchor: Head | None) -> Fault | None:

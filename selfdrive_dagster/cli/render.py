@@ -3,6 +3,7 @@
 Text that came from telemetry or a product passes `clean` before it meets a terminal.
 """
 
+import json
 import re
 import sys
 import time
@@ -31,9 +32,23 @@ PLAIN_SECONDS = 10.0
 def emit(record: Any, human: Callable[[Console], None], *, as_json: bool) -> None:
     """Print a record as JSON, or let `human` draw it."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(record), indent=2).decode())
+        print(as_plain_json(record))
     else:
         human(Console())
+
+
+def as_plain_json(record: Any) -> str:
+    """Return a record as JSON in which every tricky character is a \\u escape."""
+    shown = msgspec.json.format(msgspec.json.encode(record), indent=2).decode()
+    return "".join(
+        json_escape(character) if character != "\n" and is_tricky(character) else character
+        for character in shown
+    )
+
+
+def json_escape(character: str) -> str:
+    """Return a character as JSON escapes it: a pair of surrogates beyond 16 bits."""
+    return json.dumps(character)[1:-1].replace("\x7f", "\\u007f")
 
 
 def clean(text: str) -> str:

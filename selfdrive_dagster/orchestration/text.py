@@ -1,7 +1,9 @@
 """Strangers' text on its way into the Dagster UI: escaped at the sink, always.
 
 The UI renders Markdown metadata. What telemetry or a product wrote must not become a link, an
-image, a heading or a table of its own, nor hide behind invisible characters.
+image, a heading or a table of its own, nor hide behind invisible characters. The UI also links
+bare addresses, and it looks for them after it has taken the backslashes away; only inside code
+does it not look.
 """
 
 import re
@@ -10,7 +12,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
+MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&:/])")
+ADDRESS = re.compile(r"([^\s|`]*(?:://|www\.|@)[^\s|`]*)", re.IGNORECASE)
 LONGEST = 300
 
 
@@ -25,8 +28,12 @@ HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def escaped(text: str, longest: int = LONGEST) -> str:
-    """Return text that Markdown shows letter by letter."""
-    return MARKUP.sub(r"\\\1", plain(text, longest))
+    """Return text that Markdown shows letter by letter, what may be an address as code."""
+    pieces = ADDRESS.split(plain(text, longest))
+    return "".join(
+        f"`{piece}`" if place % 2 else MARKUP.sub(r"\\\1", piece)
+        for place, piece in enumerate(pieces)
+    )
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> dg.MarkdownMetadataValue:

@@ -62,6 +62,28 @@ def test_a_flood_is_cut_at_its_cap(sandbox):
     assert 25 <= len(ran.lines) <= 30
 
 
+AMPLIFIERS = {
+    "lists in one line": "emit({'a': [[]] * 300_000})",
+    "objects in one line": "emit({'a': [{}] * 300_000})",
+    "numbers in one line": "emit({'a': [1] * 4_100_000})",
+    "lists in many lines": "for _ in range(30): emit({'a': [[]] * 10_000})",
+}
+
+
+@pytest.mark.parametrize("flood", AMPLIFIERS.values(), ids=AMPLIFIERS)
+def test_what_would_grow_when_decoded_ends_the_run_by_name(flood, sandbox):
+    ran = sandbox.run(act(f"emit({{'n': 1}})\n{flood}\nemit({{'n': 2}})"))
+    assert ran.ending is Ending.OUTPUT_CAPPED
+    assert ran.lines[0] == {"n": 1}
+    assert {"n": 2} not in ran.lines
+
+
+def test_a_suite_that_tells_much_is_heard_to_the_end(sandbox):
+    lines = "{'shop/cart.py': list(range(500))}"
+    ran = sandbox.run(act(f"for n in range(2_000): emit({{'n': n, 'files': {lines}}})"))
+    assert (ran.ending, len(ran.lines)) == (Ending.EXITED, 2_000)
+
+
 def test_of_stderr_the_tail_is_kept(sandbox):
     ran = sandbox.run(act("import sys\nprint('a' * 500_000 + 'the end', file=sys.stderr)"))
     assert len(ran.stderr) <= 64 * 1024

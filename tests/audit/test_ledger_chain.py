@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from selfdrive_dagster.audit import (
@@ -144,6 +144,34 @@ def test_reordered_rows_are_named(places: list[int], renumber: bool) -> None:
     if renumber:
         rows = [replace(link, seq=place) for place, link in enumerate(rows, 1)]
     assert found(rows) == (one + 1, FaultKind.REORDERED)
+
+
+@given(row=ROWS, number=st.sampled_from([0, -1, 5, 200_000, 2**63 - 1]))
+def test_a_renumbered_row_is_named_by_its_place(row: int, number: int) -> None:
+    assume(number != row + 1)
+    rows = chain(LENGTH)
+    rows[row] = replace(rows[row], seq=number)
+    assert found(rows) == (row + 1, FaultKind.ALTERED)
+
+
+def test_a_forged_number_far_away_does_not_keep_the_first_fault_from_being_told() -> None:
+    rows = chain(LENGTH)
+    rows[1] = replace(rows[1], entry=replace(rows[1].entry, actor="boss"))
+    rows[-1] = replace(rows[-1], seq=9 * 10**18)  # counting up to it would take for ever
+    assert found(rows) == (2, FaultKind.ALTERED)
+
+
+@given(first=st.integers(0, LENGTH - 1), gone=st.integers(1, LENGTH))
+def test_deleted_neighbours_are_named_when_the_others_were_renumbered(
+    first: int, gone: int
+) -> None:
+    rows = chain(LENGTH)
+    del rows[first : first + gone]
+    assume(first < len(rows))
+    rows = [replace(link, seq=place) for place, link in enumerate(rows, 1)]
+    rows_left_to_count_by = 2 * len(rows) + 1
+    kind = FaultKind.DELETED if first + gone < rows_left_to_count_by else FaultKind.ALTERED
+    assert found(rows) == (first + 1, kind)
 
 
 @given(kept=st.integers(0, LENGTH - 1))

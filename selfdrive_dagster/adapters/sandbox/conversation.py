@@ -1,6 +1,7 @@
 """Talking with a process that may be hostile: feed it, read lines, stop it in time.
 
-Stdout is counted and capped, of stderr only the tail is kept, and the whole ends at a deadline.
+Stdout is counted and capped, in bytes and in what its JSON would weigh once decoded; of stderr
+only the tail is kept, and the whole ends at a deadline.
 The caller says how everything is killed, since that depends on the sandbox. Where a `ready` pipe
 is given, the request waits for a word on it: a supervisor that dies while the box is being built
 leaves a program that finds its stdin empty and ends.
@@ -19,6 +20,9 @@ from selfdrive_dagster.model import Ending
 
 STDERR_BYTES = 64 * 2**10
 CHUNK = 64 * 2**10
+MAX_WEIGHT = 4_000_000
+"""What all lines of a run may weigh; see `weight_of`. About 150 MB once decoded."""
+CONTAINER_WEIGHT = 16
 DRAIN_SECONDS = 0.5
 """How long output is awaited after the process has ended, should a grandchild hold the pipe."""
 
@@ -56,6 +60,7 @@ class Conversation:
         self.started = time.monotonic()
         self.deadline = self.started + seconds
         self.output_left = output_bytes
+        self.weight_left = MAX_WEIGHT
         self.lines: list[dict[str, Any]] = []
         self.rest = bytearray()
         self.errors = bytearray()
@@ -164,7 +169,7 @@ class Conversation:
                 self._take_line(line)
 
     def _take_line(self, line: bytearray) -> None:
-        if not line.strip():
+        if not line.strip() or self._is_too_heavy(line):
             return
         try:
             record = msgspec.json.decode(line, type=dict[str, Any])
@@ -174,3 +179,19 @@ class Conversation:
         self.lines.append(record)
         if self.on_line is not None:
             self.on_line(record)
+
+    def _is_too_heavy(self, line: bytearray) -> bool:
+        """Say whether a line breaks the budget; nothing after it is believed either."""
+        self.weight_left -= weight_of(line)
+        if self.weight_left < 0:
+            self.stopped = Ending.OUTPUT_CAPPED
+        return self.weight_left < 0
+
+
+def weight_of(line: bytearray) -> int:
+    """Return an upper bound of the values in a line of JSON, a container for CONTAINER_WEIGHT.
+
+    Counted before decoding: eight megabytes of `[],` would become two hundred of lists.
+    """
+    containers = line.count(b"[") + line.count(b"{")
+    return line.count(b",") + CONTAINER_WEIGHT * containers

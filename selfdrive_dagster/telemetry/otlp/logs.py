@@ -26,7 +26,7 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
     for resource in request.resource_logs:
         origin = read_origin(resource.resource, arrival)
         for scope in resource.scope_logs:
-            logger = label(scope.scope.name)
+            logger = arrival.redactor.text(label(scope.scope.name))
             for record in scope.log_records:
                 said = read_attributes(record.attributes)
                 logs.append(_log(record, said, logger, origin, arrival, ordinals))
@@ -37,7 +37,7 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
                         nanoseconds=record.time_unix_nano or record.observed_time_unix_nano,
                         transaction="",
                         around=said,
-                        severity=label(record.severity_text),
+                        severity=arrival.redactor.text(label(record.severity_text)),
                     )
                     exceptions.append(exception_from(said, place, origin, arrival, ordinals))
     return Records(
@@ -60,7 +60,8 @@ def _log(
     rest = rest_json(said, arrival)
     nanoseconds = record.time_unix_nano or record.observed_time_unix_nano
     trace_id, span_id = read_id(record.trace_id, 16), read_id(record.span_id, 8)
-    event_name = label(record.event_name) or label(said.get("event.name"))
+    named = label(record.event_name) or label(said.get("event.name"))
+    event_name = arrival.redactor.text(named)
     return LogEventRow(
         event_id=ordinals.event_id(
             "log",
@@ -85,7 +86,7 @@ def _log(
         span_id=span_id,
         session_id=session or None,
         enduser_pseudo_id=user or None,
-        severity_text=label(record.severity_text) or None,
+        severity_text=arrival.redactor.text(label(record.severity_text)) or None,
         severity_number=record.severity_number or None,
         event_name=event_name or None,
         logger_name=logger or None,

@@ -80,10 +80,10 @@ def _span(span: Any, said: dict[str, Any], origin: Origin, arrival: Arrival) -> 
         duration_ms=nanoseconds / 1e6,
         status_code=STATUSES[span.status.code] if 0 <= span.status.code < 3 else "UNSET",
         status_message=redact.text(span.status.message) or None,
-        error_type=label(said.get("error.type")) or None,
-        http_request_method=label(said.get("http.request.method")) or None,
+        error_type=redact.text(label(said.get("error.type"))) or None,
+        http_request_method=redact.text(label(said.get("http.request.method"))) or None,
         http_response_status_code=whole(said.get("http.response.status_code")),
-        http_route=label(said.get("http.route")) or None,
+        http_route=redact.text(label(said.get("http.route"))) or None,
         url_path=redact.text(path.partition("?")[0]) or None,
         attributes_json=rest_json(said, arrival),
     )

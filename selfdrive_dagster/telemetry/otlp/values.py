@@ -14,6 +14,7 @@ import msgspec
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival
 from selfdrive_dagster.telemetry.bounds import label, text
+from selfdrive_dagster.telemetry.persons import without_persons
 
 MAX_VALUE_DEPTH = 16
 MAX_ATTRIBUTES = 256
@@ -112,26 +113,16 @@ def read_person(said: dict[str, Any], origin: Origin, arrival: Arrival) -> tuple
 
 COLUMNS = frozenset(
     {
-        "session.id",
-        "session.previous_id",
-        "enduser.id",
-        "enduser.pseudo.id",
-        "user.email",
-        "user.name",
-        "user.full_name",
         "exception.type",
         "exception.message",
         "exception.stacktrace",
         "exception.escaped",
-        "client.address",
-        "network.peer.address",
-        "net.peer.ip",
     }
 )
-"""Attributes that have a column of their own or name a person: never in `attributes_json`."""
+"""Attributes that have a column of their own: never in `attributes_json`; persons neither."""
 
 
 def rest_json(said: dict[str, Any], arrival: Arrival) -> str:
     """Return the redacted attributes without a column, as canonical JSON."""
     kept = {name: value for name, value in said.items() if name not in COLUMNS}
-    return canonical(arrival.redactor.value(kept)).decode()
+    return canonical(without_persons(kept, arrival.redactor)).decode()

@@ -29,6 +29,7 @@ from selfdrive_dagster.telemetry.bounds import (
     text,
     whole,
 )
+from selfdrive_dagster.telemetry.persons import identities, names_person, without_persons
 from selfdrive_dagster.telemetry.rows import LogEventRow, Records
 
 MAX_BREADCRUMBS = 20
@@ -49,7 +50,7 @@ def crash_from_event(event: dict[str, Any], arrival: Arrival, event_id: str) -> 
         service_name=who.service_name,
         service_version=who.version,
         environment=who.environment,
-        level=label(event.get("level")) or "error",
+        level=arrival.redactor.text(label(event.get("level"))) or "error",
         transaction=arrival.redactor.text(label(event.get("transaction"))),
         request=_request(mapping(event.get("request")), arrival),
         user_id=who.user_id,
@@ -76,8 +77,8 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
         tags = pairs(event.get("tags"))
         trace = mapping(mapping(event.get("contexts")).get("trace"))
         user = mapping(event.get("user"))
-        identities = (text(user.get(name)) for name in ("id", "username", "email", "ip_address"))
-        identity = next((one for one in identities if one), "")
+        named = (text(user.get(name)) for name in IDENTITIES)
+        identity = next((one for one in named if one), "")
         service = label(tags.get("service.name")) or label(tags.get("service"))
         return cls(
             service_name=service or arrival.service_name,
@@ -88,6 +89,21 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
             trace_id=hex_id(trace.get("trace_id"), 32),
             span_id=hex_id(trace.get("span_id"), 16),
         )
+
+
+IDENTITIES = ("id", "username", "email", "ip_address", "name")
+"""Entries of Sentry's `user` that name a person; the first that is there makes the pseudonym."""
+
+
+def known_persons(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give (kind, id) of everybody an event names: its user, its session, its tags."""
+    user, tags = mapping(event.get("user")), pairs(event.get("tags"))
+    trace = mapping(mapping(event.get("contexts")).get("trace"))
+    yield from (("user", one) for name in IDENTITIES if (one := text(user.get(name))))
+    yield from identities(tags)
+    yield from identities(mapping(trace.get("data")))
+    if session := _session(event, tags, trace):
+        yield "session", session
 
 
 def _session(event: dict[str, Any], tags: dict[str, Any], trace: dict[str, Any]) -> str:
@@ -145,7 +161,7 @@ def _request(request: dict[str, Any], arrival: Arrival) -> HttpRequest | None:
     shown = text(query) or "&".join(f"{name}={text(value)}" for name, value in pairs(query).items())
     headers = mapping(redact.value(pairs(request.get("headers"))))
     return HttpRequest(
-        method=label(request.get("method")).upper(),
+        method=redact.text(label(request.get("method"))).upper(),
         url=redact.text(text(request.get("url"))),
         query=redact.text(shown),
         headers=tuple((name, text(value)) for name, value in headers.items()),
@@ -172,14 +188,15 @@ def _attributes(event: dict[str, Any], arrival: Arrival) -> dict[str, Any]:
     trail = sequence(mapping(crumbs).get("values", crumbs))[-MAX_BREADCRUMBS:]
     sdk = mapping(event.get("sdk"))
     kept = {
-        "tags": pairs(event.get("tags")),
+        "tags": {n: v for n, v in pairs(event.get("tags")).items() if not names_person(n)},
         "extra": mapping(event.get("extra")),
         "breadcrumbs": trail,
         "logger": label(event.get("logger")),
         "platform": label(event.get("platform")),
         "sdk": f"{label(sdk.get('name'))} {label(sdk.get('version'))}".strip(),
     }
-    return mapping(arrival.redactor.value({name: value for name, value in kept.items() if value}))
+    said = {name: value for name, value in kept.items() if value}
+    return without_persons(said, arrival.redactor, known_persons(event))
 
 
 def _message(
@@ -201,9 +218,9 @@ def _message(
         span_id=who.span_id or None,
         session_id=who.session_id or None,
         enduser_pseudo_id=who.user_id or None,
-        severity_text=level.upper(),
+        severity_text=arrival.redactor.text(level).upper(),
         severity_number=SEVERITY_NUMBERS.get(level),
-        logger_name=label(event.get("logger")) or None,
+        logger_name=arrival.redactor.text(label(event.get("logger"))) or None,
         body=arrival.redactor.text(said) or None,
         attributes_json=canonical(attributes).decode(),
     )

@@ -22,8 +22,9 @@ from selfdrive_dagster.telemetry.bounds import (
     text,
     whole,
 )
+from selfdrive_dagster.telemetry.persons import without_persons
 from selfdrive_dagster.telemetry.rows import LogEventRow, Records, SpanRow
-from selfdrive_dagster.telemetry.sentry.event import Who
+from selfdrive_dagster.telemetry.sentry.event import Who, known_persons
 
 
 def decode_transaction(event: dict[str, Any], arrival: Arrival, _ordinals: Ordinals) -> Records:
@@ -44,10 +45,11 @@ def decode_transaction(event: dict[str, Any], arrival: Arrival, _ordinals: Ordin
     }
     sent = sequence(event.get("spans"))
     check_rows(len(sent), "The transaction")
+    known = tuple(known_persons(event))
     rows: list[SpanRow] = []
     rejected: list[str] = []
     for span in (root, *sent):
-        row = _span(mapping(span), who, arrival)
+        row = _span(mapping(span), who, known, arrival)
         if row:
             rows.append(row)
         else:
@@ -55,7 +57,9 @@ def decode_transaction(event: dict[str, Any], arrival: Arrival, _ordinals: Ordin
     return Records(spans=tuple(rows), rejected=tuple(rejected))
 
 
-def _span(span: dict[str, Any], who: Who, arrival: Arrival) -> SpanRow | None:
+def _span(
+    span: dict[str, Any], who: Who, known: tuple[tuple[str, str], ...], arrival: Arrival
+) -> SpanRow | None:
     start, end = moment(span.get("start_timestamp")), moment(span.get("timestamp"))
     trace_id = hex_id(span.get("trace_id"), 32) or who.trace_id
     span_id = hex_id(span.get("span_id"), 16)
@@ -82,12 +86,14 @@ def _span(span: dict[str, Any], who: Who, arrival: Arrival) -> SpanRow | None:
         kind="SERVER" if label(span.get("op")) == "http.server" else "INTERNAL",
         duration_ms=_milliseconds(start, end),
         status_code=SPAN_STATUS.get(status, "ERROR"),
-        error_type=status if status not in SPAN_STATUS else None,
-        http_request_method=label(data.get("http.request.method")) or None,
+        error_type=redact.text(status) if status not in SPAN_STATUS else None,
+        http_request_method=redact.text(label(data.get("http.request.method"))) or None,
         http_response_status_code=whole(data.get("http.response.status_code")),
-        http_route=label(data.get("http.route")) or None,
+        http_route=redact.text(label(data.get("http.route"))) or None,
         url_path=redact.text(label(data.get("url.path"))) or None,
-        attributes_json=canonical(redact.value({"op": span.get("op"), **data})).decode(),
+        attributes_json=canonical(
+            without_persons({"op": span.get("op"), **data}, redact, known)
+        ).decode(),
     )
 
 
@@ -113,9 +119,10 @@ def _log(entry: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> LogEven
         for name, value in mapping(entry.get("attributes")).items()
     }
     level = label(entry.get("level")).lower()
-    attributes = mapping(redact.value(said))
+    attributes = without_persons(said, redact)
     body = redact.text(text(entry.get("body")))
     when = real(entry.get("timestamp"))
+    user = text(said.get("user.id")) or text(said.get("enduser.id"))
     service = label(said.get("service.name")) or arrival.service_name
     return LogEventRow(
         event_id=ordinals.event_id(
@@ -129,8 +136,8 @@ def _log(entry: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> LogEven
         deployment_environment_name=label(said.get("sentry.environment")) or None,
         trace_id=hex_id(entry.get("trace_id"), 32) or None,
         session_id=redact.pseudonym("session", text(said.get("session.id"))) or None,
-        enduser_pseudo_id=redact.pseudonym("user", text(said.get("user.id"))) or None,
-        severity_text=level.upper() or None,
+        enduser_pseudo_id=redact.pseudonym("user", user) or None,
+        severity_text=redact.text(level).upper() or None,
         severity_number=whole(entry.get("severity_number")) or SEVERITY_NUMBERS.get(level),
         body=body or None,
         attributes_json=canonical(attributes).decode(),
