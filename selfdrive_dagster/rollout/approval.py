@@ -1,0 +1,144 @@
+"""An approval: what a person signs, and when it still holds.
+
+The statement names everything that was decided on by digest, so a signature over it is worth
+nothing for any other patch, base, report or policy. Belongs here: the statement, who may sign
+it, and what voids it. Does not belong: keys and signatures themselves (`adapters.signatures`).
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput, Refused
+from selfdrive_dagster.model import Claim, canonical
+
+NAMESPACE = "selfdrive-approval"
+"""The purpose in the SSH signature: one made for anything else does not verify here."""
+
+LIFETIME = timedelta(days=7)
+SHORTEST_REASON = 8
+
+
+class Binding(msgspec.Struct, frozen=True, kw_only=True):
+    """What an approval is bound to; any change of one voids it.
+
+    `base` is a commit, `tree` the git tree of base and patch together, the rest are sha256.
+    """
+
+    change_id: str
+    patch: str
+    base: str
+    tree: str
+    report: str
+    policy: str
+
+    def differing(self, other: "Binding") -> tuple[str, ...]:
+        """Return the names of what is not equal."""
+        return tuple(
+            name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)
+        )
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """What is signed, as canonical JSON.
+
+    `invented` repeats, in the signer's own typing, what a mitigation makes up. `approver` is the
+    principal of the allowed signers that the key must belong to.
+    """
+
+    verdict: Literal["approve", "advance_on_weak_evidence"] = "approve"
+    binding: Binding
+    approver: str
+    reason: str
+    invented: str = ""
+    at: datetime
+    expires: datetime
+
+    def to_sign(self) -> bytes:
+        """Return the very bytes that the signature covers."""
+        return canonical(self)
+
+
+def draw_statement(
+    binding: Binding,
+    *,
+    approver: str,
+    reason: str,
+    typed: str,
+    claim: Claim | None,
+    invented: str,
+    now: datetime,
+) -> Statement:
+    """Write a statement. Raises BadInput where the reason or the typed words do not suffice.
+
+    `invented` is what the report says a mitigation makes up; the approver types it.
+    """
+    if len(reason.strip()) < SHORTEST_REASON:
+        raise BadInput(
+            "An approval needs a reason that somebody can read later.",
+            remedy='--reason "what convinced you"',
+        )
+    if claim is not Claim.REPAIR and not _same(typed, invented):
+        raise BadInput(
+            f"This is a mitigation: it {invented or 'invents behaviour'}.",
+            remedy=f'type that to approve it: --invented "{invented}"',
+        )
+    return Statement(
+        binding=binding,
+        approver=approver,
+        reason=reason.strip(),
+        invented=typed.strip(),
+        at=now,
+        expires=now + LIFETIME,
+    )
+
+
+def _same(typed: str, invented: str) -> bool:
+    return bool(invented) and typed.split() == invented.split()
+
+
+def check(
+    statement: Statement,
+    *,
+    binding: Binding,
+    signed_by: str,
+    authors: frozenset[str],
+    now: datetime,
+) -> None:
+    """Raise Refused unless a verified statement allows this change now.
+
+    `signed_by` is the principal whose key verified. `authors` made the change: an approver who is
+    one of them approves nothing.
+    """
+    if differing := statement.binding.differing(binding):
+        raise Refused(
+            f"The approval is for another {', '.join(differing)}.",
+            remedy="look at the change as it is now, and approve that",
+        )
+    if signed_by != statement.approver:
+        raise Refused(f"{signed_by} signed for {statement.approver}.")
+    if signed_by in authors:
+        raise Refused(f"{signed_by} made this change and cannot approve it.")
+    if not statement.at <= now + timedelta(minutes=5):
+        raise Refused(f"The approval was made in the future, at {statement.at.isoformat()}.")
+    if now >= statement.expires:
+        raise Refused(
+            f"The approval expired at {statement.expires.isoformat()}.",
+            remedy=f"selfdrive approve {binding.change_id}",
+        )
+
+
+def carries_over(
+    old: Binding, new: Binding, *, same_patch: bool, touched: frozenset[str], moved: frozenset[str]
+) -> bool:
+    """Say whether an approval may be carried to a base that moved.
+
+    Only if the normalised patch is equal, none of the `touched` files (patched or covering it)
+    is among those that `moved`, and verdict and policy are the same.
+    """
+    return (
+        same_patch
+        and not touched & moved
+        and (old.change_id, old.policy) == (new.change_id, new.policy)
+    )
