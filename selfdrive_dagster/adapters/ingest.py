@@ -59,7 +59,7 @@ def ingest_segments(folders: Iterable[Path], warehouse: Warehouse, limit: int = 
             stored[table] += appended.stored
             duplicate[table] += appended.duplicate
     for segment in sound:
-        segment.unlink()
+        segment.unlink(missing_ok=True)
     return Ingested(
         segments=len(segments),
         stored=dict(stored),
