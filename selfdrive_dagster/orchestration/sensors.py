@@ -27,6 +27,7 @@ from selfdrive_dagster.rollout.lifecycle import MAKING, Event, State
 CHANGE_TAG = "selfdrive/change"
 
 Answer = Iterator[dg.RunRequest | dg.SkipReason | dg.SensorResult]
+Held = dg.ResourceParam[Workshop]
 Clock = Callable[[], datetime]
 
 
@@ -44,10 +45,8 @@ def segments_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Materializes the tables when the receiver has closed a segment.",
-        required_resource_keys={"workshop"},
     )
-    def sensor(context: dg.SensorEvaluationContext) -> Answer:
-        workshop: Workshop = context.resources.workshop
+    def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
         if not waiting_segments(workshop.segments):
             yield dg.SkipReason("No closed segment waits.")
         elif _in_flight(context.instance, job.name):
@@ -68,10 +67,10 @@ def changes_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorD
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Opens a change for each issue triaged autofix, worst first, and takes up "
         "interrupted ones.",
-        required_resource_keys={"workshop"},
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        workshop: Workshop = context.resources.workshop
+    def sensor(
+        context: dg.SensorEvaluationContext, workshop: Held
+    ) -> dg.SensorResult | dg.SkipReason:
         known = {change.change_id: change for change in workshop.changes.all()}
         making = _making(context.instance, known)
         now = clock()
@@ -109,12 +108,11 @@ def waiting_sensor(
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=what,
-        required_resource_keys={"workshop"},
     )
-    def sensor(context: dg.SensorEvaluationContext) -> Answer:
+    def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
         if _in_flight(context.instance, job.name):
             yield dg.SkipReason("It is running.")
-        elif (key := waits(context.resources.workshop, clock())) is not None:
+        elif (key := waits(workshop, clock())) is not None:
             yield dg.RunRequest(run_key=key)
         else:
             yield dg.SkipReason("Nothing waits.")
