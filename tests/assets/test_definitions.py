@@ -26,7 +26,7 @@ print(json.dumps({
     },
     "checks": sorted(f"{k.asset_key.to_user_string()}:{k.name}" for k in graph.asset_check_keys),
     "jobs": sorted(j.name for j in defs.resolve_all_job_defs() if not j.name.startswith("__")),
-    "lanes": {j.name: j.tags.get("selfdrive/lane") for j in defs.resolve_all_job_defs()
+    "lanes": {j.name: j.run_tags.get("selfdrive/lane") for j in defs.resolve_all_job_defs()
               if not j.name.startswith("__")},
     "sensors": sorted(sensor.name for sensor in defs.sensors),
     "bare": sorted(
