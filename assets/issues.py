@@ -1,14 +1,13 @@
 """Issues: what hurts, from the tables of telemetry to one ranking."""
 
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from dagster import AssetsDefinition
 
 from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
-from selfdrive_dagster.adapters.warehouse.samples import telling_crash
-from selfdrive_dagster.issues.board import Board, make_board
+from selfdrive_dagster.adapters.warehouse.samples import telling_crashes
+from selfdrive_dagster.issues.board import Board, make_board, to_try
 from selfdrive_dagster.issues.triage import TriageSettings
 from selfdrive_dagster.orchestration.tables import issues_step
 from selfdrive_dagster.orchestration.workshop import Workshop
@@ -23,7 +22,9 @@ def rank(workshop: Workshop) -> Board:
     """Rank all issues as of now, and keep a telling crash of those that may be tried."""
     limits = TriageSettings(protected=workshop.settings.autonomy.protected)
     ranked = rank_issues(workshop.warehouse, datetime.now(UTC), settings=limits)
-    return make_board(ranked, partial(telling_crash, workshop.warehouse))
+    last_seen = {issue.issue_id: issue.last_seen for issue in to_try(ranked)}
+    crashes = telling_crashes(workshop.warehouse, last_seen)
+    return make_board(ranked, {name: workshop.evidence.put(c) for name, c in crashes.items()})
 
 
 def step(sql_dir: Path) -> AssetsDefinition:

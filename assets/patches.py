@@ -1,7 +1,7 @@
 """Patches: what might help, per change: diagnosis, reproducer, candidates."""
 
 from selfdrive_dagster.issues.board import Board
-from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.model import Crash, Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
@@ -16,10 +16,12 @@ KINDS = {"python", "git"}
 @change_asset(reads={"board": ("issues/ranking", Board)}, kinds=KINDS, version="1")
 def diagnosis(bench: Bench, board: Board) -> Made:
     """Where and why: frames in the tree, suspect commit, suspicious lines, observed inputs."""
-    issue, crash = issue_of(board, bench.change_id)
-    revision = bench.workshop.head()
-    service = bench.workshop.settings.service.name
-    bench.open(issue.issue_id, service=service, base_revision=revision, body=pages.why_now(issue))
+    issue = issue_of(board, bench.change_id)
+    service, head = bench.workshop.settings.service.name, bench.workshop.head()
+    told = pages.why_now(issue)
+    change = bench.open(issue.issue_id, service=service, base_revision=head, body=told)
+    revision = change.base_revision
+    crash = bench.workshop.evidence.get(board.crashes[issue.issue_id], Crash)
     product, history = bench.workshop.product(revision)
     coverage = coverage_of(bench.workshop.base(revision, bench.say))
     found = diagnose(product, history, crash=crash, coverage=coverage)

@@ -35,7 +35,7 @@ def proposal(
     """A branch with the patch, its reproducer as a test, and the page a reviewer reads."""
     findings = Findings(
         change_id=bench.change_id,
-        issue=issue_of(board, bench.change_id)[0],
+        issue=issue_of(board, bench.change_id),
         diagnosis=diagnosis,
         reproduction=reproduction,
         search=search,

@@ -38,7 +38,7 @@ from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import load_models
 from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 from selfdrive_dagster.adapters.warehouse.refresh import refresh
-from selfdrive_dagster.adapters.warehouse.samples import telling_crash
+from selfdrive_dagster.adapters.warehouse.samples import telling_crashes
 from selfdrive_dagster.config import Settings, load
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues import Grouping
@@ -299,7 +299,8 @@ def reported(work: Path, settings: Settings, row: Row) -> Crash | None:
     ingest_segments([home / "segments"], warehouse)
     refresh(warehouse, load_models(ROOT / "sql"), Grouping(source=settings.service.source))
     for issue in rank_issues(warehouse, datetime.now(UTC)):
-        crash = telling_crash(warehouse, issue.issue_id)
+        known = telling_crashes(warehouse, {issue.issue_id: issue.last_seen})
+        crash = known.get(issue.issue_id)
         if crash is not None:
             row.issue, row.events = issue.title, issue.events_total
             return crash

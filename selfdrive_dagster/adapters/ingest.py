@@ -84,7 +84,7 @@ class _Pass:
                 self.take([segment])
             return
         for segment in sound:
-            segment.unlink()
+            segment.unlink(missing_ok=True)
 
     def _read(self, segment: Path, rows: Rows) -> bool:
         try:

@@ -49,6 +49,31 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(as_link(row) for row in connection.execute(query).mappings())
 
+    def find(
+        self,
+        kind: str,
+        change_id: str,
+        body: Mapping[str, str] = {},
+        *,
+        run_id: str | None = None,
+        limit: int = 1,
+    ) -> tuple[Link, ...]:
+        """Return the newest rows of one kind and change whose body says this, newest first.
+
+        `change_id` is "" for rows that belong to no change.
+        """
+        query = (
+            select(ledger)
+            .where(ledger.c.change_id == change_id, ledger.c.kind == kind)
+            .where(*(ledger.c.body[name].as_string() == word for name, word in body.items()))
+            .order_by(ledger.c.seq.desc())
+            .limit(limit)
+        )
+        if run_id is not None:
+            query = query.where(ledger.c.run_id == run_id)
+        with self._engine.connect() as connection:
+            return tuple(as_link(row) for row in connection.execute(query).mappings())
+
     def head(self) -> Head | None:
         """Return the newest row's place and seal, to be anchored; None when there is no row."""
         with self._engine.connect() as connection:

@@ -24,7 +24,7 @@ from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.adapters.git import GitFailed, GitRepository
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.audit import Entry, Link
-from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 
@@ -41,6 +41,7 @@ class Seen(Enum):
     AMENDED = "amended"
     BASE_MOVED = "base_moved"
     LOST = "lost"
+    UNKNOWN = "unknown"
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,15 +73,25 @@ def look_outside(
     """Say which waiting proposals others merged into `branch`, and where the base moved.
 
     Asks the remote once, or the repository itself without one. `proposals` are by change id.
-    Raises SelfdriveError when the remote cannot be reached, BadInput when it has no such branch.
+    A proposal that git fails on is UNKNOWN and keeps no other from being looked at. Raises
+    SelfdriveError when the remote cannot be reached, BadInput when it has no such branch.
     """
     waiting = [c for c in changes if c.state in WAITING and c.change_id in proposals]
     if not waiting:
         return ()
     repository.refresh()
     head = repository.fetch(remote, branch) if remote else repository.revision(f"heads/{branch}")
-    found = (look_at(repository, proposals[change.change_id], head) for change in waiting)
+    found = (look_safely(repository, proposals[change.change_id], head) for change in waiting)
     return tuple(one for one in found if one is not None)
+
+
+def look_safely(repository: GitRepository, proposal: Proposal, head: str) -> Found | None:
+    """Do what `look_at` does, and say UNKNOWN where git fails: that is not "not merged"."""
+    try:
+        return look_at(repository, proposal, head)
+    except SelfdriveError as fault:
+        says = f"git could not tell: {fault}"
+        return Found(change_id=proposal.change_id, seen=Seen.UNKNOWN, commit=head, says=says)
 
 
 def look_at(repository: GitRepository, proposal: Proposal, head: str) -> Found | None:

@@ -6,18 +6,24 @@ for days. Reads the environment that `up` gives to all its processes, prints one
 
 import os
 import sys
+from datetime import UTC, datetime
 
 import msgspec
 
 from selfdrive_dagster.adapters.postgres.urls import VARIABLE
 from selfdrive_dagster.config import home_path
-from selfdrive_dagster.orchestration.instance import fail_stale_runs, prepare_dagster_home
+from selfdrive_dagster.orchestration.instance import (
+    fail_stale_runs,
+    note_boot,
+    prepare_dagster_home,
+)
 
 
 def main() -> int:
-    """Prepare the home, fail the runs of an earlier boot, and print their ids."""
+    """Prepare the home, note the time, fail the runs of an earlier boot, and print their ids."""
     home = home_path(os.environ)
     prepare_dagster_home(home, os.environ[VARIABLE])
+    note_boot(home, datetime.now(UTC))
     print(msgspec.json.encode({"failed_runs": fail_stale_runs(home)}).decode())
     return 0
 

@@ -13,12 +13,16 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from selfdrive_dagster.orchestration import sensors
+from selfdrive_dagster.orchestration.instance import LANE_TAG
 from selfdrive_dagster.orchestration.proposing import waits
 from selfdrive_dagster.orchestration.workshop import Workshop, opened
 
 BATCH_SECONDS = 15
 CHANGE_SECONDS = 10
-MERGE_SECONDS = 60
+LOOK_SECONDS = 60
+BATCHES, CHANGES = "batches", "changes"
+"""The lanes: of either one run is in flight, whoever asked for it."""
+
 MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900}
 
 
@@ -31,8 +35,8 @@ def build_definitions(
     observe: bool = False,
 ) -> dg.Definitions:
     """Return the code location. With `observe` the loop stops at issues: no change is opened."""
-    batch = _job("batch", tables, "Closed segments to tables, issues and their ranking.")
-    propose = _job("propose", stages, "One change, from its diagnosis to its proposal.")
+    batch = _job("batch", tables, "Closed segments to tables, issues and their ranking.", BATCHES)
+    propose = _job("propose", stages, "One change, from its diagnosis to its proposal.", CHANGES)
     moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
     if not observe:
         moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
@@ -40,7 +44,7 @@ def build_definitions(
             sensors.waiting_sensor(
                 "look_outside",
                 look_outside,
-                MERGE_SECONDS,
+                LOOK_SECONDS,
                 "Asks git whether others merged a proposal; carries out decisions and deadlines.",
                 waits,
             )
@@ -55,13 +59,13 @@ def build_definitions(
     )
 
 
-def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Job:
+def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str, lane: str) -> Job:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*assets),
         description=description,
         executor_def=dg.in_process_executor,
-        tags={"dagster/max_runtime": str(MOST_SECONDS[name])},
+        tags={"dagster/max_runtime": str(MOST_SECONDS[name]), LANE_TAG: lane},
     )
 
 

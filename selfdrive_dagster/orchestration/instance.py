@@ -5,14 +5,16 @@ written into `dagster.yaml`, which the UI shows; libpq reads it from a file besi
 """
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from sqlalchemy.engine import make_url
 
 SCHEMA = "dagster"
+BOOTED = "booted"
 LANE_TAG = "selfdrive/lane"
 """Of the runs whose tag has the same value, one is in flight at a time."""
 
@@ -89,15 +91,45 @@ def fail_stale_runs(home: Path) -> tuple[str, ...]:
     """Fail every run that an earlier boot left unfinished; return their ids.
 
     To be called before the daemon starts: a run killed with its machine stays STARTED for
-    ever otherwise, and holds its place in the queue.
+    ever otherwise, and holds its place in the queue. Those that the stop itself canceled are
+    marked as interrupted too, so that they can be told from those that a person canceled.
     """
     with opened(home / "dagster") as instance:
+        for run in canceled_by_the_stop(instance):
+            instance.add_run_tags(run.run_id, {INTERRUPTED_TAG: "true"})
         runs = instance.get_runs(RunsFilter(statuses=list(UNFINISHED)))
         for run in runs:
             instance.report_run_failed(run, "Selfdrive was stopped while this run was unfinished.")
             instance.add_run_tags(run.run_id, {INTERRUPTED_TAG: "true"})
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         return tuple(run.run_id for run in runs)
+
+
+def canceled_by_the_stop(instance: DagsterInstance) -> tuple[DagsterRun, ...]:
+    """Return the runs that were canceled after the daemon's last sign of life.
+
+    `up` ends the daemon before it cancels runs. A person's cancel in the last half minute
+    before it looks the same; that run is then taken up again.
+    """
+    beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+    if not beats:
+        return ()
+    last = datetime.fromtimestamp(max(beats), UTC)
+    canceled = RunsFilter(statuses=[DagsterRunStatus.CANCELED], updated_after=last)
+    return tuple(instance.get_runs(canceled))
+
+
+def note_boot(home: Path, now: datetime) -> None:
+    """Note when the loop was started: what only the loop does has no deadline while it is off."""
+    write_private(home / "dagster" / BOOTED, now.isoformat().encode())
+
+
+def booted_at(home: Path) -> datetime:
+    """Return when the loop was started last; before all time where no start was noted."""
+    try:
+        return datetime.fromisoformat((home / "dagster" / BOOTED).read_text())
+    except FileNotFoundError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def opened(folder: Path) -> DagsterInstance:

@@ -11,7 +11,6 @@ import dagster as dg
 import msgspec
 
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
-from selfdrive_dagster.audit import Link
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +29,10 @@ def pin(
     """Return the newest record of an asset and partition that the ledger knows.
 
     An event that anybody reported to the web server carries no run of ours and is passed
-    over. Raises Failure when nothing is left.
+    over. The ledger is asked for one row at a time: it grows for years, and the newest record
+    is nearly always the one. Raises Failure when nothing is left.
     """
     asset = key.to_user_string()
-    known = {_made(row) for row in ledger.entries(partition or "") if row.entry.kind == MADE}
     wanted = dg.AssetRecordsFilter(
         asset_key=key, asset_partitions=[partition] if partition else None
     )
@@ -41,7 +40,10 @@ def pin(
         made = record.asset_materialization
         value = made.metadata.get("sha256") if made else None
         sha256 = str(value.value) if value is not None else ""
-        if (asset, record.run_id, sha256) in known:
+        if not (record.run_id and sha256):
+            continue
+        told = {"asset": asset, "sha256": sha256}
+        if ledger.find(MADE, partition or "", told, run_id=record.run_id):
             return Pin(
                 asset=asset,
                 partition=partition,
@@ -50,11 +52,6 @@ def pin(
                 storage_id=record.storage_id,
             )
     raise dg.Failure(f"{asset} has no record that the ledger knows (partition {partition}).")
-
-
-def _made(row: Link) -> tuple[str, str, str]:
-    body = row.entry.body
-    return str(body.get("asset", "")), row.entry.run_id, str(body.get("sha256", ""))
 
 
 def as_metadata(pins: Sequence[Pin]) -> dg.JsonMetadataValue:

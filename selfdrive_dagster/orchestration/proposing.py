@@ -1,12 +1,23 @@
 """A proposal's way out, and what comes back from outside: branch, merges, decisions."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from selfdrive_dagster.adapters.changes import Authority
+from selfdrive_dagster.adapters.changes import Authority, Change
 from selfdrive_dagster.adapters.ledger import MADE
-from selfdrive_dagster.adapters.outside import carry_out, look_outside, note_merge
+from selfdrive_dagster.adapters.outside import (
+    WAITING,
+    Found,
+    Seen,
+    carry_out,
+    look_outside,
+    note_merge,
+)
 from selfdrive_dagster.adapters.proposals import product_branch, propose, remote_of, shown_remote
+from selfdrive_dagster.errors import Refused, SelfdriveError
+from selfdrive_dagster.model import digest
+from selfdrive_dagster.orchestration.text import plain
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout import (
     Destination,
@@ -18,13 +29,22 @@ from selfdrive_dagster.rollout import (
     page_path,
     write_page,
 )
-from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, is_over
 
 GUARD = "selfdrive"
+ROUND_SECONDS = 300
+"""How often git is asked while a proposal waits."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def put_forward(workshop: Workshop, findings: Findings) -> Proposal:
-    """Write the branch of a change, push it where the settings say, and note what was put."""
+    """Write the branch of a change, push it where the settings say, and note what was put.
+
+    Raises Refused when a report was made on another base than the branch would stand on.
+    """
+    refuse_another_base(findings)
     repository, service = workshop.repository(), workshop.settings.service
     remote = remote_of(repository, service.repository)
     destination = Destination(
@@ -48,57 +68,119 @@ def put_forward(workshop: Workshop, findings: Findings) -> Proposal:
     return draw_proposal(findings, destination, commit=put.commit, page=page)
 
 
-def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
-    """Carry out what people decided, keep deadlines, and notice what others merged."""
-    now = datetime.now(UTC)
-    decided = [
-        carry_out(
-            decision,
-            workshop.changes,
-            workshop.engine,
-            by=Authority(who=GUARD, role=Actor.HUMAN, run_id=run_id),
-            now=now,
+def refuse_another_base(findings: Findings) -> None:
+    """Refuse what was proven elsewhere: a report holds on its own base alone."""
+    base = findings.diagnosis.revision
+    bases = {report.base_revision for report in findings.proof.reports}
+    if others := sorted(bases - {base}):
+        raise Refused(
+            f"{findings.change_id} was diagnosed on {base[:12]} and proven on "
+            f"{', '.join(other[:12] for other in others)}: nothing is certified there.",
+            remedy="run the change again from its diagnosis, in the Dagster UI",
         )
-        for decision in workshop.decisions.waiting()
+
+
+def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
+    """Carry out what people decided, notice what others merged, then keep deadlines.
+
+    In this order: a merge is a fact, even when its change is overdue by now. Each change has
+    its own turn; a fault of one is told and keeps no other from it.
+    """
+    now, faults = datetime.now(UTC), Faults()
+    person = Authority(who=GUARD, role=Actor.HUMAN, run_id=run_id)
+    guard = Authority(who=GUARD, role=Actor.GUARD, run_id=run_id)
+    changes = workshop.changes
+    decided = [
+        faults.of(d.change_id, carry_out, d, changes, workshop.engine, by=person, now=now)
+        for d in workshop.decisions.waiting()
     ]
+    known = proposals(workshop, faults)
+    seen = faults.of("git", outside, workshop, known)
+    for found in seen or ():
+        if found.event is not None:
+            faults.of(found.change_id, note_merge, found, changes, by=guard, now=now)
+    over = [c for c in due(workshop, now) if c.change_id not in unknown_in(seen, known)]
+    for change in over:
+        name = change.change_id
+        faults.of(name, changes.move, name, Event.DEADLINE, by=guard, now=now)
+    return {
+        "decisions": sum(done is not None for done in decided),
+        "overdue": [change.change_id for change in over],
+        "seen": [f"{found.change_id}: {found.seen.value}, {found.says}" for found in seen or ()],
+        "faults": faults.told,
+    }
+
+
+class Faults:
+    """What went wrong with single changes, in the order in which it was met."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def of(self, who: str, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+        """Do the work and return what it returns; note its fault and return None."""
+        try:
+            return work(*arguments, **named)
+        except (SelfdriveError, OSError) as fault:
+            self.told.append(plain(f"{who}: {fault}"))
+            return None
+
+
+def outside(workshop: Workshop, known: Mapping[str, Proposal]) -> tuple[Found, ...]:
+    """Ask git what became of these proposals. Raises SelfdriveError when it cannot be asked."""
+    if not known:
+        return ()
     repository, service = workshop.repository(), workshop.settings.service
-    seen = look_outside(
+    return look_outside(
         repository,
         workshop.changes.all(active=True),
-        proposals(workshop),
+        known,
         remote=remote_of(repository, service.repository),
         branch=product_branch(repository, service.branch),
     )
-    guard = Authority(who=GUARD, role=Actor.GUARD, run_id=run_id)
-    overdue = workshop.changes.overdue(now)
-    for change in overdue:
-        workshop.changes.move(change.change_id, Event.DEADLINE, by=guard, now=now)
-    for found in seen:
-        if found.event is not None:
-            note_merge(found, workshop.changes, by=guard, now=now)
-    return {
-        "decisions": len(decided),
-        "overdue": [change.change_id for change in overdue],
-        "seen": [f"{found.change_id}: {found.seen.value}, {found.says}" for found in seen],
+
+
+def unknown_in(seen: tuple[Found, ...] | None, known: Mapping[str, Proposal]) -> set[str]:
+    """Return the changes of which nobody knows whether they were merged: they do not expire."""
+    if seen is None:
+        return set(known)
+    return {found.change_id for found in seen if found.seen is Seen.UNKNOWN}
+
+
+def proposals(workshop: Workshop, faults: Faults) -> dict[str, Proposal]:
+    """Return the newest proposal of each change that waits, as the ledger names it."""
+    found = {
+        change.change_id: faults.of(change.change_id, proposal_of, workshop, change.change_id)
+        for change in workshop.changes.all(active=True)
+        if change.state in WAITING
     }
+    return {change_id: proposal for change_id, proposal in found.items() if proposal is not None}
 
 
-def proposals(workshop: Workshop) -> dict[str, Proposal]:
-    """Return the newest proposal of each change, as the ledger names it."""
-    digests: dict[str, str] = {}
-    for row in workshop.ledger.entries():
-        body = row.entry.body
-        if row.entry.kind == MADE and body.get("asset") == "rollout/proposal":
-            digests[row.entry.change_id] = str(body["sha256"])
-    return {
-        change_id: workshop.evidence.get(sha256, Proposal) for change_id, sha256 in digests.items()
-    }
+def proposal_of(workshop: Workshop, change_id: str) -> Proposal | None:
+    """Return the newest proposal of a change, None when the ledger knows none."""
+    rows = workshop.ledger.find(MADE, change_id, {"asset": "rollout/proposal"})
+    return workshop.evidence.get(str(rows[0].entry.body["sha256"]), Proposal) if rows else None
 
 
-def waits(workshop: Workshop) -> bool:
-    """Say whether there is anything to look around for."""
-    return bool(
-        workshop.decisions.waiting()
-        or workshop.changes.overdue(datetime.now(UTC))
-        or any(change.state is State.AWAITING_APPROVAL for change in workshop.changes.all())
+def due(workshop: Workshop, now: datetime) -> tuple[Change, ...]:
+    """Return the changes whose time is over, the time in which the loop was off left out."""
+    return tuple(
+        change
+        for change in workshop.changes.overdue(now)
+        if is_over(change.state, change.deadline, up_since=workshop.up_since, now=now)
     )
+
+
+def waits(workshop: Workshop, now: datetime) -> str | None:
+    """Name what there is to look around for, as a run key; None when nothing waits.
+
+    What is new is looked at at once. What was looked at already, and a proposal that others may
+    have merged, comes round after some minutes: then it has another name.
+    """
+    told = [f"decision {decision.decision_id}" for decision in workshop.decisions.waiting()]
+    told += [change.change_id for change in due(workshop, now) if change.state not in WAITING]
+    proposed = any(change.state in WAITING for change in workshop.changes.all(active=True))
+    if not told and not proposed:
+        return None
+    return f"look_outside:{int(now.timestamp()) // ROUND_SECONDS}:{digest(told)[:16]}"

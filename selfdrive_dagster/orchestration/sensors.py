@@ -4,32 +4,36 @@ A sensor looks and requests; it runs no model, no test and no git. A run key is
 (change, job, attempt): Dagster never launches a key twice, so nothing is started doubly.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as Job,
 )
 
+from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.ingest import waiting_segments
+from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
-from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, LANE_TAG, UNFINISHED
-from selfdrive_dagster.orchestration.opening import to_open
+from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
+from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.stages import CHANGE
 from selfdrive_dagster.orchestration.tables import RANKING
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.rollout.lifecycle import ENDS, State
-
-ATTEMPTS = 3
-"""Failed runs of one change before a person must look; interrupted ones do not count."""
-
-FAILURE = dg.DagsterRunStatus.FAILURE
+from selfdrive_dagster.rollout.lifecycle import MAKING, Event, State
 
 CHANGE_TAG = "selfdrive/change"
-LANE = {LANE_TAG: "changes"}
 
 Answer = Iterator[dg.RunRequest | dg.SkipReason | dg.SensorResult]
+Held = dg.ResourceParam[Workshop]
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
 
 
 def segments_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
@@ -41,10 +45,8 @@ def segments_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Materializes the tables when the receiver has closed a segment.",
-        required_resource_keys={"workshop"},
     )
-    def sensor(context: dg.SensorEvaluationContext) -> Answer:
-        workshop: Workshop = context.resources.workshop
+    def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
         if not waiting_segments(workshop.segments):
             yield dg.SkipReason("No closed segment waits.")
         elif _in_flight(context.instance, job.name):
@@ -55,8 +57,8 @@ def segments_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
     return sensor
 
 
-def changes_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
-    """Open a change for each triaged issue, and try again what a crash of ours interrupted."""
+def changes_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorDefinition:
+    """Open a change for each triaged issue, and try again what failed or was interrupted."""
 
     @dg.sensor(
         name="open_changes",
@@ -65,12 +67,19 @@ def changes_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Opens a change for each issue triaged autofix, worst first, and takes up "
         "interrupted ones.",
-        required_resource_keys={"workshop"},
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        workshop: Workshop = context.resources.workshop
-        requests = [*_unfinished(context.instance, workshop, job.name)]
-        fresh = _fresh(context.instance, workshop)
+    def sensor(
+        context: dg.SensorEvaluationContext, workshop: Held
+    ) -> dg.SensorResult | dg.SkipReason:
+        known = {change.change_id: change for change in workshop.changes.all()}
+        making = _making(context.instance, known)
+        now = clock()
+        requests = [
+            _request(change_id, job.name, past.runs + 1)
+            for change_id, past in making.items()
+            if is_due(past, is_open=change_id in known, now=now)
+        ]
+        fresh = _fresh(context, workshop, known, making, now)
         requests += [_request(change_id, job.name, 1) for change_id in fresh]
         if not requests:
             return dg.SkipReason("No issue waits for a change.")
@@ -85,9 +94,13 @@ def waiting_sensor(
     job: Job | dg.JobDefinition,
     seconds: int,
     what: str,
-    waits: Callable[[Workshop], bool],
+    waits: Callable[[Workshop, datetime], str | None],
+    clock: Clock = utc_now,
 ) -> dg.SensorDefinition:
-    """Start a job while something waits for it and it is not running."""
+    """Start a job while something waits for it and it is not running.
+
+    `waits` names what waits as a run key: nothing is started twice for the same.
+    """
 
     @dg.sensor(
         name=name,
@@ -95,54 +108,77 @@ def waiting_sensor(
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=what,
-        required_resource_keys={"workshop"},
     )
-    def sensor(context: dg.SensorEvaluationContext) -> Answer:
+    def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
         if _in_flight(context.instance, job.name):
             yield dg.SkipReason("It is running.")
-        elif waits(context.resources.workshop):
-            yield dg.RunRequest()
+        elif (key := waits(workshop, clock())) is not None:
+            yield dg.RunRequest(run_key=key)
         else:
             yield dg.SkipReason("Nothing waits.")
 
     return sensor
 
 
-def _fresh(instance: dg.DagsterInstance, workshop: Workshop) -> tuple[str, ...]:
+def _making(instance: dg.DagsterInstance, known: Mapping[str, Change]) -> dict[str, Past]:
+    """Return the past of each change in the making, and of those that were never opened."""
+    return {
+        change_id: _past(instance, change_id)
+        for change_id in instance.get_dynamic_partitions(str(CHANGE.name))
+        if change_id not in known or known[change_id].state in MAKING
+    }
+
+
+def _past(instance: dg.DagsterInstance, change_id: str) -> Past:
+    records = instance.get_run_records(dg.RunsFilter(tags={CHANGE_TAG: change_id}))
+    runs = [record.dagster_run for record in records]
+    ended = [
+        datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+        for record in records
+        if record.dagster_run.status not in UNFINISHED
+        and INTERRUPTED_TAG not in record.dagster_run.tags
+    ]
+    return Past(
+        runs=len(runs),
+        begun=min((record.create_timestamp for record in records), default=None),
+        is_busy=any(run.status in UNFINISHED for run in runs),
+        ended=tuple(ended),
+    )
+
+
+def _fresh(
+    context: dg.SensorEvaluationContext,
+    workshop: Workshop,
+    known: Mapping[str, Change],
+    making: Mapping[str, Past],
+    now: datetime,
+) -> tuple[str, ...]:
     """Return ids of changes to open, worst issue first, within the owner's limit."""
     try:
-        found = pin(instance, workshop.ledger, RANKING, None)
-    except dg.Failure:
+        found = pin(context.instance, workshop.ledger, RANKING, None)
+        board = workshop.evidence.get(found.sha256, Board)
+    except (dg.Failure, SelfdriveError) as fault:
+        context.log.info(f"No board can be read, so no change is opened: {fault}")
         return ()
-    board = workshop.evidence.get(found.sha256, Board)
-    known = set(instance.get_dynamic_partitions(str(CHANGE.name)))
-    ended = {c.change_id for c in workshop.changes.all() if c.state in ENDS}
-    settled = {c.change_id for c in workshop.changes.all() if c.state is State.AWAITING_APPROVAL}
-    room = workshop.settings.autonomy.max_open_changes - len(known - ended - settled)
-    return to_open(board, known)[: max(0, room)]
+    given_up = {name for name in making if name not in known and is_given_up(making[name], now)}
+    again = given_up | {name for name in known if _failed_us(workshop, board, known[name])}
+    room = workshop.settings.autonomy.max_open_changes - len(making.keys() - given_up)
+    return to_open(board, known.keys() | making.keys(), again)[: max(0, room)]
 
 
-def _unfinished(
-    instance: dg.DagsterInstance, workshop: Workshop, job_name: str
-) -> Iterator[dg.RunRequest]:
-    """Yield a new attempt for each change in the making that no run works on."""
-    making = (State.DRAFT, State.VALIDATING, State.VALIDATED)
-    opened = {c.change_id: c.state for c in workshop.changes.all()}
-    for change_id in instance.get_dynamic_partitions(str(CHANGE.name)):
-        if opened.get(change_id, State.DRAFT) not in making:
-            continue
-        runs = instance.get_runs(dg.RunsFilter(tags={CHANGE_TAG: change_id}))
-        busy = any(run.status in UNFINISHED for run in runs)
-        failed = [r for r in runs if r.status is FAILURE and INTERRUPTED_TAG not in r.tags]
-        if runs and not busy and len(failed) < ATTEMPTS:
-            yield _request(change_id, job_name, len(runs) + 1)
+def _failed_us(workshop: Workshop, board: Board, change: Change) -> bool:
+    """Say whether a change expired in our hands: nobody has seen it, nobody refused it."""
+    if change.state is not State.EXPIRED or change.issue_id not in board.crashes:
+        return False
+    rows = workshop.ledger.find(f"change.{Event.DEADLINE.value}", change.change_id)
+    return any(row.entry.body.get("from") in {state.value for state in MAKING} for row in rows)
 
 
 def _request(change_id: str, job_name: str, attempt: int) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{change_id}:{job_name}:{attempt}",
         partition_key=change_id,
-        tags={CHANGE_TAG: change_id, **LANE},
+        tags={CHANGE_TAG: change_id},
     )
 
 

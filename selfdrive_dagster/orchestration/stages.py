@@ -18,7 +18,7 @@ from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.orchestration.pins import Pin, as_metadata, as_tags, pin
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.rollout.lifecycle import MAKING, Actor, Event, Fact, State
 
 CHANGE = dg.DynamicPartitionsDefinition(name="change")
 OWNER = "team:selfdrive"
@@ -62,10 +62,13 @@ class Bench:
         return change
 
     def open(self, issue_id: str, *, service: str, base_revision: str, body: Metadata) -> Change:
-        """Open the change, or return it when an earlier run of this stage did."""
+        """Open the change, or take it up when an earlier run of this stage opened it.
+
+        The change keeps the base that it was opened on, whatever is handed in later.
+        """
         known = self.workshop.changes.get(self.change_id)
         if known is not None:
-            return known
+            return self._take_up(known)
         return self.workshop.changes.open(
             self.change_id,
             issue_id,
@@ -75,6 +78,14 @@ class Bench:
             now=datetime.now(UTC),
             body=body,
         ).change
+
+    def _take_up(self, known: Change) -> Change:
+        """Start the clock of an unfinished change anew; one that has gone on stays as it is."""
+        if known.state not in MAKING:
+            return known
+        by, now = self.authority(Actor.LOOP), datetime.now(UTC)
+        changes = self.workshop.changes
+        return changes.move(self.change_id, Event.TAKEN_UP, by=by, now=now).change
 
     def take(self, move: Move, sha256: str) -> None:
         """Move the change on if it stands there; a repeated run finds it further already."""

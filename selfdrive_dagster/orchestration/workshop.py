@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from selfdrive_dagster.adapters.warehouse.models import SqlModel, load_models
 from selfdrive_dagster.config import Settings, home_path, load
 from selfdrive_dagster.errors import MissingTool
 from selfdrive_dagster.model import History, Product, Progress
+from selfdrive_dagster.orchestration.instance import booted_at
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.validation.repair import measure_base
 
@@ -91,6 +93,11 @@ class Workshop:
     def sandbox(self) -> BwrapSandbox:
         """Where untrusted code runs."""
         return BwrapSandbox(self.home / "sandbox")
+
+    @property
+    def up_since(self) -> datetime:
+        """When the loop was started last; before all time where no start was noted."""
+        return booted_at(self.home)
 
     @property
     def segments(self) -> tuple[Path, ...]:

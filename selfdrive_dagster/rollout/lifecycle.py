@@ -43,6 +43,7 @@ class Event(Enum):
     """What happened to a change."""
 
     START = "start"
+    TAKEN_UP = "taken_up"
     PROVEN = "proven"
     UNPROVEN = "unproven"
     FAIL = "fail"
@@ -54,6 +55,10 @@ class Event(Enum):
     RELEASED = "released"
     SOAKED = "soaked"
     DEADLINE = "deadline"
+
+
+MAKING = (State.DRAFT, State.VALIDATING, State.VALIDATED)
+"""States in which the loop alone acts: what is left undone there is no fault of the change."""
 
 
 class Fact(Enum):
@@ -99,6 +104,9 @@ RULES = (
     Rule(
         State.VALIDATING, Event.UNPROVEN, Actor.VALIDATOR, State.VALIDATED, (Fact.REPORT_RECORDED,)
     ),
+    # A run that begins again starts the clock anew: only work has to be in time, not the loop.
+    *(Rule(state, Event.TAKEN_UP, Actor.LOOP, state) for state in MAKING),
+    # Nothing fires FAIL yet: the gate always ends in a report, and that is shown to people.
     Rule(State.VALIDATING, Event.FAIL, Actor.VALIDATOR, State.REJECTED),
     Rule(
         State.VALIDATED,
@@ -107,6 +115,8 @@ RULES = (
         State.AWAITING_APPROVAL,
         (Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED),
     ),
+    # Nothing fires these two yet: a moved base is told by each look outside, an edit counts when
+    # it is merged; validating again belongs to approvals, which are not built.
     Rule(State.AWAITING_APPROVAL, Event.BASE_MOVED, Actor.GUARD, State.VALIDATING),
     Rule(State.AWAITING_APPROVAL, Event.PATCH_EDITED, Actor.GUARD, State.VALIDATING),
     Rule(
@@ -154,8 +164,9 @@ ENDS = frozenset(State) - frozenset(DEADLINES)
 
 BEGINNING = State.DRAFT
 
-TIMELESS = frozenset({Event.REJECT, Event.MERGED})
-"""A refusal is never too late, and a merge is a fact whether or not we were still waiting."""
+TIMELESS = frozenset({Event.REJECT, Event.MERGED, Event.TAKEN_UP})
+"""A refusal is never too late, a merge is a fact whether or not we were still waiting, and
+nobody but the loop waits for what it takes up again."""
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +198,16 @@ def deadline_of(state: State, since: datetime) -> datetime | None:
     """Return when a state ends by itself, None for an end."""
     rule = DEADLINES.get(state)
     return since + rule.after if rule else None
+
+
+def is_over(state: State, deadline: datetime | None, *, up_since: datetime, now: datetime) -> bool:
+    """Say whether a deadline is to be kept now; the loop runs since `up_since`.
+
+    Where the loop alone acts, the time in which it was off does not count.
+    """
+    if deadline is None or now < deadline:
+        return False
+    return state not in MAKING or now >= up_since + DEADLINES[state].after
 
 
 def advance(

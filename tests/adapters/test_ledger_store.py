@@ -71,6 +71,22 @@ def test_the_table_refuses_to_forget(engine: Engine, statement: str) -> None:
     assert len(ledger.entries()) == 1
 
 
+def test_rows_are_found_by_what_they_say_newest_first(engine: Engine) -> None:
+    ledger = Ledger(engine)
+    made = [
+        ledger.append(entry("made", change_id=change, body={"asset": asset}, run_id=f"run-{n}"))
+        for n, (change, asset) in enumerate(
+            [(CHANGE, "a"), (CHANGE, "b"), ("", "a"), (CHANGE, "a")]
+        )
+    ]
+    ledger.append(entry("other", change_id=CHANGE, body={"asset": "a"}))
+    assert ledger.find("made", CHANGE, {"asset": "a"}) == (made[3],)
+    assert ledger.find("made", CHANGE, {"asset": "a"}, limit=9) == (made[3], made[0])
+    assert ledger.find("made", CHANGE, {"asset": "a"}, run_id="run-0") == (made[0],)
+    assert ledger.find("made", "", limit=9) == (made[2],)
+    assert ledger.find("made", CHANGE, {"asset": "c"}) == ledger.find("none", CHANGE) == ()
+
+
 def test_a_row_without_run_or_signature_is_refused_by_the_table_too(engine: Engine) -> None:
     with (
         pytest.raises(IntegrityError, match="names_a_run_or_a_signature"),

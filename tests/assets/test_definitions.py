@@ -26,6 +26,8 @@ print(json.dumps({
     },
     "checks": sorted(f"{k.asset_key.to_user_string()}:{k.name}" for k in graph.asset_check_keys),
     "jobs": sorted(j.name for j in defs.resolve_all_job_defs() if not j.name.startswith("__")),
+    "lanes": {j.name: j.run_tags.get("selfdrive/lane") for j in defs.resolve_all_job_defs()
+              if not j.name.startswith("__")},
     "sensors": sorted(sensor.name for sensor in defs.sensors),
     "bare": sorted(
         key.to_user_string() for key in keys
@@ -61,6 +63,11 @@ def test_every_asset_says_what_it_is(graph: dict[str, object]) -> None:
 
 def test_the_code_location_is_light(graph: dict[str, object]) -> None:
     assert graph["heavy"] == []
+
+
+def test_batches_and_changes_run_one_at_a_time(graph: dict[str, object]) -> None:
+    """The schedule and the sensor may ask at the same moment; the queue keeps them apart."""
+    assert graph["lanes"] == {"batch": "batches", "propose": "changes", "look_outside": None}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "assets").glob("*.py")), ids=lambda path: path.name)

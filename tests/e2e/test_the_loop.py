@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.postgres import connect, open_database
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+from selfdrive_dagster.audit import Link, verify
 from selfdrive_dagster.cli.demo.board import Row, rows_of, settled
 from selfdrive_dagster.cli.demo.theatre import Theatre
 from selfdrive_dagster.model import SandboxLevel
@@ -22,7 +25,21 @@ from selfdrive_dagster.model import SandboxLevel
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFECT = ROOT / "examples" / "shop" / "defects" / "04-price-in-words" / "defect.patch"
 PATIENCE = 420
-STAGES = ("diagnosis", "reproducer", "candidates", "report", "proposal")
+READS = {
+    "patches/diagnosis": {"issues/ranking"},
+    "patches/reproducer": {"patches/diagnosis"},
+    "patches/candidates": {"patches/diagnosis", "patches/reproducer"},
+    "validation/report": {"patches/reproducer", "patches/candidates"},
+    "rollout/proposal": {
+        "issues/ranking",
+        "patches/diagnosis",
+        "patches/reproducer",
+        "patches/candidates",
+        "validation/report",
+    },
+}
+"""Each record of a change, and the records that it is made of."""
+
 MATERIALIZATIONS = """
 query Of($key: AssetKeyInput!, $partition: String!) {
   assetNodeOrError(assetKey: $key) { ... on AssetNode {
@@ -47,6 +64,15 @@ class Stage:
     def ask(self, *arguments: str) -> Any:
         """Run one of our commands in the shop and return its JSON."""
         return self.theatre.ask(*arguments, "--json")
+
+    def ledger(self) -> tuple[Link, ...]:
+        """Return every row of the ledger, read from the home's database."""
+        with open_database(self.theatre.folder / "home") as url:
+            engine = connect(url)
+            try:
+                return Ledger(engine).entries()
+            finally:
+                engine.dispose()
 
     def query(self, key: list[str]) -> list[dict[str, Any]]:
         """Return the materializations of an asset for the change, from the web server."""
@@ -92,22 +118,32 @@ def test_the_branch_holds_patch_test_and_page(stage: Stage) -> None:
 
 def test_every_ledger_row_names_a_run_or_a_signature(stage: Stage) -> None:
     story = stage.ask("show", stage.change_id)
-    assert [piece["kept"] for piece in story["pieces"]] == ["sound"] * len(STAGES)
-    assert all(step["run_id"] or step["signature"] for step in story["steps"])
+    assert [piece["kept"] for piece in story["pieces"]] == ["sound"] * len(READS)
+    rows = stage.ledger()
+    assert verify(rows) is None
+    assert [row.seq for row in rows if not (row.entry.run_id or row.entry.signature)] == []
+    kinds = {row.entry.kind for row in rows if row.entry.change_id == stage.change_id}
+    assert kinds >= {"change.opened", "change.start", "change.propose", "evidence.made"}
+    assert any(row.entry.change_id == "" for row in rows), "the rankings"
 
 
 def test_each_materialization_names_the_exact_records_it_read(stage: Stage) -> None:
     story = stage.ask("show", stage.change_id)
     recorded = {p["asset"]: (p["run_id"], p["sha256"]) for p in story["pieces"]}
+    assert set(recorded) == set(READS)
+    made = [row.entry for row in stage.ledger() if row.entry.kind == "evidence.made"]
+    rankings = {(e.run_id, e.body["sha256"]) for e in made if e.body["asset"] == "issues/ranking"}
     for asset, (run_id, sha256) in recorded.items():
-        (made, *_) = stage.query(asset.split("/"))
-        told = {e["label"]: e.get("jsonString") or e.get("text") for e in made["metadataEntries"]}
-        assert (made["runId"], told["sha256"]) == (run_id, sha256)
-        for pin in json.loads(told["inputs"]):
-            assert set(pin) >= {"asset", "partition", "run_id", "sha256"}
-            if pin["asset"] in recorded:
-                assert (pin["run_id"], pin["sha256"]) == recorded[pin["asset"]]
-                assert pin["partition"] == stage.change_id
+        (newest, *_) = stage.query(asset.split("/"))
+        told = {e["label"]: e.get("jsonString") or e.get("text") for e in newest["metadataEntries"]}
+        assert (newest["runId"], told["sha256"]) == (run_id, sha256)
+        inputs = {pin["asset"]: pin for pin in json.loads(told["inputs"])}
+        assert set(inputs) == READS[asset]
+        for name, pin in inputs.items():
+            of_change = name in recorded
+            known = {recorded[name]} if of_change else rankings
+            assert (pin["run_id"], pin["sha256"]) in known
+            assert pin["partition"] == (stage.change_id if of_change else None)
 
 
 def test_a_browser_finds_lineage_diff_and_checks(stage: Stage) -> None:

@@ -5,15 +5,22 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
+from dagster._daemon.types import DaemonHeartbeat
 from sqlalchemy import Engine, inspect
 
 from selfdrive_dagster.adapters.postgres import DatabaseUnreachable, open_database
 from selfdrive_dagster.orchestration.instance import (
+    INTERRUPTED_TAG,
+    booted_at,
     fail_stale_runs,
+    note_boot,
     opened,
     prepare_dagster_home,
 )
@@ -35,6 +42,10 @@ if __name__ == "__main__":
     with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
         hanging.execute_in_process(instance=instance)
 """
+
+
+@dg.job
+def nothing() -> None: ...
 
 
 @pytest.fixture
@@ -66,6 +77,34 @@ def test_a_killed_run_is_failed_at_the_next_boot(
         assert instance.telemetry_enabled is False
         assert instance.nux_enabled is False
     assert fail_stale_runs(home) == ()
+
+
+def test_a_stop_is_told_from_a_person_who_cancels(home: Path, database_url: str) -> None:
+    """`up` ends the daemon before it cancels runs; a person cancels while it lives."""
+    folder = prepare_dagster_home(home, database_url)
+    assert fail_stale_runs(home) == ()
+    canceled = []
+    with opened(folder) as instance:
+        for lives_on in (True, False):
+            run = instance.create_run_for_job(nothing)
+            instance.report_run_canceled(run)
+            canceled.append(run.run_id)
+            if lives_on:
+                beat = DaemonHeartbeat(time.time(), "SENSOR", None, None)
+                instance.add_daemon_heartbeat(beat)
+    for _ in range(2):  # a second boot marks no more
+        assert fail_stale_runs(home) == ()
+        with opened(folder) as instance:
+            marked = [INTERRUPTED_TAG in instance.get_run_by_id(name).tags for name in canceled]
+        assert marked == [False, True]
+
+
+def test_the_time_of_a_boot_is_noted(home: Path) -> None:
+    (home / "dagster").mkdir()
+    assert booted_at(home) < datetime(1970, 1, 1, tzinfo=UTC)
+    now = datetime.now(UTC)
+    note_boot(home, now)
+    assert booted_at(home) == now
 
 
 def test_a_real_server_with_a_password(home: Path, password_server: str) -> None:

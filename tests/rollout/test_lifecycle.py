@@ -10,7 +10,9 @@ from selfdrive_dagster.rollout.lifecycle import (
     BEGINNING,
     DEADLINES,
     ENDS,
+    MAKING,
     RULES,
+    TIMELESS,
     Actor,
     Event,
     Fact,
@@ -20,6 +22,7 @@ from selfdrive_dagster.rollout.lifecycle import (
     advance,
     as_mermaid,
     deadline_of,
+    is_over,
 )
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -106,9 +109,9 @@ def test_random_walks_stay_in_the_table(steps: list) -> None:
             assert now >= deadline  # the clock never runs ahead of itself
             assert step.to in ENDS
             assert step.to in (State.EXPIRED, State.LEARNED)
-        elif event not in (Event.REJECT, Event.MERGED):
+        elif event not in TIMELESS:
             assert now < deadline  # a late yes never overtakes the clock
-        if step.to is State.VALIDATED:
+        if step.to is State.VALIDATED and state is not State.VALIDATED:
             assert Fact.REPORT_RECORDED in facts
             proven += 1
         if step.to in (State.AWAITING_APPROVAL, State.MERGED_OUTSIDE, State.OBSERVING):
@@ -128,6 +131,24 @@ def test_a_refusal_and_a_merge_are_never_too_late(event: Event, actor: Actor) ->
     waiting = State.AWAITING_APPROVAL
     step = advance(waiting, event, actor, facts=ALL, now=late, deadline=NOW)
     assert isinstance(step, Transition) == (event is not Event.BASE_MOVED)
+
+
+@pytest.mark.parametrize("state", set(State) - ENDS)
+def test_the_time_in_which_the_loop_was_off_counts_for_people_alone(state: State) -> None:
+    late = deadline_of(state, NOW)
+    assert is_over(state, late, up_since=NOW, now=late)
+    assert not is_over(state, late, up_since=NOW, now=late - timedelta(seconds=1))
+    back = late + timedelta(days=3)
+    assert is_over(state, late, up_since=back, now=back) == (state not in MAKING)
+    assert is_over(state, late, up_since=back, now=back + DEADLINES[state].after)
+
+
+@pytest.mark.parametrize("state", MAKING)
+def test_work_that_is_taken_up_again_has_its_whole_time(state: State) -> None:
+    late = NOW + timedelta(days=9)
+    step = advance(state, Event.TAKEN_UP, Actor.LOOP, now=late, deadline=NOW)
+    assert isinstance(step, Transition)
+    assert (step.to, step.deadline) == (state, deadline_of(state, late))
 
 
 def test_nobody_can_approve_at_this_level() -> None:
