@@ -189,10 +189,13 @@ def draw_score(console: Console, each: RankedIssue) -> None:
         table.add_row(part.name, value, f"{part.weight:.2f}", points, Text(line(part.says)))
     total = f"{each.score.total:.1f}"
     because = (
-        f"of 100 × criticality {each.score.criticality:.2f}, formula {each.score.formula_version}"
+        f"of 100 × criticality {each.score.criticality:.2f} ({each.score.criticality_says}), "
+        f"formula {each.score.formula_version}"
     )
     table.add_row("score", "", "", total, because, style="bold")
     console.print(table)
+    if each.is_paging is None:
+        console.print(Text("  paging  unknown: nobody told burn rates", style="dim"))
 
 
 def line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Do a piece of work in a forked child and get a JSON answer, or none.
+"""Do a piece of work in a forked child and get a JSON answer, or how it was lost.
 
 A fork keeps every side effect of a try to itself: memory, patched code, open transactions.
 What it does not keep apart is the disk; the sandbox's work directory is thrown away.
@@ -11,7 +11,15 @@ import os
 import select
 import signal
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
+
+
+class Lost(Enum):
+    """Why there is no answer: patience ran out, or the child was gone before it had answered."""
+
+    HUNG = "hung"
+    DIED = "died"
 
 
 def now() -> float:
@@ -19,8 +27,8 @@ def now() -> float:
     return os.times().elapsed
 
 
-def in_child(work: Callable[[], Any], patience: float) -> Any | None:
-    """Return what `work` returned in a child of its own, or None if it never answered."""
+def in_child(work: Callable[[], Any], patience: float) -> Any:
+    """Return what `work` returned in a child of its own, or a `Lost` if it never answered."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -38,10 +46,12 @@ def in_child(work: Callable[[], Any], patience: float) -> Any | None:
     finally:
         os.close(reader)
         _end_group(child)
+    if data is None:
+        return Lost.HUNG
     try:
-        return json.loads(data) if data else None
-    except ValueError:  # the child died in the middle of its answer
-        return None
+        return json.loads(data)
+    except ValueError:  # it died before its answer, or in the middle of it
+        return Lost.DIED
 
 
 def _read_until(reader: int, end: float) -> bytes | None:

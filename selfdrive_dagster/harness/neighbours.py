@@ -8,8 +8,11 @@ Spec: `path`, `variants` [{id, source}], `node_ids` (the reproducer first), `arg
 `exception_type` (bare name) that the base is known to raise, `calls` studied at most, `inputs`
 of the reproducer's call, `seed`, `deadline_seconds` an answer, `seconds` in all.
 Emits {"kind": "neighbour", "test", "call", "input", "shown", "base": answer,
-"variants": {id: answer}}, where an answer is {"how": returned | raised | hung | unstable,
-"value", "type", "where"}; and {"kind": "cold", "id"} for a variant that cannot be swapped in.
+"variants": {id: answer}}, where an answer is {"how": returned | raised | hung | died | unstable |
+unsettled | unasked, "value", "type", "where"}; {"kind": "cold", "id"} for a variant that cannot be
+swapped in; {"kind": "asking", "id"} before a variant ("" for the base) is asked, so that the host
+knows who was at work should everything end; {"kind": "lost", "test"} for a study that died; and
+{"kind": "end", "exit"}. *Unsettled* is a difference that there was no time to confirm.
 """
 
 from __future__ import annotations
@@ -38,11 +41,15 @@ Answer = dict[str, Any]
 Variant = dict[str, str]
 SHOWN = 300  # characters of a value that an answer carries
 ITEMS = 1000  # items taken of a generator
+UNASKED: Answer = {"how": "unasked"}
+UNSETTLED: Answer = {"how": "unsettled"}
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
     """Run the named tests on the base tree and study the calls they make."""
-    return run_session(spec["node_ids"], spec.get("args", []), Laboratory(spec, emit))
+    code = run_session(spec["node_ids"], spec.get("args", []), Laboratory(spec, emit))
+    emit({"kind": "end", "exit": code})
+    return code
 
 
 class Laboratory:
@@ -114,7 +121,7 @@ class Laboratory:
         done = self.calls.get(self.test, 0)
         if what in self.seen or sum(self.calls.values()) >= self.spec["calls"] or done >= 3:
             return
-        if fork.now() > self.end:
+        if self._is_over():
             return
         self.seen.add(what)
         self.calls[self.test] = done + 1
@@ -126,20 +133,35 @@ class Laboratory:
             return
         left = max(1.0, self.end - fork.now())
         share = self.spec["inputs"] if self.test == self.spec["node_ids"][0] else 24
-        fork.in_child(lambda: self._experiment(function, arguments, share), patience=left + 5)
+        patience = left + 3 * self.spec["deadline_seconds"] + 5
+        done = fork.in_child(lambda: self._experiment(function, arguments, share), patience)
+        if isinstance(done, fork.Lost):
+            self.emit({"kind": "lost", "test": self.test})
 
     def _experiment(
         self, function: types.FunctionType, arguments: dict[str, Any], share: int
+    ) -> bool:
+        """Runs in a child: nothing it does to the arguments is seen by the test.
+
+        An input that cannot be made is no study; one that ends the study is a lost one.
+        """
+        try:
+            self._answer_all(function, arguments, share)
+        except Exception as error:
+            if isinstance(error, MemoryError):
+                raise
+            return False
+        return True
+
+    def _answer_all(
+        self, function: types.FunctionType, arguments: dict[str, Any], share: int
     ) -> None:
-        """Runs in a child: nothing it does to the arguments is seen by the test."""
         sys.settrace(None)
         inputs = neighbours(arguments, share, self.spec["seed"])
         base = self._ask_all(function, inputs, None)
         answers = {v["id"]: self._ask_all(function, inputs, v) for v in self.variants}
         call = {"test": self.test, "call": sum(self.calls.values())}
         for index, made in enumerate(inputs):
-            if fork.now() > self.end:
-                break
             given = {key: answer[index] for key, answer in answers.items()}
             settled = self._settle(function, made, base[index], given)
             line = {**call, "input": index, "shown": _show(made), **settled}
@@ -156,12 +178,17 @@ class Laboratory:
 
         Where the base fails as reported a difference is what the patch is for.
         """
-        differing = [v for v in self.variants if given[v["id"]] != base]
-        if differing and base.get("type") != self.spec["exception_type"]:
-            first, again = self._ask(function, made, None), self._ask(function, made, None)
-            base = first if first == again else {"how": "unstable"}
-            given = {**given, **{v["id"]: self._ask(function, made, v) for v in differing}}
-        return {"base": base, "variants": given}
+        asked = [v for v in self.variants if UNASKED not in (base, given[v["id"]])]
+        differing = [v for v in asked if given[v["id"]] != base]
+        if not differing or base.get("type") == self.spec["exception_type"]:
+            return {"base": base, "variants": given}
+        first, again = self._ask(function, made, None), self._ask(function, made, None)
+        second = {v["id"]: self._ask(function, made, v) for v in differing}
+        if again == UNASKED:
+            return {"base": base, "variants": {**given, **dict.fromkeys(second, UNSETTLED)}}
+        settled = {k: UNSETTLED if one == UNASKED else one for k, one in second.items()}
+        base = first if first == again else {"how": "unstable"}
+        return {"base": base, "variants": {**given, **settled}}
 
     def _ask_all(
         self, function: types.FunctionType, inputs: list[dict[str, Any]], variant: Variant | None
@@ -173,8 +200,10 @@ class Laboratory:
             copies = [copy.deepcopy(made) for made in inputs]
             return [_answer(function, made, self.spec["deadline_seconds"]) for made in copies]
 
+        if self._is_over():
+            return [UNASKED for _ in inputs]
         answers = fork.in_child(work, patience=self.spec["deadline_seconds"] * 3)
-        if answers is None:
+        if isinstance(answers, fork.Lost):
             return [self._ask(function, made, variant) for made in inputs]
         return [dict(answer) for answer in answers]
 
@@ -185,12 +214,16 @@ class Laboratory:
             self._become(variant)
             return _answer(function, made, self.spec["deadline_seconds"])
 
-        if fork.now() > self.end:
-            return {"how": "unstable"}
+        if self._is_over():
+            return UNASKED
         answer = fork.in_child(work, patience=self.spec["deadline_seconds"] + 2)
-        return {"how": "hung"} if answer is None else dict(answer)
+        return {"how": answer.value} if isinstance(answer, fork.Lost) else dict(answer)
+
+    def _is_over(self) -> bool:
+        return bool(fork.now() > self.end)
 
     def _become(self, variant: Variant | None) -> None:
+        self.emit({"kind": "asking", "id": "" if variant is None else variant["id"]})
         if variant is not None:
             live.swap(self.spec["path"], self.base, variant["source"], self.alive)
 

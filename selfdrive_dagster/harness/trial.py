@@ -6,7 +6,9 @@ failure. A survivor is only *plausible*: a clean process must prove it.
 
 Spec: `candidates` [{id, path, source}], `targets` [node id], `suite` [node id],
 `args` [pytest argument], `deadline_seconds` a test, `stop_after` survivors (0: never).
-Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | broken, "by", "cold"}.
+Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | died | broken, "by",
+"cold"}, and {"kind": "end", "exit"} when all were tried or enough held. Nothing is tried when a
+target cannot be collected: no test at all would "pass" on every candidate.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ Emit = Callable[[dict[str, Any]], None]
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
     """Collect once and try every candidate; return pytest's exit code."""
-    return run_session([*spec["targets"], *spec["suite"]], spec.get("args", []), Zygote(spec, emit))
+    node_ids = [*spec["targets"], *spec["suite"]]
+    code = run_session(node_ids, spec.get("args", []), Zygote(spec, emit))
+    emit({"kind": "end", "exit": code})
+    return code
 
 
 def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
@@ -69,6 +74,8 @@ class Zygote:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Fork once for each candidate."""
         items = {item.nodeid: item for item in session.items}
+        if not items.keys() >= set(self.spec["targets"]):
+            return True
         survivors = 0
         paths = {candidate["path"] for candidate in self.spec["candidates"]}
         self.alive = {path: live.living(path) for path in paths}
@@ -83,7 +90,7 @@ class Zygote:
         return True
 
     def _try(self, candidate: dict[str, str], items: dict[str, pytest.Item]) -> dict[str, Any]:
-        targets = [items[i] for i in self.spec["targets"] if i in items]
+        targets = [items[i] for i in self.spec["targets"]]
         rest = [i for i in self.spec["suite"] if i in items and i not in self.spec["targets"]]
         rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
         seconds = self.spec["deadline_seconds"]
@@ -91,8 +98,8 @@ class Zygote:
             lambda: self._run_swapped(candidate, [*targets, *(items[i] for i in rest)]),
             patience=seconds * (len(targets) + 2) + 30,
         )
-        if answer is None:
-            return {"outcome": "hung", "by": "", "cold": False}
+        if isinstance(answer, fork.Lost):
+            return {"outcome": answer.value, "by": "", "cold": False}
         if answer["cold"]:
             answer = self._try_cold(candidate, [*self.spec["targets"], *rest])
         if answer["by"] in rest:

@@ -29,7 +29,10 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankedIssue(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the ranking. `users`, `sessions` are of 24 h, None when no event told any."""
+    """One line of the ranking. `users`, `sessions` are of 24 h, None when no event told any.
+
+    `is_paging` is None when nobody told burn rates.
+    """
 
     rank: int
     issue_id: str
@@ -48,7 +51,7 @@ class RankedIssue(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: datetime
     sample_event_id: str
     fp_rule: str
-    is_paging: bool = False
+    is_paging: bool | None = None
 
 
 def rank(

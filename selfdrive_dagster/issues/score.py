@@ -32,7 +32,8 @@ class IssueStats(msgspec.Struct, frozen=True, kw_only=True):
     `users`, `sessions` and `traces` count distinct ones of 24 h; None where no event carried
     any. `active_*` count those seen in all telemetry of 24 h. `expected_1h` is the usual number
     of events in an hour like this one. Counts are of the source that saw most: two SDKs that
-    report one crash do not make it two.
+    report one crash do not make it two. `criticality`, `is_regressed` and `is_paging` are None
+    where nobody tells; an issue of unknown criticality counts as critical.
     """
 
     issue_id: str
@@ -51,9 +52,9 @@ class IssueStats(msgspec.Struct, frozen=True, kw_only=True):
     active_traces: int | None = None
     level: str = "error"
     unhandled: bool | None = None
-    criticality: str = "critical"
-    is_regressed: bool = False
-    is_paging: bool = False
+    criticality: str | None = None
+    is_regressed: bool | None = None
+    is_paging: bool | None = None
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     criticality: float
     parts: tuple[ScorePart, ...]
     formula_version: str = FORMULA
+    criticality_says: str = ""
 
 
 _Reading = tuple[float | None, str]
@@ -92,12 +94,17 @@ _Reading = tuple[float | None, str]
 def score(stats: IssueStats, weights: Weights | None = None) -> Score:
     """Return the score of an issue. Pure: the same counts give the same score."""
     weights = weights or Weights()
-    criticality = CRITICALITY.get(stats.criticality, 1.0)
+    criticality, says = _criticality(stats)
     parts = tuple(
         _part(name, read(stats), getattr(weights, name), criticality) for name, read in _PARTS
     )
     total = math.fsum(part.points for part in parts)
-    return Score(total=min(100.0, max(0.0, total)), criticality=criticality, parts=parts)
+    return Score(
+        total=min(100.0, max(0.0, total)),
+        criticality=criticality,
+        parts=parts,
+        criticality_says=says,
+    )
 
 
 def level_of(severity_text: str) -> str:
@@ -108,6 +115,13 @@ def level_of(severity_text: str) -> str:
     name = severity_text.strip().lower().rstrip("0123456789")
     name = _ALIASES.get(name, name)
     return name if name in LEVELS else "error"
+
+
+def _criticality(stats: IssueStats) -> tuple[float, str]:
+    """Return the factor and its words. Unknown counts as critical: better looked at than lost."""
+    if stats.criticality is None:
+        return 1.0, "unknown: nobody told how critical the service is, so it counts as critical"
+    return CRITICALITY.get(stats.criticality, 1.0), f"the service is {stats.criticality}"
 
 
 def _part(name: str, reading: _Reading, weight: float, criticality: float) -> ScorePart:
@@ -152,6 +166,8 @@ def _recency(stats: IssueStats) -> _Reading:
 
 
 def _regression(stats: IssueStats) -> _Reading:
+    if stats.is_regressed is None:
+        return None, "nobody told whether it was ever resolved"
     says = "came back after it was resolved" if stats.is_regressed else "not a regression"
     return float(stats.is_regressed), says
 

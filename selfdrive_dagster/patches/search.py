@@ -2,7 +2,8 @@
 
 The budget counts candidates, not seconds, so that a search can be repeated; the clock is only
 a safety net. A survivor is *plausible*: it passes the reproducer and the tests that reach the
-file, in a fork. Proving it is the work of `validation`.
+file, in a fork. Proving it is the work of `validation`. Candidates without an answer are not
+candidates that failed: where a sandbox ends before its time, `stopped` says so.
 """
 
 import time
@@ -16,9 +17,11 @@ from selfdrive_dagster.model import (
     Candidate,
     Claim,
     Diagnosis,
+    Ending,
     Job,
     Product,
     Progress,
+    Ran,
     Reproducer,
     Reproduction,
     Sandbox,
@@ -71,18 +74,21 @@ def search(
     progress("drafting candidates")
     drafts = tuple(generate(diagnosis, product, limit=max_candidates))
     tried: list[tuple[Draft, str]] = []
-    stopped = "the candidates are exhausted"
+    early, stopped = "", "the candidates are exhausted"
     for wave in _waves(drafts, reproducer):
         left = seconds - (time.monotonic() - start)
         if left <= 0:
             stopped = f"{seconds:g} s are over"
             break
-        tried += _try(wave, reproducer, base, product, sandbox, left, progress)
+        answers, ran = _try(wave, reproducer, base, product, sandbox, left, progress)
+        tried += answers
+        early = _early(wave, len(answers), ran, seconds) or early
         held = sum(outcome == "plausible" for _, outcome in tried)
         progress(f"tried {len(tried)} of {len(drafts)} candidates, {held} hold")
         if held:
-            stopped = f"{held} hold: enough of the likeliest kind"
+            stopped = f"{held} hold: {early or 'enough of the likeliest kind'}"
             break
+        stopped = early or stopped
     return Search(
         plausible=_ranked([d for d, outcome in tried if outcome == "plausible"], reproducer),
         tried=len(tried),
@@ -149,8 +155,8 @@ def _try(
     sandbox: Sandbox,
     seconds: float,
     progress: Progress,
-) -> list[tuple[Draft, str]]:
-    """Try one wave in one sandbox; return those that got an answer, with it."""
+) -> tuple[list[tuple[Draft, str]], Ran]:
+    """Try one wave in one sandbox; return those that got an answer with it, and how it ended."""
     by_id = {str(number): draft for number, draft in enumerate(wave.drafts)}
     job = Job(
         program="trial",
@@ -179,8 +185,26 @@ def _try(
             if len(answers) % TOLD == 0:
                 progress(f"tried {len(answers)} of {len(wave.drafts)} candidates")
 
-    sandbox.run(job, hear)
-    return answers
+    ran = sandbox.run(job, hear)
+    return answers, ran
+
+
+def _early(wave: _Wave, answered: int, ran: Ran, seconds: float) -> str:
+    """Say why a wave ended before its time, "" when it did not."""
+    if any(line.get("kind") == "end" for line in ran.lines) and ran.ending is Ending.EXITED:
+        silent_session = wave.drafts and not answered
+        return "no answer came: the reproducer cannot be collected" if silent_session else ""
+    told = _ENDED[ran.ending].format(seconds=seconds, status=ran.status)
+    return f"{told} when {answered} of {len(wave.drafts)} candidates had an answer"
+
+
+_ENDED = {
+    Ending.EXITED: "the trials exited with {status}",
+    Ending.TIMED_OUT: "{seconds:g} s were over",
+    Ending.OUTPUT_CAPPED: "the trials wrote more than they may",
+    Ending.KILLED: "the sandbox was killed (it may have wanted too much memory)",
+}
+"""The words of each ending before the end."""
 
 
 def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import secrets
 
 import msgspec
 
-from selfdrive_dagster.model import Check, Product, Reproducer, Sandbox, Way
+from selfdrive_dagster.model import Check, Ending, Product, Reproducer, Sandbox, Way
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 
 Overlay = dict[str, str | None]
@@ -52,6 +52,9 @@ class Canary(msgspec.Struct, frozen=True):
     def check(self, side: str, run: SuiteRun) -> Check:
         """Say whether it died in a run, as it must."""
         test = run.tests.get(self.node_id)
+        if test is None and run.ending is not Ending.EXITED:
+            says = f"the session {run.ending.value} before the test that must fail"
+            return Check(name=f"canary_{side}", passed=None, says=says)
         died = test is not None and test.outcome == "failed" and self.message in test.message
         says = "the test that must fail failed" if died else "the test that must fail did not"
         return Check(name=f"canary_{side}", passed=died, says=says)
@@ -80,8 +83,8 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
         says = "no test of the product passes, so nothing tells what must stay as it is"
         return [Check(name="suite", passed=None, says=says)]
     found = []
-    for name, hash_seed in (("suite", 0), ("suite_again", case.seed % 4_000_000_000 + 1)):
-        canary = Canary.fresh()
+    for again, hash_seed in (("", 0), ("_again", case.seed % 4_000_000_000 + 1)):
+        canary, name = Canary.fresh(), f"suite{again}"
         run = run_suite(
             case.product,
             case.sandbox,
@@ -89,9 +92,11 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
             canary=canary.spec,
             hash_seed=hash_seed,
         )
-        found += [canary.check(name, run), _suite_holds(name, run, canary, case)]
-        if name == "suite":
-            found.append(_passes_on_patch(run, case.reproducer))
+        found += [
+            canary.check(name, run),
+            _suite_holds(name, run, canary, case),
+            _passes(f"passes_on_patch{again}", run, case.reproducer),
+        ]
     return found
 
 
@@ -103,6 +108,9 @@ def _fails_on_base(run: SuiteRun, reproducer: Reproducer) -> Check:
     says, passed = "the reproducer fails on the base revision", True
     for node_id in reproducer.node_ids:
         test = run.tests.get(node_id)
+        if test is None and run.ending is not Ending.EXITED:
+            says = f"the session on the base revision {run.ending.value} before {node_id}"
+            return Check(name="fails_on_base", passed=None, says=says)
         if test is None or test.outcome not in ("failed", "error"):
             passed, says = False, f"{node_id} does not fail on the base revision"
         elif reproducer.way is not Way.FAILING_TEST and not _same_failure(test.mro, reproducer):
@@ -115,20 +123,21 @@ def _same_failure(mro: tuple[str, ...], reproducer: Reproducer) -> bool:
     return any(name.rpartition(".")[2] == short for name in mro)
 
 
-def _passes_on_patch(run: SuiteRun, reproducer: Reproducer) -> Check:
+def _passes(name: str, run: SuiteRun, reproducer: Reproducer) -> Check:
     bad = [
         f"{node_id} {run.tests[node_id].outcome if node_id in run.tests else 'did not run'}"
         for node_id in reproducer.node_ids
         if node_id not in run.tests or run.tests[node_id].outcome != "passed"
     ]
     says = "; ".join(bad) or "the reproducer passes on the patch"
-    return Check(name="passes_on_patch", passed=not bad, says=says)
+    return Check(name=name, passed=not bad, says=says)
 
 
 def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     base, reproducer = case.base, case.reproducer
     expected = {*base.collected, *reproducer.node_ids, canary.node_id}
-    faults = [f"{node_id} is missing" for node_id in sorted(expected - set(run.tests))]
+    faults = [] if run.complete else [f"the session {run.ending.value} without an end"]
+    faults += [f"{node_id} is missing" for node_id in sorted(expected - set(run.tests))]
     # Our own file may inherit tests with the class whose state it borrows; the patch is not there.
     ours = f"{reproducer.path}::" if reproducer.source is not None else "\0"
     new = {node_id for node_id in set(run.tests) - expected if not node_id.startswith(ours)}
@@ -139,8 +148,6 @@ def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
         wanted = ("passed",) if node_id in reproducer.node_ids else (before.outcome,)
         if after and after.outcome not in wanted and before.outcome in GOOD:
             faults.append(f"{node_id} {after.outcome}, on base {before.outcome}")
-    if not run.complete:
-        faults.append(f"the session {run.ending.value} without an end")
     numbers = {"tests": len(run.tests), "passed": len(run.with_outcome("passed"))}
     says = "; ".join(faults[:5]) or f"all {len(base.tests)} tests of the base end as before"
     return Check(name=name, passed=not faults, says=says, numbers=numbers)

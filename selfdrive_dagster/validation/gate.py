@@ -28,7 +28,7 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.claims import is_repair
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import apply_patch
-from selfdrive_dagster.validation import checks, neighbours
+from selfdrive_dagster.validation import checks, general, neighbours
 from selfdrive_dagster.validation.policy import check_policy
 
 REACHING_TESTS = 12
@@ -200,6 +200,7 @@ def _report(
         found += [*on_base, *checks.on_patch(text.overlay, case)]
         comparison = compared.get(candidate.path) if text.source is not None else None
         found.append(_neighbour_check(candidate, comparison))
+        found.append(_general_check(candidate, text.overlay, comparison, case))
         found.append(_ambiguity_check(candidate, rivals, comparison))
     verdict, reason = draw_verdict(candidate.claim, tuple(found))
     return Report(
@@ -240,8 +241,10 @@ def _ambiguity_check(
         and rival.candidate.claim is Claim.REPAIR
         and rival.source is not None
         and compared is not None
-        and rival.candidate.id not in compared.incomparable
+        and rival.candidate.id not in compared.incomparable | compared.fatal
     ]
+    if compared is not None and compared.unfinished:
+        return Check(name="unambiguous", passed=None, says=compared.unfinished)
     if compared is None or candidate not in same_file:
         return Check(name="unambiguous", passed=None, says="it could not be compared with others")
     groups = neighbours.clusters(compared, tuple(same_file))
@@ -254,6 +257,22 @@ def _ambiguity_check(
     tells = neighbours.telling_input(compared, candidate.id, other)
     says = f"other plausible repairs behave otherwise: {tells}"
     return Check(name="unambiguous", passed=False, says=says, numbers=numbers)
+
+
+def _general_check(
+    candidate: Candidate,
+    overlay: Overlay,
+    compared: neighbours.Comparison | None,
+    case: checks.Case,
+) -> Check:
+    if candidate.claim is Claim.MITIGATION or case.reproducer.way is not Way.FAILING_TEST:
+        says = "its claim does not rest on a failing test"
+        return Check(name="general", passed=True, says=says)
+    try:
+        return general.judge(candidate, overlay, case.reproducer, case.product, compared)
+    except SyntaxError as error:
+        says = f"{candidate.path} or a failing test cannot be read: {error.msg}"
+        return Check(name="general", passed=None, says=says)
 
 
 def draw_verdict(claim: Claim, found: tuple[Check, ...]) -> tuple[Verdict, str]:

@@ -4,6 +4,10 @@ A crash reproducer and an old suite accept nonsense; on one published bug twelve
 guards passed both, eleven of them wrong. So base and patch answer the same inputs: the
 product's own recorded calls and small changes of them (differential testing).
 
+An experiment that died is not one that agreed: what it would have shown is unknown, so nobody
+passes. Where one variant was at work when the sandbox was killed, that variant differs from the
+base, and the others are asked again without it.
+
 Judging stands here; producing the answers is the work of `harness/neighbours`.
 """
 
@@ -12,7 +16,17 @@ from typing import Any
 
 import msgspec
 
-from selfdrive_dagster.model import Candidate, Check, Job, Product, Reproducer, Sandbox, Way
+from selfdrive_dagster.model import (
+    Candidate,
+    Check,
+    Ending,
+    Job,
+    Product,
+    Ran,
+    Reproducer,
+    Sandbox,
+    Way,
+)
 from selfdrive_dagster.patches.syntax import named_function
 
 CALLS = 12
@@ -22,6 +36,8 @@ SECONDS = 60.0
 SHOWN = 3
 ENOUGH = 8
 """Fewer comparable answers than this prove nothing either way."""
+MOST_DEATHS = 3
+"""Variants that may end the sandbox before the others are no longer asked."""
 
 Answer = dict[str, Any]
 
@@ -37,11 +53,17 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All inputs that base and variants of one file answered side by side."""
+    """All inputs that base and variants of one file answered side by side.
+
+    `fatal` are variants that ended the sandbox; `unfinished` says why answers are missing, ""
+    when none are.
+    """
 
     neighbours: tuple[Neighbour, ...]
     incomparable: frozenset[str]
     reproducer: Reproducer
+    fatal: frozenset[str] = frozenset()
+    unfinished: str = ""
 
 
 def compare(
@@ -59,8 +81,27 @@ def compare(
     `sources` maps a candidate's id to the file's new text; `node_ids` are passing tests that
     reach the changed code, nearest first.
     """
+    fatal: frozenset[str] = frozenset()
+    while True:
+        asked = tuple(candidate for candidate in candidates if candidate.id not in fatal)
+        job = _job(asked, sources, reproducer, node_ids, product, seed)
+        ran = sandbox.run(job)
+        culprit = _culprit(ran, {candidate.id for candidate in asked})
+        fatal |= culprit
+        if not culprit or len(fatal) >= min(MOST_DEATHS, len(candidates)):
+            return _comparison(ran, reproducer, fatal)
+
+
+def _job(
+    candidates: tuple[Candidate, ...],
+    sources: dict[str, str],
+    reproducer: Reproducer,
+    node_ids: tuple[str, ...],
+    product: Product,
+    seed: int,
+) -> Job:
     overlay = {} if reproducer.source is None else {reproducer.path: reproducer.source}
-    job = Job(
+    return Job(
         program="neighbours",
         tree=product.root,
         python=product.python,
@@ -80,12 +121,35 @@ def compare(
             "seconds": SECONDS,
         },
     )
-    lines = sandbox.run(job).lines
+
+
+def _culprit(ran: Ran, asked: set[str]) -> frozenset[str]:
+    """Return the variant that was answering when the sandbox was killed; none if the base was."""
+    if ran.ending is not Ending.KILLED:
+        return frozenset()
+    at_work = [str(line.get("id")) for line in ran.lines if line.get("kind") == "asking"]
+    return frozenset(at_work[-1:]) & asked
+
+
+def _comparison(ran: Ran, reproducer: Reproducer, fatal: frozenset[str]) -> Comparison:
+    lines = ran.lines
     return Comparison(
         neighbours=tuple(_neighbour(line) for line in lines if line.get("kind") == "neighbour"),
         incomparable=frozenset(str(line["id"]) for line in lines if line.get("kind") == "cold"),
         reproducer=reproducer,
+        fatal=fatal,
+        unfinished=_unfinished(ran),
     )
+
+
+def _unfinished(ran: Ran) -> str:
+    """Say why answers are missing, "" when the experiment came to its end with none lost."""
+    lost = sum(line.get("kind") == "lost" for line in ran.lines)
+    if ran.ending is not Ending.EXITED:
+        return f"the experiment {ran.ending.value} before its end"
+    if not any(line.get("kind") == "end" for line in ran.lines):
+        return f"the experiment exited with {ran.status} before its end"
+    return f"{lost} of its calls died before they were answered" if lost else ""
 
 
 def judge(comparison: Comparison, candidate: Candidate) -> Check:
@@ -99,8 +163,11 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
     if candidate.id in comparison.incomparable:
         says = "the change reaches beyond functions, so base and patch cannot run side by side"
         return Check(name="neighbours", passed=None, says=says)
+    if candidate.id in comparison.fatal:
+        says = "the sandbox was killed while the patch answered, and not while the base did"
+        return Check(name="neighbours", passed=False, says=says)
     by_test = comparison.reproducer.way is Way.FAILING_TEST
-    agreed, differing, skipped = 0, [], Counter[str]()
+    agreed, unsettled, differing, skipped = 0, 0, [], Counter[str]()
     for neighbour in comparison.neighbours:
         answer = neighbour.variants.get(candidate.id, {"how": "unstable"})
         reason = _not_comparable(neighbour, answer, comparison.reproducer)
@@ -108,6 +175,8 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
             reason = "the failing test asks for another value"
         if reason:
             skipped[reason] += 1
+        elif answer["how"] == "unsettled":
+            unsettled += 1
         elif _agree(neighbour.base, answer):
             agreed += 1
         else:
@@ -116,6 +185,12 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
     if differing:
         says = f"the patch changes more than the failure: {'; '.join(differing[:SHOWN])}"
         return Check(name="neighbours", passed=False, says=says, numbers=numbers)
+    unknown = comparison.unfinished
+    if unsettled:
+        unknown = f"on {unsettled} inputs they differed once, and no time was left to ask again"
+    if unknown:
+        says = f"{unknown}; {agreed} answers until then agree"
+        return Check(name="neighbours", passed=None, says=says, numbers=numbers)
     if agreed < (1 if by_test else ENOUGH):
         says = f"only {agreed} inputs could be compared: too few to know"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
@@ -153,9 +228,9 @@ def _neighbour(line: dict[str, Any]) -> Neighbour:
 
 def _not_comparable(neighbour: Neighbour, answer: Answer, reproducer: Reproducer) -> str:
     base = neighbour.base
-    if base["how"] in ("hung", "unstable"):
+    if base["how"] not in ("returned", "raised"):
         return f"the base was {base['how']}"
-    if answer["how"] == "unstable":
+    if answer["how"] in ("unstable", "unasked"):
         return "not answered"
     if base["how"] == "raised" and _is_reported(base, reproducer):
         return "the base failed as reported"

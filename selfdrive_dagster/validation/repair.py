@@ -13,6 +13,7 @@ from selfdrive_dagster.model import (
     Candidate,
     Crash,
     Diagnosis,
+    Ending,
     History,
     Product,
     Progress,
@@ -76,11 +77,21 @@ def measure_base(product: Product, sandbox: Sandbox, progress: Progress = silent
 
 def why_no_tests(run: SuiteRun) -> str:
     """Say in a line why a suite could not be collected."""
+    if run.ending is not Ending.EXITED:
+        return f"the session {run.ending.value.replace('_', ' ')} before a test was collected"
     told = run.errors[0] if run.errors else run.stderr
     lines = [line.strip() for line in told.splitlines() if line.strip()]
     causes = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
     path = run.errors[0].partition(":")[0] + ": " if run.errors else ""
     return path + "; ".join(causes[-3:] or lines[-1:] or ["no test was found"])
+
+
+def why_not_all(run: SuiteRun) -> str:
+    """Say in a line what is missing from a suite that was collected."""
+    if run.errors:
+        return why_no_tests(run)
+    ended, told = run.ending.value.replace("_", " "), len(run.tests)
+    return f"the session {ended} after {told} of {len(run.collected)} tests"
 
 
 def repair(
@@ -129,6 +140,11 @@ def _targets(product: Product, crash: Crash | None, base: SuiteRun) -> tuple[tup
             remedy="check [service] tests and python in selfdrive.toml, or run `selfdrive doctor`",
         )
     failing = base.with_outcome("failed", "error")
+    if not failing and (base.errors or not base.complete):
+        raise BadInput(
+            f"No test of {product.name} failed, but not all could be run: {why_not_all(base)}",
+            remedy="mend that first, or give a crash with --trace FILE",
+        )
     if not failing:
         raise BadInput(
             f"All {len(base.collected)} tests of {product.name} pass: nothing to repair.",

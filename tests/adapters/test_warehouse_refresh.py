@@ -110,7 +110,7 @@ def test_the_tables_count_what_counting_in_memory_counts(warehouse: Warehouse) -
     warehouse.append("exceptions", [row_of(crash) for crash in crashes])
     refresh(warehouse, MODELS)
     in_memory = gather([crash_event(crash, NOW) for crash in crashes], NOW)
-    in_tables = summarise_issues(warehouse, NOW, {}, {}, frozenset())
+    in_tables = summarise_issues(warehouse, NOW, {}, None, None)
     assert list(map(without_traces, in_tables)) == list(map(without_traces, in_memory))
     assert rank_issues(warehouse, NOW) == rank(in_memory)
 
@@ -177,6 +177,7 @@ def test_criticality_resolution_and_paging_reach_the_ranking(warehouse: Warehous
     assert [each.issue_id for each in ranked] == [total.issue_id, price.issue_id]
     assert ranked[0].score.total == pytest.approx(total.score.total / 2)
     assert ranked[1].score.total == pytest.approx(price.score.total + 5)
+    assert [each.is_paging for each in (*ranked, total)] == [True, False, None]
     assert (ranked[1].triage.reasons, price.triage.reasons) == (("code",), ("too_few_events",))
 
 
@@ -212,3 +213,20 @@ def test_refreshing_keeps_the_number_of_files_small(warehouse: Warehouse) -> Non
 def test_nothing_at_all_is_no_issue(warehouse: Warehouse) -> None:
     refresh(warehouse, MODELS)
     assert rank_issues(warehouse, NOW) == ()
+
+
+CRITICALITIES: dict[str, tuple[dict[str, str], str]] = {
+    "nobody told": ({}, "unknown"),
+    "told": ({"total": "low"}, "the service is low"),
+    "told of another service only": ({"price": "low"}, "unknown"),
+}
+
+
+@pytest.mark.parametrize("name", CRITICALITIES)
+def test_criticality_is_known_or_said_to_be_unknown(name: str, warehouse: Warehouse) -> None:
+    criticality, says = CRITICALITIES[name]
+    warehouse.append("exceptions", [row_of(crash_of("total", service="total"))])
+    refresh(warehouse, MODELS)
+    [only] = rank_issues(warehouse, NOW, criticality=criticality)
+    assert only.score.criticality_says.startswith(says)
+    assert only.score.parts[-1].value is None

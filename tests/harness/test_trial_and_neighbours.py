@@ -83,6 +83,9 @@ CANDIDATES = {
     ),
     "nothing": variant("sign = 1\n", "sign = +1\n"),
     "loop": variant("    sign = 1\n", "    while not text:\n        pass\n    sign = 1\n"),
+    "dies": variant(
+        "    sign = 1\n", "    if not text:\n        import os; os._exit(0)\n    sign = 1\n"
+    ),
     "cold": variant("LIMIT = 3", "LIMIT = 4"),
     "exit": variant(
         "    sign = 1\n", "    if not text:\n        raise SystemExit(0)\n    sign = 1\n"
@@ -104,6 +107,7 @@ def test_each_candidate_gets_its_own_verdict(tree: Path) -> None:
         "wrong": "killed",  # by the suite: the empty text is quiet now
         "nothing": "killed",
         "loop": "hung",
+        "dies": "died",
         "cold": "killed",  # in a process of its own
         "exit": "killed",
     }

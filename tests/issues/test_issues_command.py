@@ -86,6 +86,9 @@ def test_why_shows_each_part_times_its_weight() -> None:
         assert "1 of 1 users" in shown
         assert "0.30" in shown
         assert f"{only['score']['total']:.1f}" in shown
+        words = " ".join(shown.split())
+        for name in ("ever resolved", "how critical the service is", "burn rates"):
+            assert "unknown: nobody told" in words and name in words
 
 
 def test_what_a_stranger_wrote_cannot_move_the_cursor_or_paint(tmp_path: Path) -> None:

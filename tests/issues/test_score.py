@@ -32,8 +32,8 @@ anything = st.builds(
     active_traces=told,
     level=st.sampled_from(("fatal", "error", "warning", "info", "debug", "WARN", "ERROR2", "?")),
     unhandled=st.sampled_from((None, True, False)),
-    criticality=st.sampled_from(("critical", "high", "medium", "low", "unheard of")),
-    is_regressed=st.booleans(),
+    criticality=st.sampled_from((None, "critical", "high", "medium", "low", "unheard of")),
+    is_regressed=st.none() | st.booleans(),
 )
 
 PLAIN = IssueStats(
@@ -103,3 +103,22 @@ def test_a_spike_is_measured_against_the_usual_hour() -> None:
     steady = replace(PLAIN, events_1h=30, expected_1h=30.0)
     assert part(steady, "spike") == 0
     assert part(replace(steady, expected_1h=0.0), "spike") == pytest.approx(1 - math.exp(-6))
+
+
+TOLD = {True: "came back", False: "not a regression", None: "nobody told whether"}
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_what_nobody_told_of_a_regression_is_unknown_and_not_no(told: bool | None) -> None:
+    found = next(
+        each for each in score(replace(PLAIN, is_regressed=told)).parts if each.name == "regression"
+    )
+    assert found.value == (None if told is None else float(told))
+    assert found.says.startswith(TOLD[told])
+
+
+def test_a_service_of_unknown_criticality_counts_as_critical_and_says_so() -> None:
+    unknown, low = (score(replace(PLAIN, criticality=name)) for name in (None, "low"))
+    assert unknown.total == score(replace(PLAIN, criticality="critical")).total
+    assert unknown.criticality_says.startswith("unknown: nobody told")
+    assert low.criticality_says == "the service is low"

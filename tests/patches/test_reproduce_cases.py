@@ -33,7 +33,7 @@ REPRODUCED = {
 NOT_REPRODUCED = {
     "cut_containers": "values has exactly ten entries, so the sender may have cut it",
     "by_chance": "did not fail: the test passed",
-    "by_hash": "reproduced once, but not again (did not fail: the test passed): it is flaky",
+    "by_hash": "reproduced once, but not again (did not fail: the test passed)",
 }
 
 

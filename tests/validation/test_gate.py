@@ -1,15 +1,20 @@
 """The gate judges patches: right ones, and nonsense that stops a crash."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from selfdrive_dagster.adapters.sandbox.conversation import OnLine
 from selfdrive_dagster.model import (
     Candidate,
     Claim,
+    Ending,
+    Job,
     Product,
+    Ran,
     Report,
     Reproducer,
     Support,
@@ -143,7 +148,7 @@ def test_a_right_repair_is_certified(product: Product, base: SuiteRun) -> None:
     assert {check.name for check in report.checks} >= {
         "claim", "applies", "policy", "canary_base", "canary_suite", "fails_on_base",
         "passes_on_patch", "suite", "suite_again",
-        "neighbours", "unambiguous",
+        "passes_on_patch_again", "neighbours", "general", "unambiguous",
     }  # fmt: skip
 
 
@@ -242,3 +247,76 @@ def test_without_passing_tests_nothing_is_certified(product: Product) -> None:
     report = judge(candidate(*GUARD), product, base)
     assert report.verdict is Verdict.INCONCLUSIVE, report.reason
     assert "no test of the product passes" in report.reason
+
+
+HASHED = """\
+    if not text:
+        order = list({"a", "b", "c", "d", "e", "f", "g", "h"})
+        if order[0] == FIRST:
+            return 0
+        return text[0]
+    sign = 1
+"""
+
+
+def first_of_the_set(hash_seed: int) -> str:
+    code = "print(list({'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'})[0])"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONHASHSEED": str(hash_seed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return told.stdout.strip()
+
+
+def test_a_repair_that_holds_under_one_hash_seed_only_is_not_certified(
+    product: Product, base: SuiteRun
+) -> None:
+    first = first_of_the_set(0)
+    seed = next(n for n in range(40) if first_of_the_set(n + 1) != first)
+    lucky = candidate(FIRST, HASHED.replace("FIRST", repr(first)))
+    report = prove_one(lucky, CRASH, base, product, PlainSandbox(), seed=seed)
+    passed = {check.name: check.passed for check in report.checks}
+    assert (passed["passes_on_patch"], passed["suite"], passed["suite_again"]) == (True,) * 3
+    assert passed["passes_on_patch_again"] is False
+    assert report.verdict is Verdict.UNCERTIFIED
+
+
+class DyingSandbox(PlainSandbox):
+    """Runs jobs, but tells of one program as if its sandbox had been killed near the end."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self.program = program
+
+    def run(self, job: Job, on_line: OnLine | None = None) -> Ran:
+        ran = super().run(job, on_line)
+        if job.program != self.program:
+            return ran
+        kinds = ("neighbour", "collected")
+        kept = tuple(line for line in ran.lines if line["kind"] in kinds)
+        return replace(ran, ending=Ending.KILLED, lines=kept)
+
+
+DEATHS = {
+    "the experiment died": ("neighbours", Verdict.INCONCLUSIVE, "neighbours: the experiment"),
+    "every session died": ("suite", Verdict.UNCERTIFIED, "the session killed without an end"),
+}
+
+
+@pytest.mark.parametrize("name", DEATHS)
+def test_what_died_is_no_proof(name: str, product: Product, base: SuiteRun) -> None:
+    program, verdict, says = DEATHS[name]
+    report = prove_one(candidate(*GUARD), CRASH, base, product, DyingSandbox(program), seed=3)
+    assert report.verdict is verdict
+    assert says in report.reason
+    unknown = {check.name for check in report.checks if check.passed is None}
+    assert (
+        unknown
+        >= {
+            "neighbours": {"neighbours", "unambiguous"},
+            "suite": {"canary_base", "fails_on_base", "canary_suite", "canary_suite_again"},
+        }[program]
+    )

@@ -70,15 +70,15 @@ def rank_issues(
     settings: TriageSettings | None = None,
     criticality: Mapping[str, str] | None = None,
     resolved: Mapping[str, datetime] | None = None,
-    paging: frozenset[str] = frozenset(),
+    paging: frozenset[str] | None = None,
 ) -> tuple[RankedIssue, ...]:
     """Return all issues as they stand at `now` (aware), worst first. Needs a refreshed warehouse.
 
     `criticality` tells `service.criticality` by service name; `resolved` when an issue was last
     held to be mended, so that an event after it is a regression; `paging` names the issues whose
-    burn rate pages.
+    burn rate pages. What is None nobody tells, and the ranking says unknown of it.
     """
-    summaries = summarise_issues(warehouse, now, criticality or {}, resolved or {}, paging)
+    summaries = summarise_issues(warehouse, now, criticality or {}, resolved, paging)
     return rank(summaries, weights=weights, settings=settings)
 
 
@@ -86,8 +86,8 @@ def summarise_issues(
     warehouse: Warehouse,
     now: datetime,
     criticality: Mapping[str, str],
-    resolved: Mapping[str, datetime],
-    paging: frozenset[str],
+    resolved: Mapping[str, datetime] | None,
+    paging: frozenset[str] | None,
 ) -> tuple[IssueSummary, ...]:
     """Return one summary per issue, in the order of their ids."""
     lives = warehouse.query(_LIVES).to_dicts()
@@ -105,8 +105,8 @@ def summarise_issues(
             **active,
             now=now,
             criticality=_worst(services, criticality),
-            is_regressed=name in resolved and life["last_seen"] > resolved[name],
-            is_paging=name in paging,
+            is_regressed=_came_back(name, life["last_seen"], resolved),
+            is_paging=None if paging is None else name in paging,
         )
         summaries.append(_summary(life, stats, services, _names(releases[name], "service_version")))
     return tuple(summaries)
@@ -219,8 +219,20 @@ def _usual(rows: _Rows, first: datetime, now: datetime) -> float:
     )
 
 
-def _worst(services: tuple[str, ...], criticality: Mapping[str, str]) -> str:
-    """Return the highest criticality of the services an issue was seen in; unknown is highest."""
+def _came_back(
+    name: str, last_seen: datetime, resolved: Mapping[str, datetime] | None
+) -> bool | None:
+    if resolved is None:
+        return None
+    return name in resolved and last_seen > resolved[name]
+
+
+def _worst(services: tuple[str, ...], criticality: Mapping[str, str]) -> str | None:
+    """Return the highest criticality of the services an issue was seen in.
+
+    None when it is unknown: the service that nobody told of may be the most critical.
+    """
     order = ("critical", "high", "medium", "low")
-    told = {criticality.get(name, "critical") for name in services or ("",)}
-    return next((level for level in order if level in told), "critical")
+    told = {criticality.get(name) for name in services or ("",)}
+    worst = next((level for level in order if level in told), None)
+    return worst if worst == order[0] or None not in told else None

@@ -32,8 +32,7 @@ def failing_test_reproducer(
     progress(f"{len(failing)} failing, running them again")
     second = run_suite(product, sandbox, node_ids=failing, hash_seed=1)
     steady = tuple(one for one in failing if one in second.with_outcome("failed", "error"))
-    flaky = tuple(one for one in failing if one not in steady)
-    attempts = tuple(_attempt(one, "failed once, then passed: it is flaky") for one in flaky)
+    attempts = tuple(_attempt(one, _why_not(one, second)) for one in failing if one not in steady)
     if not steady:
         return Reproduction(reproducer=None, attempts=attempts)
     kinds = dict.fromkeys(first.tests[one].exception_type for one in steady)
@@ -50,13 +49,20 @@ def failing_test_reproducer(
     return Reproduction(reproducer=reproducer, attempts=(*attempts, *found))
 
 
+def _why_not(node_id: str, second: SuiteRun) -> str:
+    """Say why a test that failed once is no reproducer: it may not have run again at all."""
+    if node_id in second.tests:
+        return f"failed once, then {second.tests[node_id].outcome}: it is flaky"
+    return f"failed once, and did not run again: the session {second.ending.value}"
+
+
 def _why_none(run: SuiteRun) -> str:
     if run.errors:
         return f"no test failed, but modules could not be collected: {ascii(run.errors[0])[1:300]}"
+    if not run.complete:
+        return f"the suite did not come to its end: it {run.ending.value.replace('_', ' ')}"
     if not run.collected:
         return f"no test was found; {ascii(run.stderr[-300:])[1:-1]}"
-    if not run.complete:
-        return "the suite did not come to its end"
     return f"all {len(run.collected)} tests pass or are skipped"
 
 

@@ -19,7 +19,7 @@ from selfdrive_dagster.patches.diagnosis.frames import place
 from selfdrive_dagster.patches.diagnosis.localise import Coverage, coverage_of
 from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
 from selfdrive_dagster.patches.reproduce.draft import Draft
-from selfdrive_dagster.patches.reproduce.proving import REPRODUCED, prove
+from selfdrive_dagster.patches.reproduce.proving import prove
 from selfdrive_dagster.patches.reproduce.shrink import shrink
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.syntax import Tree
@@ -109,7 +109,7 @@ class _Search:
                 continue
             proof = proofs[one.path]
             self.attempts.append(Attempt(way=one.way, target=one.tried, outcome=proof.outcome))
-            if proof.node_ids and proof.outcome == REPRODUCED:
+            if proof.confirmed:
                 self.progress("replacing what users wrote by made-up texts")
                 shrunk = shrink(one, self.diagnosis, self.product, self.sandbox)
                 return self._reproducer(shrunk, proof.node_ids)

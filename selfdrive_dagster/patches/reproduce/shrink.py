@@ -13,7 +13,7 @@ import msgspec
 
 from selfdrive_dagster.model import Diagnosis, Product, Sandbox
 from selfdrive_dagster.patches.reproduce.draft import Draft
-from selfdrive_dagster.patches.reproduce.proving import REPRODUCED, judge, prove
+from selfdrive_dagster.patches.reproduce.proving import judge, prove
 from selfdrive_dagster.patches.reproduce.writing import quoted
 from selfdrive_dagster.patches.text import Edit, Lines, apply_edits
 
@@ -38,7 +38,7 @@ def shrink(draft: Draft, diagnosis: Diagnosis, product: Product, sandbox: Sandbo
         return draft
     shrunk = msgspec.structs.replace(_variant(draft, 0, spare), path=draft.path)
     proof = prove((shrunk,), diagnosis, product, sandbox)[draft.path]
-    return shrunk if proof.outcome == REPRODUCED else draft
+    return shrunk if proof.confirmed else draft
 
 
 def made_up(text: str) -> tuple[str, ...]:
