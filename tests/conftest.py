@@ -5,12 +5,17 @@ environment of whoever runs the tests reaches none of them.
 """
 
 import os
+import signal
 
 import pytest
 
 collect_ignore = ["cases"]
 
 FOREIGN = ("SELFDRIVE_", "ANTHROPIC_", "SENTRY_", "OTEL_", "DAGSTER_", "GIT_", "PYTEST_ADDOPTS")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in a script's background, we and all programs under test would not hear Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
