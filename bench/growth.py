@@ -31,6 +31,9 @@ from selfdrive_dagster.telemetry import Redactor  # noqa: E402
 
 ENVELOPE = ROOT / "tests" / "cases" / "shop_envelopes" / "01-unknown-zone.envelope"
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""Dagster tells every step on the terminal otherwise."""
+
 
 def envelopes(count: int) -> Iterator[bytes]:
     """Yield crashes that differ in their ids alone."""
@@ -92,7 +95,7 @@ def run(folder: Path, home: Path, url: str, batches: int, events: int) -> None:
         print(f"{datetime.now(UTC):%FT%TZ} {events} events a batch, database {before:,} bytes")
         for number in range(1, batches + 1):
             hand(folder, home, events)
-            assert job.execute_in_process(instance=instance).success
+            assert job.execute_in_process(instance=instance, run_config=QUIET).success
             if number % step == 0:
                 now, seconds = database(), time.monotonic() - start
                 each = number - since

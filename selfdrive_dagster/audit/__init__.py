@@ -4,6 +4,7 @@ Belongs here: what a ledger row is, how rows are chained, what breaks a chain. D
 belong: where rows are stored (`adapters.ledger`).
 """
 
+from selfdrive_dagster.audit.dossier import Answer, Case, Kept, answers, gaps
 from selfdrive_dagster.audit.ledger import (
     GENESIS,
     Entry,
@@ -17,11 +18,16 @@ from selfdrive_dagster.audit.ledger import (
 
 __all__ = [
     "GENESIS",
+    "Answer",
+    "Case",
     "Entry",
     "Fault",
     "FaultKind",
     "Head",
+    "Kept",
     "Link",
+    "answers",
+    "gaps",
     "link",
     "verify",
 ]

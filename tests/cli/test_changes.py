@@ -2,32 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import made_findings as found
 from fakes.made_repository import OWNER, MadeRepository
+from fakes.noted_loop import NOW, NotedLoop
 from msgspec.structs import replace
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from selfdrive_dagster.adapters.changes import Authority, Changes
+from selfdrive_dagster.adapters.changes import Authority
 from selfdrive_dagster.adapters.decisions import Decisions
-from selfdrive_dagster.adapters.evidence import Evidence
-from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.outside import carry_out
 from selfdrive_dagster.adapters.processes.holding import held
-from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.changes import changes, reject, show
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import short_id
-from selfdrive_dagster.rollout import Destination, Findings, draw_proposal, write_page
-from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
 
-NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 APP = build_app(
     (
         Command("changes", changes, "Loop"),
@@ -65,68 +60,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-class Loop:
-    """Does to a database and a home what the loop's runs do."""
-
-    def __init__(self, engine: Engine, home: Path) -> None:
-        self.engine = engine
-        self.changes = Changes(engine)
-        self.evidence = Evidence(home)
-
-    def opens(self, change_id: str, issue_id: str) -> None:
-        by = self.role(Actor.LOOP)
-        self.changes.open(
-            change_id, issue_id, service="shop", base_revision=found.BASE, by=by, now=NOW
-        )
-        for event, role in (
-            (Event.START, Actor.LOOP),
-            (Event.PROVEN, Actor.VALIDATOR),
-            (Event.PROPOSE, Actor.LOOP),
-        ):
-            facts = frozenset(Fact)
-            self.changes.move(change_id, event, by=self.role(role), now=NOW, facts=facts)
-
-    def makes(self, change_id: str, asset: str, record: Any) -> str:
-        sha256 = self.evidence.put(record)
-        Ledger(self.engine).append(
-            Entry(
-                at=NOW,
-                actor="selfdrive",
-                kind="evidence.made",
-                change_id=change_id,
-                body={"asset": asset, "sha256": sha256, "inputs": []},
-                run_id=f"run of {asset}",
-            )
-        )
-        return sha256
-
-    def role(self, role: Actor) -> Authority:
-        return Authority(who="selfdrive", role=role, run_id="run-1")
-
-    def proposes(self, findings: Findings) -> dict[str, str]:
-        destination = Destination(branch=f"loop/{findings.change_id}", into="main", remote="origin")
-        page = write_page(findings, destination)
-        proposal = draw_proposal(findings, destination, commit="c" * 40, page=page)
-        self.opens(findings.change_id, findings.issue.issue_id)
-        records = {
-            "patches/diagnosis": findings.diagnosis,
-            "patches/reproducer": findings.reproduction,
-            "patches/candidates": findings.search,
-            "validation/report": findings.proof,
-            "rollout/proposal": proposal,
-        }
-        return {a: self.makes(findings.change_id, a, r) for a, r in records.items()}
-
-
 @pytest.fixture
 def loop(
     engine: Engine, database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Loop]:
+) -> Iterator[NotedLoop]:
     monkeypatch.setenv("SELFDRIVE_DATABASE_URL", database_url)
-    yield Loop(engine, home)
+    yield NotedLoop(engine, home)
 
 
-def test_the_board_tells_claim_and_verdict_apart(loop: Loop) -> None:
+def test_the_board_tells_claim_and_verdict_apart(loop: NotedLoop) -> None:
     loop.proposes(found.contained())
     [line] = told("changes")
     assert line["change_id"] == found.CHANGE
@@ -143,7 +85,7 @@ def test_the_board_tells_claim_and_verdict_apart(loop: Loop) -> None:
         assert words in drawn
 
 
-def test_ended_changes_are_shown_when_asked(loop: Loop) -> None:
+def test_ended_changes_are_shown_when_asked(loop: NotedLoop) -> None:
     loop.proposes(found.certified())
     late = loop.changes.get(found.CHANGE).deadline
     loop.changes.move(found.CHANGE, Event.DEADLINE, by=RUN, now=late)
@@ -152,7 +94,7 @@ def test_ended_changes_are_shown_when_asked(loop: Loop) -> None:
     assert [line["state"] for line in told("changes", "--all")] == ["expired"]
 
 
-def test_a_change_in_the_making_says_what_is_known(loop: Loop) -> None:
+def test_a_change_in_the_making_says_what_is_known(loop: NotedLoop) -> None:
     loop.opens(found.CHANGE, found.ISSUE)
     assert told("changes")[0]["title"] is None
     loop.makes(found.CHANGE, "patches/diagnosis", found.diagnosis())
@@ -162,7 +104,7 @@ def test_a_change_in_the_making_says_what_is_known(loop: Loop) -> None:
     assert drawn.count("NOT RECORDED") == 5  # the page and four records
 
 
-def test_a_change_is_shown_with_its_page_and_every_record(loop: Loop) -> None:
+def test_a_change_is_shown_with_its_page_and_every_record(loop: NotedLoop) -> None:
     digests = loop.proposes(found.certified())
     story = told("show", found.CHANGE[:9])
     assert {piece["asset"]: piece["sha256"] for piece in story["pieces"]} == digests
@@ -179,7 +121,7 @@ def test_a_change_is_shown_with_its_page_and_every_record(loop: Loop) -> None:
         assert words in drawn
 
 
-def test_lost_and_altered_evidence_are_told_apart(loop: Loop) -> None:
+def test_lost_and_altered_evidence_are_told_apart(loop: NotedLoop) -> None:
     digests = loop.proposes(found.certified())
     loop.evidence.path(digests["patches/candidates"]).unlink()
     altered = loop.evidence.path(digests["validation/report"])
@@ -197,7 +139,7 @@ def test_lost_and_altered_evidence_are_told_apart(loop: Loop) -> None:
     assert "NOT RECORDED" in drawn
 
 
-def test_an_unknown_change_lists_the_known(loop: Loop) -> None:
+def test_an_unknown_change_lists_the_known(loop: NotedLoop) -> None:
     other = short_id("chg", "other")
     loop.opens(found.CHANGE, found.ISSUE)
     loop.opens(other, short_id("iss", "other"))
@@ -211,7 +153,7 @@ def test_an_unknown_change_lists_the_known(loop: Loop) -> None:
     assert Decisions(loop.engine).waiting() == ()
 
 
-def test_a_refusal_waits_for_the_loop_and_is_then_carried_out(loop: Loop) -> None:
+def test_a_refusal_waits_for_the_loop_and_is_then_carried_out(loop: NotedLoop) -> None:
     loop.proposes(found.certified())
     answer = told("reject", found.CHANGE, "--reason", " wrong default ")
     decision = answer["decision"]
@@ -230,14 +172,14 @@ def test_a_refusal_waits_for_the_loop_and_is_then_carried_out(loop: Loop) -> Non
         run("reject", found.CHANGE, "--reason", "again")
 
 
-def test_refusing_twice_is_one_decision(loop: Loop) -> None:
+def test_refusing_twice_is_one_decision(loop: NotedLoop) -> None:
     loop.opens(found.CHANGE, found.ISSUE)
     first = told("reject", found.CHANGE, "--reason", "one")
     assert told("reject", found.CHANGE, "--reason", "two") == first
     assert len(Decisions(loop.engine).waiting()) == 1
 
 
-def test_it_says_whether_anybody_carries_it_out(loop: Loop, home: Path) -> None:
+def test_it_says_whether_anybody_carries_it_out(loop: NotedLoop, home: Path) -> None:
     loop.opens(found.CHANGE, found.ISSUE)
     assert "until the next `selfdrive up`" in run("reject", found.CHANGE, "--reason", "no")
     with held(home):
@@ -245,13 +187,13 @@ def test_it_says_whether_anybody_carries_it_out(loop: Loop, home: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "  \n"])
-def test_a_refusal_needs_a_reason(reason: str, loop: Loop) -> None:
+def test_a_refusal_needs_a_reason(reason: str, loop: NotedLoop) -> None:
     loop.opens(found.CHANGE, found.ISSUE)
     with pytest.raises(BadInput, match="reason"):
         run("reject", found.CHANGE, "--reason", reason)
 
 
-def test_strangers_words_cannot_drive_the_terminal(loop: Loop) -> None:
+def test_strangers_words_cannot_drive_the_terminal(loop: NotedLoop) -> None:
     evil = "\x1b[2J\u202e[bold]x[/bold] [red]"
     best = found.mitigation(invented=evil)
     proof = found.contained().proof

@@ -146,6 +146,12 @@ def test_each_materialization_names_the_exact_records_it_read(stage: Stage) -> N
             assert pin["partition"] == (stage.change_id if of_change else None)
 
 
+def test_the_audit_finds_no_gap_anywhere(stage: Stage) -> None:
+    (found,) = stage.ask("audit", stage.change_id, "--verify")
+    assert found["gaps"] == []
+    assert all(answer["says"] for answer in found["answers"])
+
+
 def test_a_browser_finds_lineage_diff_and_checks(stage: Stage) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:

@@ -1,0 +1,135 @@
+"""`selfdrive audit`: what an auditor asks of a change, answered from the record alone.
+
+Without a change it walks all of them. What should be recorded and is not, or is told in two ways,
+is a gap; any gap ends the command with exit code 3. Nothing is written.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from selfdrive_dagster.cli.changes import ABSENT, flat, opened, require_home, words
+from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.config import open_home
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from selfdrive_dagster.adapters.changes import Change
+    from selfdrive_dagster.adapters.git import GitRepository
+    from selfdrive_dagster.audit import Answer
+
+GAPS = 3
+
+
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """One change as the record tells it. `verified` says whether all sources were compared."""
+
+    change_id: str
+    issue_id: str
+    state: str
+    answers: "tuple[Answer, ...]"
+    gaps: tuple[str, ...]
+    verified: bool
+
+
+def audit(
+    change: Annotated[
+        str, typer.Argument(metavar="[CHANGE]", help="chg_… or the start of one; else all.")
+    ] = "",
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare ledger, evidence, Dagster and git as well."),
+    ] = False,
+    repo: Annotated[
+        Path, typer.Option("--repo", help="The product's repository, for --verify.")
+    ] = Path(),
+    as_json: AsJson = False,
+) -> int:
+    """Answer an auditor's questions about a change, each with the digests behind it."""
+    require_home(change or "to audit")
+    with opened() as (teller, engine):
+        chosen = [teller.find(change).change] if change else known(engine)
+        repository = repository_at(repo) if verify else None
+        found = tuple(audited(one, engine, repository, verify=verify) for one in chosen)
+    emit(found, lambda console: draw(console, found, whole=bool(change)), as_json=as_json)
+    return GAPS if any(one.gaps for one in found) else 0
+
+
+def known(engine: "Engine") -> "tuple[Change, ...]":
+    """Return every change, the ended ones too."""
+    from selfdrive_dagster.adapters.changes import Changes
+
+    return Changes(engine).all()
+
+
+def repository_at(folder: Path) -> "GitRepository | None":
+    """Return the product's repository, None when the folder is in none."""
+    from selfdrive_dagster.adapters.git import GitRepository
+
+    return GitRepository.find(folder.resolve())
+
+
+def audited(
+    change: "Change", engine: "Engine", repository: "GitRepository | None", *, verify: bool
+) -> Audited:
+    """Gather one change's answers and gaps."""
+    from selfdrive_dagster.adapters.auditing import case_of, disagreements
+    from selfdrive_dagster.adapters.evidence import Evidence
+    from selfdrive_dagster.adapters.ledger import Ledger
+    from selfdrive_dagster.audit import answers, gaps
+
+    evidence = Evidence(open_home(os.environ))
+    case = case_of(change, Ledger(engine), evidence)
+    more = disagreements(case, engine, evidence, repository) if verify else iter(())
+    return Audited(
+        change_id=change.change_id,
+        issue_id=change.issue_id,
+        state=change.state.value,
+        answers=answers(case),
+        gaps=tuple(dict.fromkeys((*gaps(case), *more))),
+        verified=verify,
+    )
+
+
+def draw(console: Console, found: tuple[Audited, ...], *, whole: bool) -> None:
+    """Draw one change with all its answers, or a line for each."""
+    if not found:
+        console.print("There is no change yet. `selfdrive issues` shows what hurts.")
+    for one in found:
+        for line in lines_of(one) if whole else [line_of(one)]:
+            console.print(line, soft_wrap=True)
+
+
+def line_of(one: Audited) -> Text:
+    """Return a change's line: complete, or its first gap."""
+    told = f"{len(one.gaps)} gaps: {flat(one.gaps[0])}" if one.gaps else "complete"
+    style = "red" if one.gaps else "green"
+    return Text.assemble(f"{one.change_id}  {words(one.state):<18} ", (told, style))
+
+
+def lines_of(one: Audited) -> Iterator[Text]:
+    """Yield a change's dossier, a paragraph for each question."""
+    yield Text(f"{one.change_id} of {one.issue_id} is {words(one.state)}.", style="bold")
+    for answer in one.answers:
+        yield Text(f"\n{answer.question}", style="bold")
+        if answer.says is None:
+            yield Text(f"  {ABSENT}", style="red")
+        else:
+            yield Text(f"  {flat(answer.says)}", style="dim" if answer.is_ahead else "")
+        for sha256 in answer.digests:
+            yield Text(f"  sha256 {sha256}", style="dim")
+    yield Text("\nIs the record complete and unaltered?", style="bold")
+    if not one.gaps:
+        compared = "ledger, evidence, Dagster and git agree" if one.verified else "no gap"
+        yield Text(f"  yes: {compared}", style="green")
+    for gap in one.gaps:
+        yield Text(f"  {flat(gap)}", style="red")
+    if not one.verified:
+        yield Text("  --verify compares ledger, evidence, Dagster and git too.", style="dim")
