@@ -1,5 +1,6 @@
 """`selfdrive doctor`: each need fine, degraded or missing, and what mends it."""
 
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ from fakes.selfdrive_program import selfdrive
 
 from selfdrive_dagster.cli.doctor import loop, machine, product
 from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, State, examine
-from selfdrive_dagster.errors import MissingTool
+from selfdrive_dagster.config import open_home
+from selfdrive_dagster.errors import MissingTool, Refused
 
 
 def patient(repo: Path, home: Path | None = None, **environ: str) -> Patient:
@@ -104,6 +106,21 @@ def test_an_interpreter_that_does_not_do(script: str, words: str, shop: MadeRepo
     assert found.mend
 
 
+@pytest.mark.parametrize("points_to", ["python3", "x" * 300], ids=["no x bit", "no look at it"])
+def test_an_interpreter_that_may_not_be_run_is_one_row(
+    points_to: str, shop: MadeRepository
+) -> None:
+    shop.write(".venv/bin/python3", "#!/bin/sh\n").chmod(0o644)
+    (shop.path / ".venv/bin/python").symlink_to(points_to)
+    whom = patient(shop.path)
+    found = look("interpreter", whom)
+    assert found.state is State.MISSING
+    assert ".venv/bin/python does not start" in found.says
+    assert "[service] python" in found.mend
+    assert look("settings", whom).state is State.FINE
+    assert look("in the sandbox", whom).state is State.MISSING
+
+
 REMOTES = {
     "no origin": ("", State.FINE, "branches stay here"),
     "an address": ("https://bot:hunter2@forge.example/x.git", State.FINE, "to https://forge"),
@@ -144,6 +161,20 @@ def test_home(tmp_path: Path) -> None:
     assert found.mend.startswith(f"chmod 700 {home}")
     home.chmod(0o700)
     assert look("home", patient(tmp_path, home)).state is State.FINE
+
+
+def test_the_home_of_somebody_else_is_not_theirs_to_close(tmp_path: Path) -> None:
+    home = Path("/")  # who is not root finds it another's already
+    if os.geteuid() == 0:
+        home = tmp_path / "home"
+        home.mkdir(mode=0o700)
+        os.chown(home, 12_345, 12_345)
+    found = look("home", patient(tmp_path, home))
+    assert "belongs to another user" in found.says
+    assert found.mend == "set SELFDRIVE_HOME to a folder of your own"
+    with pytest.raises(Refused) as told:
+        open_home({"SELFDRIVE_HOME": str(home)})
+    assert told.value.remedy == found.mend
 
 
 def test_ports_in_use(shop: MadeRepository) -> None:
@@ -211,3 +242,12 @@ def test_an_error_inside_a_check_is_its_answer(shop: MadeRepository) -> None:
 
     found = examine(Check("a need", fail), patient(shop.path))
     assert (found.state, found.mend) == (State.MISSING, "get it")
+
+
+def test_a_refusal_of_the_system_inside_a_check_is_its_answer(shop: MadeRepository) -> None:
+    def fail(whom: Patient) -> Answer:
+        raise PermissionError(13, "Permission denied", str(whom.repo))
+
+    found = examine(Check("a need", fail), patient(shop.path))
+    assert found.state is State.MISSING
+    assert f"Permission denied: {shop.path}" in found.says
