@@ -1,5 +1,6 @@
 """`selfdrive doctor`: each need fine, degraded or missing, and what mends it."""
 
+import io
 import os
 import socket
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 from fakes.made_repository import MadeRepository
 from fakes.selfdrive_program import selfdrive
+from rich.console import Console
 
-from selfdrive_dagster.cli.doctor import loop, machine, product
-from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, State, examine
+from selfdrive_dagster.cli.doctor import loop, machine, product, show
+from selfdrive_dagster.cli.doctor.findings import Answer, Check, Finding, Patient, State, examine
 from selfdrive_dagster.config import open_home
 from selfdrive_dagster.errors import MissingTool, Refused
 
@@ -55,7 +57,7 @@ def test_a_missing_need_is_told_with_what_mends_it(shop: MadeRepository, home: P
     shop.write("selfdrive.toml", "[service]\nnmae = 1\n")
     said = selfdrive("doctor", cwd=shop.path, SELFDRIVE_HOME=str(home))
     assert said.code == 3
-    assert "did you mean name?" in said.out
+    assert "did you mean name?" in " ".join(said.out.split())
 
 
 def test_settings(shop: MadeRepository) -> None:
@@ -79,6 +81,41 @@ def test_code_and_tests(shop: MadeRepository, tmp_path: Path) -> None:
     empty.mkdir()
     assert look("code", patient(empty)).state is State.DEGRADED
     assert look("tests", patient(empty)).state is State.DEGRADED
+
+
+def test_source_files_that_do_not_parse_are_named(shop: MadeRepository) -> None:
+    assert look("source files", patient(shop.path)).says == "1 parsed"
+    shop.write("shop.py", "def price(:\n")
+    shop.write("bag.py", "x = 1\0")
+    found = look("source files", patient(shop.path))
+    assert found.state is State.DEGRADED
+    assert "2 of 2 do not parse: bag.py (" in found.says
+    assert "shop.py (line 1: " in found.says
+
+
+VERDICTS = {
+    "all is there": ({}, "Ready for repair and up."),
+    "less, but enough": ({"tests": State.DEGRADED}, "Ready for repair and up."),
+    "the loop lacks something": (
+        {"database": State.MISSING, "ports": State.DEGRADED},
+        "Ready for repair; mend database, ports for up.",
+    ),
+    "both lack something": (
+        {"git": State.MISSING},
+        "Not ready; mend git for repair; mend git for up.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("states", "words"), VERDICTS.values(), ids=VERDICTS)
+def test_the_last_line_is_a_verdict(states: Mapping[str, State], words: str) -> None:
+    needs = ("git", "tests", "database", "ports")
+    found = [Finding(need=n, state=states.get(n, State.FINE), says="a " * 60) for n in needs]
+    console = Console(width=80, record=True, file=io.StringIO())
+    show(found, console)
+    lines = console.export_text().splitlines()
+    assert lines[-1] == words
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -122,7 +159,7 @@ def test_an_interpreter_that_may_not_be_run_is_one_row(
 
 
 REMOTES = {
-    "no origin": ("", State.FINE, "branches stay here"),
+    "no origin": ("", State.FINE, "stay branches of this repository"),
     "an address": ("https://bot:hunter2@forge.example/x.git", State.FINE, "to https://forge"),
     "a path": ("./vendor/cache.git", State.MISSING, "is a path of this machine"),
     "a name nobody gave": ("up", State.MISSING, "no remote named 'up'"),
@@ -141,7 +178,7 @@ def test_where_proposals_go(setting: str, state: State, words: str, shop: MadeRe
 def test_history(shop: MadeRepository, tmp_path: Path) -> None:
     assert look("history", patient(shop.path)).says == "main, all committed"
     shop.write("shop.py", "changed\n")
-    assert "1 changed files are not seen" in look("history", patient(shop.path)).says
+    assert "1 changed file is not seen" in look("history", patient(shop.path)).says
     (shop.path / ".git" / "index").write_bytes(b"junk")
     assert "unknown" in look("history", patient(shop.path)).says
     plain = tmp_path / "plain"
