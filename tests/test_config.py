@@ -174,7 +174,9 @@ def test_the_products_own_interpreter_comes_before_the_active_one(tmp_path: Path
     environ = {"VIRTUAL_ENV": str(active)}
     own, other = fake_python(repo / "venv"), fake_python(active)
     assert discover(repo, environ).python == str(own)
-    own.chmod(0o644)
+    own.chmod(0o644)  # not to be run is no reason to judge the product with another one
+    assert discover(repo, environ).python == str(own)
+    own.unlink()
     assert discover(repo, environ).python == str(other)
     assert discover(repo, {}).python_from == "this program"
 

@@ -16,6 +16,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -28,15 +29,23 @@ if TYPE_CHECKING:
 
     from selfdrive_dagster.adapters.decisions import Decision
     from selfdrive_dagster.adapters.story import Piece, Step, Story, Storyteller
+    from selfdrive_dagster.rollout import Proposal
 
 URL = "SELFDRIVE_DATABASE_URL"
 ABSENT = "NOT RECORDED"
+NARROW = 110
+"""Below so many columns the board is drawn in blocks: a table would fold titles to shreds."""
+
+NEEDS_A_HUMAN = "diagnosis only, needs a human"
 STYLES = {"certified": "green", "contained": "yellow", "uncertified": "red"}
 Wanted = Annotated[str, typer.Argument(metavar="CHANGE", help="chg_… or the start of one.")]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the board. What nobody recorded is None; `decision` is one that waits."""
+    """One line of the board. What nobody recorded is None; `decision` is one that waits.
+
+    `diagnosis_only`: what is proposed holds no patch, so that nothing invented is on its branch.
+    """
 
     change_id: str
     issue_id: str
@@ -53,6 +62,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     way: str | None = None
     tried: int | None = None
     seconds: float | None = None
+    diagnosis_only: bool = False
 
 
 def changes(
@@ -86,9 +96,10 @@ def reject(
         raise BadInput("A refusal needs a reason.", remedy='--reason "what is wrong with it"')
     require_home(change)
     with opened() as (teller, engine):
-        decision = refuse(teller.find(change), engine, reason)
+        story = teller.find(change)
+        decision = refuse(story, engine, reason)
     told = {"decision": decision, "loop_is_running": loop_is_running()}
-    emit(told, lambda console: draw_refusal(console, decision), as_json=as_json)
+    emit(told, lambda console: draw_refusal(console, story, decision), as_json=as_json)
 
 
 def refuse(story: "Story", engine: "Engine", reason: str) -> "Decision":
@@ -102,8 +113,7 @@ def refuse(story: "Story", engine: "Engine", reason: str) -> "Decision":
             f"{change_id} is {words(state.value)}: it can no longer be rejected.",
             remedy="if it was merged, revert it in git: `selfdrive show` tells how",
         )
-    waiting = next((one for one in story.waiting if one.verdict == "reject"), None)
-    return waiting or Decisions(engine).record(
+    return noted(story) or Decisions(engine).record(
         change_id,
         "reject",
         actor=who_am_i(),
@@ -111,6 +121,11 @@ def refuse(story: "Story", engine: "Engine", reason: str) -> "Decision":
         now=datetime.now(UTC),
         digests=digests_of(story),
     )
+
+
+def noted(story: "Story") -> "Decision | None":
+    """Return the refusal that waits already."""
+    return next((one for one in story.waiting if one.verdict == "reject"), None)
 
 
 def digests_of(story: "Story") -> dict[str, str]:
@@ -210,7 +225,7 @@ def line_of(story: "Story") -> Line:
         state=change.state.value,
         claim=proposal.claim.value if proposal and proposal.claim else None,
         verdict=proposal.verdict.value if proposal and proposal.verdict else None,
-        invented=proposal.invented if proposal else "",
+        invented=proposal.invented if proposal and proposal.patch else "",
         since=change.since,
         deadline=change.deadline,
         branch=proposal.branch if proposal else None,
@@ -219,6 +234,7 @@ def line_of(story: "Story") -> Line:
         way=proposal.way.value if proposal and proposal.way else None,
         tried=proposal.tried if proposal else None,
         seconds=proposal.seconds if proposal else None,
+        diagnosis_only=bool(proposal and not proposal.patch),
     )
 
 
@@ -228,27 +244,60 @@ def draw_board(console: Console, lines: tuple[Line, ...], every: bool) -> None:
         left = "" if every else " `--all` shows those that have ended."
         console.print(f"No change is open.{left} `selfdrive issues` shows what hurts.")
         return
+    draw = draw_blocks if console.width < NARROW else draw_table
+    draw(console, lines)
+    told = "Times in UTC. `selfdrive show CHANGE` tells more."
+    console.print(told, style="dim")
+
+
+def draw_table(console: Console, lines: tuple[Line, ...]) -> None:
+    """Draw a row for each change, where there is room for columns."""
     table = Table(box=None, pad_edge=False)
     table.add_column("change", no_wrap=True)
     table.add_column("what", overflow="fold")
     for name in ("state", "verdict", "since", "branch"):
         table.add_column(name)
     for line in lines:
-        state = Text(words(line.state))
-        if line.decision:
-            state.append(f"\n{flat(line.decision)} waits", style="yellow")
         table.add_row(
             Text.assemble(line.change_id, "\n", (line.issue_id, "dim")),
-            Text.assemble(flat(line.title or ABSENT), ("\n" + flat(line.invented), "yellow")),
-            state,
-            Text.assemble((line.verdict or "-", STYLES.get(line.verdict or "", "")),
-                          "\n", line.claim or ""),
+            what(line),
+            state_of(line, "\n"),
+            verdict_of(line, "\n"),
             f"{line.since:%m-%d %H:%M}",
             Text(flat(line.pushed_to or "here") if line.branch else "-"),
-        )  # fmt: skip
+        )
     console.print(table)
-    told = "Times in UTC; branches are named loop/CHANGE. `selfdrive show CHANGE` tells more."
-    console.print(told, style="dim")
+    console.print("Branches are named loop/CHANGE.", style="dim")
+
+
+def draw_blocks(console: Console, lines: tuple[Line, ...]) -> None:
+    """Draw a few lines for each change, each as wide as the terminal."""
+    for line in lines:
+        head = (line.change_id, "  ", state_of(line, ", "), "  ", verdict_of(line, " "))
+        where = f"{line.branch} at {line.pushed_to or 'here'}" if line.branch else "no branch yet"
+        foot = f"{flat(where)}, of {line.issue_id}, since {line.since:%m-%d %H:%M}"
+        console.print(Text.assemble(*head))
+        console.print(Padding(what(line), (0, 0, 0, 2)))
+        console.print(Padding(Text(foot, style="dim"), (0, 0, 1, 2)))
+
+
+def what(line: Line) -> Text:
+    """Return what a change mends, and below it what its reader must know of it."""
+    remark = NEEDS_A_HUMAN if line.diagnosis_only else flat(line.invented)
+    return Text.assemble(flat(line.title or ABSENT), ("\n" + remark if remark else "", "yellow"))
+
+
+def state_of(line: Line, gap: str) -> Text:
+    """Return where a change stands, and the decision that waits."""
+    waits = f"{gap}{flat(line.decision)} waits" if line.decision else ""
+    return Text.assemble(words(line.state), (waits, "yellow"))
+
+
+def verdict_of(line: Line, gap: str) -> Text:
+    """Return the verdict and what was claimed; without a patch nothing is."""
+    verdict = (line.verdict or "-", STYLES.get(line.verdict or "", ""))
+    claim = "" if line.diagnosis_only or not line.claim else gap + line.claim
+    return Text.assemble(verdict, claim)
 
 
 def draw_story(console: Console, story: "Story") -> None:
@@ -302,16 +351,26 @@ def draw_step(console: Console, step: "Step") -> None:
     )
 
 
-def draw_refusal(console: Console, decision: "Decision") -> None:
-    """Say what was noted, and who carries it out."""
-    console.print(
-        Text(f"Noted: {flat(decision.actor)} rejects {decision.change_id}: "
-             f"{flat(decision.reason)}")
-    )  # fmt: skip
+def draw_refusal(console: Console, story: "Story", decision: "Decision") -> None:
+    """Say what was noted, who carries it out, and what stays."""
+    told = f"Noted: {flat(decision.actor)} rejects {decision.change_id}: {flat(decision.reason)}"
+    if noted(story):
+        told = f"{decision.change_id} is rejected, already noted: {flat(decision.reason)}"
+    console.print(Text(told))
     if loop_is_running():
         console.print("The loop carries it out within a minute.")
     else:
         console.print("No loop runs on this home: it waits until the next `selfdrive up`.")
+    if story.proposal:
+        console.print(Text(what_stays(story.proposal)), soft_wrap=True)
+
+
+def what_stays(proposal: "Proposal") -> str:
+    """Say that a refused branch is not deleted for anybody, and how to do it."""
+    ways = [f"git branch -D {proposal.branch}"]
+    if proposal.pushed_to:
+        ways.append(f"git push {flat(proposal.pushed_to)} --delete {proposal.branch}")
+    return f"The branch {proposal.branch} stays; to delete it: {' && '.join(ways)}"
 
 
 def words(name: str) -> str:

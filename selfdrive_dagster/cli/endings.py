@@ -22,7 +22,7 @@ EXIT_CODES = (
     (0, "done"),
     (1, "an error, told on stderr"),
     (2, "a file, option or setting that we cannot read"),
-    (3, "refused, nothing was run: no full sandbox, or a rule forbids it; something is missing"),
+    (3, "refused, nothing was run: no full sandbox, a rule, or a need is missing"),
     (4, "a program or package is not installed"),
     (5, "a port, a lock or the database is in use"),
     (NO_REPRODUCER, "repair: diagnosed, but nothing reproduces it, so no patch can be proven"),
@@ -33,8 +33,8 @@ EXIT_CODES = (
 
 
 def epilog() -> str:
-    """Return the exit codes for `--help`, a paragraph each."""
-    return "[bold]Exit codes[/bold]\n\n" + "\n\n".join(
+    """Return the exit codes for `--help`, a line each."""
+    return "[bold]Exit codes[/bold]\n" + "\n".join(
         f"[cyan]{code:>3}[/cyan]  {meaning}" for code, meaning in EXIT_CODES
     )
 
@@ -56,7 +56,7 @@ def run_to_its_end(run: Callable[[], Any], *, debug: Callable[[], bool]) -> int:
         return tell(error)
     code = code if isinstance(code, int) else 0
     if code == INTERRUPTED:
-        say("Stopped with Ctrl-C.")
+        Console(stderr=True).print("Stopped.")
     return code
 
 

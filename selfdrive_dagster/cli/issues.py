@@ -31,6 +31,11 @@ from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 WIDTH = 200
 """Characters of a stranger's text that a line shows."""
 
+NOTHING = (
+    "No issue is known here: no exception arrived yet. Run `selfdrive up` and point the product "
+    "at it, or name a telemetry file."
+)
+
 COLOURS = {Decision.AUTOFIX: "green", Decision.ROOT_CAUSE_ONLY: "yellow", Decision.SKIP: "dim"}
 
 File = Annotated[
@@ -54,6 +59,9 @@ def issues(
 ) -> None:
     """Rank issues by how much they hurt, and say what may be tried."""
     ranked = find(file, repo)
+    if file is None and not ranked and not why:
+        emit((), lambda console: console.print(Text(NOTHING), soft_wrap=True), as_json=as_json)
+        return
     if why:
         chosen = pick(ranked, why)
         emit(chosen, lambda console: draw_one(console, chosen), as_json=as_json)
@@ -98,17 +106,13 @@ def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
 
 
 def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
-    """Return the ranking as the loop last refreshed it."""
+    """Return the ranking as the loop last refreshed it, () where no loop made one yet."""
     from selfdrive_dagster.adapters.warehouse import Warehouse
     from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 
-    home = home_path(os.environ)
-    warehouse = Warehouse(home)
+    warehouse = Warehouse(home_path(os.environ))
     if "issue_stats" not in warehouse.tables():
-        raise BadInput(
-            f"There are no issues in {home} yet: no telemetry was turned into tables.",
-            remedy="run `selfdrive up` and point the product at it, or name a telemetry file",
-        )
+        return ()
     triage = TriageSettings(protected=settings.autonomy.protected)
     return rank_issues(warehouse, datetime.now(UTC), settings=triage)
 

@@ -124,10 +124,11 @@ def find_python(repo: Path, environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the product's interpreter and where it was found.
 
     The path is made absolute but links are kept: a virtual environment is known by the name
-    its interpreter is called with.
+    its interpreter is called with. The product's own is returned even when we may not run it:
+    another one in its place would prove nothing of the product.
     """
     for name in VIRTUAL_ENVIRONMENTS:
-        if is_program(python := repo.absolute() / name / "bin" / "python"):
+        if is_there(python := repo.absolute() / name / "bin" / "python"):
             return str(python), name
     active = environ.get("VIRTUAL_ENV", "")
     if active and is_program(python := Path(active) / "bin" / "python"):
@@ -137,7 +138,15 @@ def find_python(repo: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 
 def is_program(path: Path) -> bool:
     """Say whether a file is there and may be executed by us."""
-    return path.is_file() and os.access(path, os.X_OK)
+    return is_there(path) and os.access(path, os.X_OK)
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a file is there; one that we may not even look at is."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def any_python(folder: Path) -> bool:

@@ -41,7 +41,7 @@ def open_home(environ: Mapping[str, str]) -> Path:
             remedy="set SELFDRIVE_HOME to a directory that you may write to",
         ) from error
     if fault:
-        raise Refused(f"The home directory {home} {fault}.", remedy=f"chmod 700 {home}")
+        raise Refused(f"The home directory {home} {fault}.", remedy=privacy_remedy(home))
     return home
 
 
@@ -55,3 +55,12 @@ def privacy_fault(home: Path) -> str:
     if facts.st_mode & 0o077:
         return f"is open to others (mode {stat.S_IMODE(facts.st_mode):04o}; it holds evidence)"
     return ""
+
+
+def privacy_remedy(home: Path) -> str:
+    """Return what makes a home private; only its owner can close it."""
+    facts = home.stat()
+    elsewhere = "set SELFDRIVE_HOME to a folder of your own"
+    if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid():
+        return f"chmod 700 {home}, or {elsewhere}"
+    return elsewhere

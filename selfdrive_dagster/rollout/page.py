@@ -15,6 +15,7 @@ from selfdrive_dagster.rollout.proposal import (
     Destination,
     Findings,
     Form,
+    counted,
     hurts,
     invention,
     title_of,
@@ -170,7 +171,8 @@ def _not_proven(findings: Findings, _destination: Destination) -> list[str]:
 def _alternatives(findings: Findings, _destination: Destination) -> list[str]:
     search = findings.search
     outcomes = ", ".join(f"{n} {prose(name)}" for name, n in sorted(search.outcomes.items()))
-    told = f"{search.tried} candidates were tried ({outcomes or 'none'}); the search ended because "
+    tried = f"{counted(search.tried, 'candidate')} {'was' if search.tried == 1 else 'were'} tried"
+    told = f"{tried} ({outcomes or 'none'}); the search ended because "
     told += f"{prose(search.stopped)}."
     if not search.tried:
         return ["## Alternatives", f"No candidate was tried: {prose(search.stopped)}."]

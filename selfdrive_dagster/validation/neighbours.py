@@ -187,15 +187,19 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
         return Check(name="neighbours", passed=False, says=says, numbers=numbers)
     unknown = comparison.unfinished
     if unsettled:
-        unknown = f"on {unsettled} inputs they differed once, and no time was left to ask again"
+        unknown = f"on {_inputs(unsettled)} they differed once, and no time was left to ask again"
     if unknown:
         says = f"{unknown}; {agreed} answers until then agree"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
     if agreed < (1 if by_test else ENOUGH):
-        says = f"only {agreed} inputs could be compared: too few to know"
+        says = f"only {_inputs(agreed)} could be compared: too few to know"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
     says = f"base and patch agree on all {agreed} inputs on which the base did not fail"
     return Check(name="neighbours", passed=True, says=says, numbers=numbers)
+
+
+def _inputs(count: int) -> str:
+    return f"{count} input{'s' * (count != 1)}"
 
 
 def clusters(comparison: Comparison, candidates: tuple[Candidate, ...]) -> list[list[str]]:

@@ -20,8 +20,9 @@ from selfdrive_dagster.adapters.processes.holding import held
 from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.changes import changes, reject, show
 from selfdrive_dagster.errors import BadInput, Refused
-from selfdrive_dagster.model import short_id
+from selfdrive_dagster.model import Verdict, short_id
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
+from selfdrive_dagster.validation import Proof
 
 APP = build_app(
     (
@@ -33,8 +34,8 @@ APP = build_app(
 RUN = Authority(who="selfdrive", role=Actor.GUARD, run_id="run-guard")
 
 
-def run(*arguments: str) -> str:
-    options = {"COLUMNS": "250"}
+def run(*arguments: str, columns: int = 250) -> str:
+    options = {"COLUMNS": str(columns)}
     done = CliRunner().invoke(APP, list(arguments), obj=Invocation(), env=options)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -83,6 +84,29 @@ def test_the_board_tells_claim_and_verdict_apart(loop: NotedLoop) -> None:
     drawn = run("changes")
     for words in (found.CHANGE, "awaiting approval", "contained", "returns 0", "origin"):
         assert words in drawn
+
+
+def test_a_narrow_board_gives_each_line_its_full_width(loop: NotedLoop) -> None:
+    loop.proposes(found.contained())
+    lines = [line.strip() for line in run("changes", columns=80).splitlines()]
+    assert lines[:3] == [
+        f"{found.CHANGE}  awaiting approval  contained mitigation",
+        "Contain KeyError in shipping_cost",
+        "returns 0 where it raised KeyError",
+    ]
+    assert lines[3].startswith(f"loop/{found.CHANGE} at origin")
+
+
+@pytest.mark.parametrize("columns", [80, 250])
+def test_a_diagnosis_without_a_patch_does_not_look_like_one(columns: int, loop: NotedLoop) -> None:
+    guess = found.mitigation()
+    doubt = found.report(guess, Verdict.UNCERTIFIED, "suite: a test failed")
+    loop.proposes(replace(found.unproven(), proof=Proof(reports=(doubt,), best=None)))
+    drawn = run("changes", columns=columns)
+    assert "diagnosis only, needs a human" in drawn
+    assert "returns 0" not in drawn
+    assert "mitigation" not in drawn
+    assert told("changes")[0]["diagnosis_only"] is True
 
 
 def test_ended_changes_are_shown_when_asked(loop: NotedLoop) -> None:
@@ -177,6 +201,15 @@ def test_refusing_twice_is_one_decision(loop: NotedLoop) -> None:
     first = told("reject", found.CHANGE, "--reason", "one")
     assert told("reject", found.CHANGE, "--reason", "two") == first
     assert len(Decisions(loop.engine).waiting()) == 1
+    assert "already noted: one" in run("reject", found.CHANGE, "--reason", "two")
+
+
+def test_a_refusal_says_that_the_branch_stays_and_how_to_delete_it(loop: NotedLoop) -> None:
+    loop.proposes(found.contained())
+    last = run("reject", found.CHANGE, "--reason", "no").splitlines()[-1]
+    branch = f"loop/{found.CHANGE}"
+    assert f"{branch} stays" in last
+    assert f"git branch -D {branch} && git push origin --delete {branch}" in last
 
 
 def test_it_says_whether_anybody_carries_it_out(loop: NotedLoop, home: Path) -> None:

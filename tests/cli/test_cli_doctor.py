@@ -1,5 +1,7 @@
 """`selfdrive doctor`: each need fine, degraded or missing, and what mends it."""
 
+import io
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -8,10 +10,12 @@ from pathlib import Path
 import pytest
 from fakes.made_repository import MadeRepository
 from fakes.selfdrive_program import selfdrive
+from rich.console import Console
 
-from selfdrive_dagster.cli.doctor import loop, machine, product
-from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, State, examine
-from selfdrive_dagster.errors import MissingTool
+from selfdrive_dagster.cli.doctor import loop, machine, product, show
+from selfdrive_dagster.cli.doctor.findings import Answer, Check, Finding, Patient, State, examine
+from selfdrive_dagster.config import open_home
+from selfdrive_dagster.errors import MissingTool, Refused
 
 
 def patient(repo: Path, home: Path | None = None, **environ: str) -> Patient:
@@ -53,7 +57,7 @@ def test_a_missing_need_is_told_with_what_mends_it(shop: MadeRepository, home: P
     shop.write("selfdrive.toml", "[service]\nnmae = 1\n")
     said = selfdrive("doctor", cwd=shop.path, SELFDRIVE_HOME=str(home))
     assert said.code == 3
-    assert "did you mean name?" in said.out
+    assert "did you mean name?" in " ".join(said.out.split())
 
 
 def test_settings(shop: MadeRepository) -> None:
@@ -77,6 +81,41 @@ def test_code_and_tests(shop: MadeRepository, tmp_path: Path) -> None:
     empty.mkdir()
     assert look("code", patient(empty)).state is State.DEGRADED
     assert look("tests", patient(empty)).state is State.DEGRADED
+
+
+def test_source_files_that_do_not_parse_are_named(shop: MadeRepository) -> None:
+    assert look("source files", patient(shop.path)).says == "1 parsed"
+    shop.write("shop.py", "def price(:\n")
+    shop.write("bag.py", "x = 1\0")
+    found = look("source files", patient(shop.path))
+    assert found.state is State.DEGRADED
+    assert "2 of 2 do not parse: bag.py (" in found.says
+    assert "shop.py (line 1: " in found.says
+
+
+VERDICTS = {
+    "all is there": ({}, "Ready for repair and up."),
+    "less, but enough": ({"tests": State.DEGRADED}, "Ready for repair and up."),
+    "the loop lacks something": (
+        {"database": State.MISSING, "ports": State.DEGRADED},
+        "Ready for repair; mend database, ports for up.",
+    ),
+    "both lack something": (
+        {"git": State.MISSING},
+        "Not ready; mend git for repair; mend git for up.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("states", "words"), VERDICTS.values(), ids=VERDICTS)
+def test_the_last_line_is_a_verdict(states: Mapping[str, State], words: str) -> None:
+    needs = ("git", "tests", "database", "ports")
+    found = [Finding(need=n, state=states.get(n, State.FINE), says="a " * 60) for n in needs]
+    console = Console(width=80, record=True, file=io.StringIO())
+    show(found, console)
+    lines = console.export_text().splitlines()
+    assert lines[-1] == words
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -104,8 +143,23 @@ def test_an_interpreter_that_does_not_do(script: str, words: str, shop: MadeRepo
     assert found.mend
 
 
+@pytest.mark.parametrize("points_to", ["python3", "x" * 300], ids=["no x bit", "no look at it"])
+def test_an_interpreter_that_may_not_be_run_is_one_row(
+    points_to: str, shop: MadeRepository
+) -> None:
+    shop.write(".venv/bin/python3", "#!/bin/sh\n").chmod(0o644)
+    (shop.path / ".venv/bin/python").symlink_to(points_to)
+    whom = patient(shop.path)
+    found = look("interpreter", whom)
+    assert found.state is State.MISSING
+    assert ".venv/bin/python does not start" in found.says
+    assert "[service] python" in found.mend
+    assert look("settings", whom).state is State.FINE
+    assert look("in the sandbox", whom).state is State.MISSING
+
+
 REMOTES = {
-    "no origin": ("", State.FINE, "branches stay here"),
+    "no origin": ("", State.FINE, "stay branches of this repository"),
     "an address": ("https://bot:hunter2@forge.example/x.git", State.FINE, "to https://forge"),
     "a path": ("./vendor/cache.git", State.MISSING, "is a path of this machine"),
     "a name nobody gave": ("up", State.MISSING, "no remote named 'up'"),
@@ -124,7 +178,7 @@ def test_where_proposals_go(setting: str, state: State, words: str, shop: MadeRe
 def test_history(shop: MadeRepository, tmp_path: Path) -> None:
     assert look("history", patient(shop.path)).says == "main, all committed"
     shop.write("shop.py", "changed\n")
-    assert "1 changed files are not seen" in look("history", patient(shop.path)).says
+    assert "1 changed file is not seen" in look("history", patient(shop.path)).says
     (shop.path / ".git" / "index").write_bytes(b"junk")
     assert "unknown" in look("history", patient(shop.path)).says
     plain = tmp_path / "plain"
@@ -144,6 +198,20 @@ def test_home(tmp_path: Path) -> None:
     assert found.mend.startswith(f"chmod 700 {home}")
     home.chmod(0o700)
     assert look("home", patient(tmp_path, home)).state is State.FINE
+
+
+def test_the_home_of_somebody_else_is_not_theirs_to_close(tmp_path: Path) -> None:
+    home = Path("/")  # who is not root finds it another's already
+    if os.geteuid() == 0:
+        home = tmp_path / "home"
+        home.mkdir(mode=0o700)
+        os.chown(home, 12_345, 12_345)
+    found = look("home", patient(tmp_path, home))
+    assert "belongs to another user" in found.says
+    assert found.mend == "set SELFDRIVE_HOME to a folder of your own"
+    with pytest.raises(Refused) as told:
+        open_home({"SELFDRIVE_HOME": str(home)})
+    assert told.value.remedy == found.mend
 
 
 def test_ports_in_use(shop: MadeRepository) -> None:
@@ -211,3 +279,12 @@ def test_an_error_inside_a_check_is_its_answer(shop: MadeRepository) -> None:
 
     found = examine(Check("a need", fail), patient(shop.path))
     assert (found.state, found.mend) == (State.MISSING, "get it")
+
+
+def test_a_refusal_of_the_system_inside_a_check_is_its_answer(shop: MadeRepository) -> None:
+    def fail(whom: Patient) -> Answer:
+        raise PermissionError(13, "Permission denied", str(whom.repo))
+
+    found = examine(Check("a need", fail), patient(shop.path))
+    assert found.state is State.MISSING
+    assert f"Permission denied: {shop.path}" in found.says

@@ -88,9 +88,15 @@ cli.main(["sleeper"])
 """
 
 
+def test_exit_codes_are_a_line_each_on_a_narrow_terminal(tmp_path: Path) -> None:
+    told = selfdrive("--help", cwd=tmp_path, COLUMNS="80").out.partition("Exit codes")[2]
+    lines = told.strip().splitlines()
+    assert [int(line.split()[0]) for line in lines] == [code for code, _ in EXIT_CODES]
+
+
 @pytest.mark.parametrize(
     ("number", "code", "words"),
-    [(signal.SIGINT, 130, "Stopped with Ctrl-C."), (signal.SIGTERM, 143, "")],
+    [(signal.SIGINT, 130, "Stopped."), (signal.SIGTERM, 143, "")],
 )
 def test_a_stopped_command_cleans_up(
     number: signal.Signals, code: int, words: str, tmp_path: Path
@@ -110,6 +116,7 @@ def test_a_stopped_command_cleans_up(
         _, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert words in err
+    assert "Error" not in err
     assert "Traceback" not in err
     assert list(folder.iterdir()) == []
 

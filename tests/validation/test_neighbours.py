@@ -87,6 +87,7 @@ ENDINGS: dict[str, tuple[Ran, bool | None, str]] = {
         "differed once",
     ),
     "not asked for want of time": (answer(*AGREED, asked(one={"how": "unasked"}), END), True, ""),
+    "one alone": (answer(asked(one=SEVEN), END), None, "only 1 input could be compared"),
     "the patch died on one input": (
         answer(*AGREED, asked(one={"how": "died"}), END),
         False,

@@ -117,7 +117,8 @@ def listen(settings: ReceiverSettings) -> socket.socket:
             remedy='Set listen = "127.0.0.1:4318"; keys for senders beyond cannot be set yet.',
         )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's delay off only for sockets that name TCP, and it reads that here.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

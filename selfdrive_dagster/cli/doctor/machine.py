@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
-from selfdrive_dagster.config.home import privacy_fault
+from selfdrive_dagster.config.home import privacy_fault, privacy_remedy
 
 OLDEST_GIT = (2, 31)
 ROOM_NEEDED, ROOM_WANTED = 512 * 2**20, 4 * 2**30
@@ -73,7 +73,7 @@ def home(patient: Patient) -> Answer:
             return fine(f"{place} will be made when it is needed")
         return missing(f"{place} cannot be made", "set SELFDRIVE_HOME to a folder of yours")
     if fault := privacy_fault(place):
-        return missing(f"{place} {fault}", f"chmod 700 {place}, or set SELFDRIVE_HOME")
+        return missing(f"{place} {fault}", privacy_remedy(place))
     if not os.access(place, os.W_OK):
         return missing(f"{place} cannot be written", "set SELFDRIVE_HOME to a folder of yours")
     return fine(f"{place}, mode 0700")

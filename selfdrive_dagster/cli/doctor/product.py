@@ -1,14 +1,27 @@
 """What the product must bring: readable settings, code, an interpreter with pytest, commits."""
 
+import ast
 import os
 import subprocess
+import warnings
+from os.path import relpath
+from pathlib import Path
 
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.proposals import remote_of, shown_remote
-from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
+from selfdrive_dagster.cli.doctor.findings import (
+    Answer,
+    Check,
+    Patient,
+    degraded,
+    fine,
+    missing,
+    told_by,
+)
 from selfdrive_dagster.config import FILE_NAME, discover, not_acted_on
 from selfdrive_dagster.errors import SelfdriveError
 
+SHOWN = 5
 ASK = "import platform, pytest; print(platform.python_version(), 'with pytest', pytest.__version__)"
 
 
@@ -39,6 +52,38 @@ def code(patient: Patient) -> Answer:
     if source:
         return fine(", ".join(source))
     return degraded("no product here", "run doctor in the product's folder, or name it")
+
+
+def parsing(patient: Patient) -> Answer:
+    """Every file of the product's code can be parsed; one that cannot is never repaired."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    places = [patient.repo / name for name in patient.settings.service.source]
+    files = sorted({file for place in places for file in python_files(place)})
+    faults = [(relpath(file, patient.repo), told) for file in files if (told := unread(file))]
+    if not faults:
+        return fine(f"{len(files)} parsed" if files else "none to parse")
+    listed = ", ".join(f"{file} ({fault})" for file, fault in faults[:SHOWN])
+    more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return degraded(f"{len(faults)} of {len(files)} do not parse: {listed}{more}", "correct them")
+
+
+def python_files(place: Path) -> list[Path]:
+    """Return a module, or the modules in a folder at any depth."""
+    return [file for file in (place, *place.rglob("*.py")) if file.is_file()]
+
+
+def unread(file: Path) -> str:
+    """Say why a file cannot be parsed, "" when it can."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        return told_by(error) or type(error).__name__
+    return ""
 
 
 def tests(patient: Patient) -> Answer:
@@ -96,7 +141,8 @@ def history(patient: Patient) -> Answer:
     if dirty is None:
         return degraded(f"{branch}; whether all is committed is unknown", "git status")
     if dirty:
-        return degraded(f"{branch}; {len(dirty)} changed files are not seen", "git commit")
+        seen = "1 changed file is" if len(dirty) == 1 else f"{len(dirty)} changed files are"
+        return degraded(f"{branch}; {seen} not seen", "git commit")
     shallow = " (shallow: older commits are unknown)" * repository.is_shallow()
     return fine(f"{branch}, all committed{shallow}")
 
@@ -109,15 +155,16 @@ def remote(patient: Patient) -> Answer:
     if repository is None:
         return degraded("no git repository, so no branch to push", "git init")
     chosen = remote_of(repository, patient.settings.service.repository)
-    return fine(
-        f"proposals are pushed to {shown_remote(chosen)}" if chosen else "branches stay here"
-    )
+    if chosen is None:
+        return fine("no origin to push to: proposals stay branches of this repository")
+    return fine(f"proposals are pushed to {shown_remote(chosen)}")
 
 
 CHECKS = (
     Check("settings", settings),
     Check("unused settings", unused),
     Check("code", code),
+    Check("source files", parsing),
     Check("tests", tests),
     Check("interpreter", interpreter),
     Check("in the sandbox", interpreter_inside),

@@ -67,7 +67,8 @@ def show_search(search: Search, console: Console) -> None:
     """Draw what was tried."""
     heading("Search", console)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(search.outcomes.items()))
-    say(f"{search.tried} candidates in {search.seconds:.1f} s ({counts or 'none'}); "
+    candidates = f"{search.tried} candidate{'s' * (search.tried != 1)}"
+    say(f"{candidates} in {search.seconds:.1f} s ({counts or 'none'}); "
         f"stopped because {search.stopped}", console)  # fmt: skip
 
 
