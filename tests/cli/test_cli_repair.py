@@ -1,6 +1,7 @@
 """`repair` writes only what it was asked for, whole, and tells of it beside its answer."""
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -191,6 +192,23 @@ def test_a_branch_that_cannot_be_made_is_told_first_and_with_a_remedy(
     assert error.value.remedy
     assert "update-ref" not in error.value.message
     assert writable(made.path, "theirs/fixed")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize(
+    ("folder", "branch", "apply"), [(".git/objects", "fix", False), (".", "", True)], ids=str
+)
+def test_a_repository_that_cannot_be_written_is_told_first(
+    folder: str, branch: str, apply: bool, made: MadeRepository
+) -> None:
+    place = made.path / folder
+    place.chmod(0o555)
+    try:
+        with pytest.raises(Refused, match="cannot be written") as error:
+            writable(made.path, branch, apply=apply)
+    finally:
+        place.chmod(0o755)
+    assert error.value.remedy
 
 
 def test_a_patch_that_is_applied_is_called_so(made: MadeRepository) -> None:

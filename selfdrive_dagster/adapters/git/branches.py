@@ -53,7 +53,7 @@ def check_writable(shadow: Shadow) -> None:
     """Refuse a repository whose objects or branches this user may not write."""
     for name in ("objects", "refs/heads"):
         folder = shadow.place.common_dir / name
-        if not os.access(folder, os.W_OK):
+        if folder.exists() and not os.access(folder, os.W_OK):
             raise Refused(
                 f"{folder} cannot be written, so no branch can be.",
                 remedy="work in a clone of your own, or leave --branch out: the patch is printed",

@@ -87,7 +87,7 @@ def repair(
     redactor = Redactor(keeps_variables=settings.telemetry.capture_arguments)
     crash = read_trace(trace, redactor) if trace is not None else None
     limits = settings.patches
-    repository = writable(repo, branch) if apply or branch else None
+    repository = writable(repo, branch, apply=apply) if apply or branch else None
     notes = unseen(repo, revision)
     for note in notes:
         print(clean(f"Note: {note}"), file=sys.stderr)

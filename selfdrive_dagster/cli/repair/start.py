@@ -3,6 +3,7 @@
 Nothing here changes a file. Does not belong here: writing (`write`).
 """
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,11 @@ def sentence_on(paths: list[str]) -> str:
     )
 
 
-def writable(repo: Path, branch: str = "") -> "GitRepository":
+def writable(repo: Path, branch: str = "", *, apply: bool = False) -> "GitRepository":
     """Return the repository that a patch is written to.
 
-    Raises Refused for a plain folder, and Refused or BadInput for a branch that cannot be made.
+    Raises Refused for a plain folder, for one to `apply` to that cannot be written, and
+    Refused or BadInput for a branch that cannot be made.
     """
     from selfdrive_dagster.adapters.git import GitRepository
 
@@ -59,6 +61,11 @@ def writable(repo: Path, branch: str = "") -> "GitRepository":
         raise Refused(
             f"{repo} is no git repository, so nothing was run or written.",
             remedy="leave --apply and --branch out: the patch is printed",
+        )
+    if apply and not os.access(repo, os.W_OK):
+        raise Refused(
+            f"{repo} cannot be written, so no patch can be applied.",
+            remedy="work in a clone of your own, or leave --apply out: the patch is printed",
         )
     if branch:
         repository.check_new_branch(branch)
