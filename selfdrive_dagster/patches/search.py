@@ -84,9 +84,10 @@ def search(
         tried += answers
         early = _early(wave, len(answers), ran, seconds) or early
         held = sum(outcome == "plausible" for _, outcome in tried)
-        progress(f"tried {len(tried)} of {len(drafts)} candidates, {held} hold")
+        progress(f"tried {len(tried)} of {len(drafts)} candidates, {held} plausible")
         if held:
-            stopped = f"{held} hold: {early or 'enough of the likeliest kind'}"
+            are = "is" if held == 1 else "are"
+            stopped = f"{held} {are} plausible: {early or 'enough of the likeliest kind'}"
             break
         stopped = early or stopped
     return Search(
@@ -100,7 +101,7 @@ def search(
 
 
 class _Wave(msgspec.Struct, frozen=True):
-    """Drafts that are tried in one sandbox, until `enough` of them hold."""
+    """Drafts that are tried in one sandbox, until `enough` of them are plausible."""
 
     drafts: tuple[Draft, ...]
     enough: int

@@ -59,12 +59,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def form(self) -> Form:
         """What may be claimed of it; whatever is not certified or contained is unproven."""
-        report = self.report
-        if self.proof.best is None or report is None:
-            return Form.UNPROVEN
-        return {Verdict.CERTIFIED: Form.CERTIFIED, Verdict.CONTAINED: Form.CONTAINED}.get(
-            report.verdict, Form.UNPROVEN
-        )
+        return form_of(self.report if self.proof.best is not None else None)
 
     @property
     def shown(self) -> Candidate | None:
@@ -88,15 +83,12 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def function(self) -> str:
         """Where it happens, by its name in the tree; "" when no frame was found there."""
-        shown, frames = self.shown, self.diagnosis.frames
-        name = frames[0].function if frames else shown.function if shown else ""
-        return name if is_name(name) else ""
+        return function_of(self.diagnosis, self.shown)
 
     @property
     def exception(self) -> str:
         """What is raised, if it is a name at all: the type came from telemetry."""
-        short = self.diagnosis.exception_type.rpartition(".")[2]
-        return short if is_name(short) else "a failure"
+        return exception_of(self.diagnosis)
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +183,33 @@ def title_of(findings: Findings) -> str:
 
     A stranger's message is never part of it.
     """
-    verb, what, where = findings.form.value, findings.exception, findings.function
+    return subject_of(findings.form, findings.exception, findings.function)
+
+
+def form_of(report: Report | None) -> Form:
+    """Return what a report allows to claim of the best patch; without one, nothing."""
+    if report is None:
+        return Form.UNPROVEN
+    forms = {Verdict.CERTIFIED: Form.CERTIFIED, Verdict.CONTAINED: Form.CONTAINED}
+    return forms.get(report.verdict, Form.UNPROVEN)
+
+
+def function_of(diagnosis: Diagnosis, shown: Candidate | None) -> str:
+    """Return where it happens, by a name in the tree; "" when none is known."""
+    frames = diagnosis.frames
+    name = frames[0].function if frames else shown.function if shown else ""
+    return name if is_name(name) else ""
+
+
+def exception_of(diagnosis: Diagnosis) -> str:
+    """Return what is raised, if it is a name at all: the type came from telemetry."""
+    short = diagnosis.exception_type.rpartition(".")[2]
+    return short if is_name(short) else "a failure"
+
+
+def subject_of(form: Form, what: str, where: str) -> str:
+    """Return a subject that fits a line of `git log`, made of names."""
+    verb = form.value
     whole = f"{verb} {what} in {where}" if where else f"{verb} {what}"
     short = f"{verb} {what} in {where.rpartition('.')[2]}"
     return next((line for line in (whole, short) if len(line) <= SUBJECT), whole[:SUBJECT])
@@ -212,12 +230,16 @@ def message_of(findings: Findings) -> str:
 
 def verdict_sentence(findings: Findings) -> str:
     """Return verdict and claim as a sentence."""
-    report, shown = findings.report, findings.shown
+    return claim_sentence(findings.form, findings.report, findings.shown)
+
+
+def claim_sentence(form: Form, report: Report | None, shown: Candidate | None) -> str:
+    """Return what is claimed of a patch and how far that is proven."""
     if report is None or shown is None:
         return "UNPROVEN, a diagnosis only: no patch could be judged."
-    if findings.form is Form.CERTIFIED:
+    if form is Form.CERTIFIED:
         return f"CERTIFIED, a repair: {report.reason}."
-    if findings.form is Form.CONTAINED:
+    if form is Form.CONTAINED:
         return f"CONTAINED, a mitigation whose value is invented: {invention(shown)}."
     verdict = report.verdict.value.upper()
     return f"UNPROVEN, no patch is on this branch. The likeliest one is {verdict}."

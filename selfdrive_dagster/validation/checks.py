@@ -149,5 +149,7 @@ def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
         if after and after.outcome not in wanted and before.outcome in GOOD:
             faults.append(f"{node_id} {after.outcome}, on base {before.outcome}")
     numbers = {"tests": len(run.tests), "passed": len(run.with_outcome("passed"))}
-    says = "; ".join(faults[:5]) or f"all {len(base.tests)} tests of the base end as before"
+    others = len(set(base.tests) - set(reproducer.node_ids))
+    which = f"all {len(base.tests)}" if others == len(base.tests) else f"all {others} other"
+    says = "; ".join(faults[:5]) or f"{which} tests of the base end as before"
     return Check(name=name, passed=not faults, says=says, numbers=numbers)

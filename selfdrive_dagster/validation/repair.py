@@ -42,7 +42,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """All that came of it."""
+    """All that came of it; `notes` say what was not looked at."""
 
     diagnosis: Diagnosis
     reproduction: Reproduction
@@ -50,6 +50,7 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     reports: tuple[Report, ...]
     best: Candidate | None
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict | None:

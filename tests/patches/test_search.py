@@ -74,7 +74,10 @@ def told(*outcomes: str) -> list[dict[str, Any]]:
 END = {"kind": "end", "exit": 0}
 ENDINGS: dict[str, tuple[Ran, str]] = {
     "exhausted": (answer(*told("killed", "hung"), END), "the candidates are exhausted"),
-    "enough": (answer(*told("killed", "plausible"), END), "1 hold: enough of the likeliest kind"),
+    "enough": (
+        answer(*told("killed", "plausible"), END),
+        "1 is plausible: enough of the likeliest kind",
+    ),
     "killed": (
         answer(*told("killed", "killed", "killed"), ending=Ending.KILLED),
         "the sandbox was killed (it may have wanted too much memory) when 3 of 40 candidates "
@@ -82,7 +85,7 @@ ENDINGS: dict[str, tuple[Ran, str]] = {
     ),
     "killed although one holds": (
         answer(*told("plausible"), ending=Ending.KILLED),
-        "1 hold: the sandbox was killed (it may have wanted too much memory) when 1 of 40 "
+        "1 is plausible: the sandbox was killed (it may have wanted too much memory) when 1 of 40 "
         "candidates had an answer",
     ),
     "out of time": (

@@ -70,6 +70,8 @@ def test_one_of_two_unrelated_failures_is_mended_alone(tmp_path: Path) -> None:
     assert found.verdict is Verdict.CERTIFIED
     assert "+    return cents >= 5000" in found.best.patch
     assert found.diagnosis.failing_tests == ("test_till.py::test_free[5000]",)
+    suite = next(check for check in found.reports[0].checks if check.name == "suite")
+    assert suite.says == "all 4 other tests of the base end as before"
 
 
 class HastySandbox(PlainSandbox):

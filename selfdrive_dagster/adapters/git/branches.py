@@ -4,6 +4,7 @@ Functions over a shadow. New objects land in the repository; a branch appears la
 once, so an interrupted write leaves only objects that git collects.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -23,7 +24,10 @@ def branch_ref(shadow: Shadow, name: str) -> str:
     try:
         shadow.git("check-ref-format", ref)
     except GitFailed as error:
-        raise BadInput(f"{name!r} is no name for a branch.") from error
+        raise BadInput(
+            f"{name!r} is no name for a branch.",
+            remedy="use letters, digits, - and / alone, for example fix/rates",
+        ) from error
     worktree = shadow.real("for-each-ref", "--format=%(worktreepath)", ref).strip()
     is_head = (shadow.folder / "HEAD").read_bytes().strip() == f"ref: {ref}".encode()
     if worktree or is_head:
@@ -31,6 +35,29 @@ def branch_ref(shadow: Shadow, name: str) -> str:
             f"The branch {name} is checked out.", remedy="name a branch that nobody works on"
         )
     return ref
+
+
+def check_new(shadow: Shadow, name: str) -> None:
+    """Refuse a name that no new branch can have: a bad one, or one that is in use."""
+    ref = branch_ref(shadow, name)
+    there = shadow.real("for-each-ref", "--format=%(refname)", "refs/heads").decode().split()
+    for other in there:
+        if f"{other}/".startswith(f"{ref}/") or ref.startswith(f"{other}/"):
+            raise Refused(
+                f"The branch {other.removeprefix('refs/heads/')} is there already.",
+                remedy="choose another name, or delete that branch",
+            )
+
+
+def check_writable(shadow: Shadow) -> None:
+    """Refuse a repository whose objects or branches this user may not write."""
+    for name in ("objects", "refs/heads"):
+        folder = shadow.place.common_dir / name
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise Refused(
+                f"{folder} cannot be written, so no branch can be.",
+                remedy="work in a clone of your own, or leave --branch out: the patch is printed",
+            )
 
 
 def write_tree(shadow: Shadow, parent: str, overlay: Mapping[str, str | None]) -> str:
@@ -113,10 +140,23 @@ def check_worktree(shadow: Shadow, patch: str) -> None:
             raise Refused(f"The patch would do more than edit text: {strange[0].strip()}.")
         over_files(shadow, patch, "--check")
     except GitFailed as error:
+        if is_applied(shadow, patch):
+            raise Refused(
+                "The patch is already applied.", remedy="see it with `git diff`, then commit it"
+            ) from error
         raise Refused(
             f"The patch does not fit the working tree: {error.says}",
             remedy="commit or stash your own changes first, or use --branch",
         ) from error
+
+
+def is_applied(shadow: Shadow, patch: str) -> bool:
+    """Say whether the working tree has a patch's new lines: its reverse would apply."""
+    try:
+        over_files(shadow, patch, "--reverse", "--check")
+    except GitFailed:
+        return False
+    return True
 
 
 def apply_to_worktree(shadow: Shadow, patch: str) -> None:

@@ -99,14 +99,16 @@ class GitRepository:
             names = (self.current_branch(), "main", "master")
         return next((name for name in names if name and self.lookup(f"refs/heads/{name}")), None)
 
-    def dirty(self) -> tuple[str, ...] | None:
+    def dirty(self, *, untracked: bool = False) -> tuple[str, ...] | None:
         """Return tracked files of the product that differ from HEAD; None when unknown.
 
-        A file that only a filter of the repository could compare counts as different.
+        With `untracked` also files that git neither knows nor ignores. A file that only a
+        filter of the repository could compare counts as different.
         """
         if self.shadow.place.top is None:
             return ()
-        quiet = ("--untracked-files=no", "--ignore-submodules=all", "--no-renames")
+        new = f"--untracked-files={'all' if untracked else 'no'}"
+        quiet = (new, "--ignore-submodules=all", "--no-renames")
         where = self.shadow.place.prefix or "."
         try:
             told = self.shadow.over_worktree("status", "--porcelain", "-z", *quiet, "--", where)
@@ -173,6 +175,11 @@ class GitRepository:
         sha = branches.write_commit(self.shadow, tree, parent, words, author)
         branches.move_ref(self.shadow, ref, sha, expected)
         return sha
+
+    def check_new_branch(self, name: str) -> None:
+        """Raise BadInput or Refused where a new branch of this name could not be written."""
+        branches.check_writable(self.shadow)
+        branches.check_new(self.shadow, name)
 
     def check_worktree(self, patch: str) -> None:
         """Raise Refused where `apply_to_worktree` would; change nothing."""

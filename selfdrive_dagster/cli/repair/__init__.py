@@ -6,16 +6,20 @@ The product's folder is only read, unless --apply or --branch says otherwise.
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from selfdrive_dagster.cli.endings import NO_PATCH, NO_REPRODUCER
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, emit, progress
-from selfdrive_dagster.cli.repair.show import show
+from selfdrive_dagster.cli.repair.show import NO_VARIABLES, lacks_variables, show
+from selfdrive_dagster.cli.repair.start import root_hint, unseen, writable
+from selfdrive_dagster.cli.repair.write import put_down
 from selfdrive_dagster.config import load, open_home
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Crash, History, Product, SandboxLevel
@@ -37,7 +41,7 @@ Trace = Annotated[
     ),
 ]
 FailingTests = Annotated[
-    bool, typer.Option("--failing-tests", help="Start from the tests that fail now.")
+    bool, typer.Option("--failing-tests", help="Start from the tests that fail at HEAD.")
 ]
 Apply = Annotated[bool, typer.Option("--apply", help="Apply the best patch to the working tree.")]
 Branch = Annotated[
@@ -55,15 +59,23 @@ def repair(
     repo: Repo = Path(),
     trace: Trace = None,
     failing_tests: FailingTests = False,
-    revision: Annotated[str, typer.Option("--revision", help="The commit that crashed.")] = "",
+    revision: Annotated[
+        str, typer.Option("--revision", help="The commit to repair: HEAD if none.")
+    ] = "",
     seconds: Seconds = None,
     max_candidates: MaxCandidates = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of generated inputs.")] = 0,
     apply: Apply = False,
     branch: Branch = "",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print every check of every candidate.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Diagnose a crash, reproduce it, search for a patch and prove it in a sandbox."""
+    """Diagnose a crash, reproduce it, search for a patch and prove it in a sandbox.
+
+    HEAD, or the commit of --revision, is what is repaired: uncommitted changes are not seen.
+    """
     if (trace is None) == (not failing_tests):
         raise BadInput(
             "Give either --trace FILE or --failing-tests.",
@@ -75,8 +87,15 @@ def repair(
     redactor = Redactor(keeps_variables=settings.telemetry.capture_arguments)
     crash = read_trace(trace, redactor) if trace is not None else None
     limits = settings.patches
-    repository = writable(repo) if apply or branch else None
-    with progress("Opening the product") as say, tempfile.TemporaryDirectory() as folder:
+    repository = writable(repo, branch, apply=apply) if apply or branch else None
+    notes = unseen(repo, revision)
+    for note in notes:
+        print(clean(f"Note: {note}"), file=sys.stderr)
+    with (
+        knowing_the_root(repo),
+        progress("Opening the product") as say,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         from selfdrive_dagster.adapters.product import open_product
         from selfdrive_dagster.adapters.sandbox import BwrapSandbox
         from selfdrive_dagster.validation.repair import Budget
@@ -99,10 +118,34 @@ def repair(
             ),
             progress=say,
         )
-    answer(found, repository, apply=apply, branch=branch, as_json=as_json)
+    found = msgspec.structs.replace(found, notes=notes)
+    answer(found, repository, apply=apply, branch=branch, as_json=as_json, verbose=verbose)
+    for remedy in remedies(found, repo):
+        print(clean(f"Remedy: {remedy}"), file=sys.stderr)
     if found.reproduction.reproducer is None:
         return NO_REPRODUCER
     return 0 if found.best is not None else NO_PATCH
+
+
+@contextmanager
+def knowing_the_root(repo: Path) -> Iterator[None]:
+    """Add to an error's remedy where the repository's root is, when `repo` lies below it."""
+    try:
+        yield
+    except BadInput as error:
+        if hint := root_hint(repo):
+            error.remedy = f"{error.remedy}; {hint}" if error.remedy else hint
+        raise
+
+
+def remedies(found: "Repair", repo: Path) -> tuple[str, ...]:
+    """Return what the user can do where the crash was not reproduced."""
+    crash = found.diagnosis.crash
+    if crash is None or found.reproduction.reproducer is not None:
+        return ()
+    lost = "" if found.diagnosis.frames else root_hint(repo)
+    lacking = NO_VARIABLES if lacks_variables(crash) else ""
+    return tuple(told for told in (lost, lacking) if told)
 
 
 def read_trace(path: Path, redactor: "Redactor") -> Crash:
@@ -149,47 +192,16 @@ def end_without_sandbox(
     )
 
 
-def writable(repo: Path) -> "GitRepository":
-    """Return the repository that a patch is written to. Raises Refused for a plain folder."""
-    from selfdrive_dagster.adapters.git import GitRepository
-
-    repository = GitRepository.find(repo)
-    if repository is None:
-        raise Refused(
-            f"{repo} is no git repository, so nothing was run or written.",
-            remedy="leave --apply and --branch out: the patch is printed",
-        )
-    return repository
-
-
 def answer(
-    found: "Repair", repository: "GitRepository | None", *, apply: bool, branch: str, as_json: bool
+    found: "Repair",
+    repository: "GitRepository | None",
+    *,
+    apply: bool,
+    branch: str,
+    as_json: bool,
+    verbose: bool = False,
 ) -> None:
     """Print what was found, then write what was asked for."""
-    emit(found, lambda console: show(found, console), as_json=as_json)
+    emit(found, lambda console: show(found, console, verbose=verbose), as_json=as_json)
     if repository is not None and (apply or branch):
         put_down(repository, found, apply=apply, branch=branch)
-
-
-def put_down(repository: "GitRepository", found: "Repair", *, apply: bool, branch: str) -> None:
-    """Commit the best patch with its reproducer to a branch of its own, or apply it, or both.
-
-    What is asked for is written whole or not at all. Tells on stderr: stdout is the answer's.
-    """
-    from selfdrive_dagster.adapters.proposals import overlay_of
-
-    best, reproducer = found.best, found.reproduction.reproducer
-    if best is None or reproducer is None:
-        print("No patch held, so nothing was written.", file=sys.stderr)
-        return
-    if apply:
-        repository.check_worktree(best.patch)
-    if branch:
-        base = found.diagnosis.revision
-        overlay = overlay_of(repository, base, best, reproducer, {})
-        words = found.diagnosis.sentence
-        sha = repository.commit_branch(branch, base=base, overlay=overlay, message=words)
-        print(clean(f"Committed {sha[:12]} to {branch}"), file=sys.stderr)
-    if apply:
-        repository.apply_to_worktree(best.patch)
-        print(clean(f"Applied to {repository.path}: {best.path}"), file=sys.stderr)

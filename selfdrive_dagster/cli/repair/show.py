@@ -7,7 +7,15 @@ from rich.table import Table
 from rich.text import Text
 
 from selfdrive_dagster.cli.render import clean
-from selfdrive_dagster.model import Candidate, Diagnosis, Report, Reproduction, Verdict
+from selfdrive_dagster.model import (
+    Candidate,
+    Crash,
+    Diagnosis,
+    Report,
+    Reproducer,
+    Reproduction,
+    Verdict,
+)
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.validation.repair import Repair
 
@@ -19,15 +27,20 @@ STYLES = {
     Verdict.UNCERTIFIED: "bold red",
     Verdict.INCONCLUSIVE: "bold magenta",
 }
+VALUES = 5
+NO_VARIABLES = (
+    "a plain traceback carries no variables, so the call cannot be made again: send the Sentry "
+    "event with its frames' variables, or write a failing test and use --failing-tests"
+)
 MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "magenta")}
 
 
-def show(found: Repair, console: Console) -> None:
+def show(found: Repair, console: Console, *, verbose: bool = False) -> None:
     """Draw the whole repair."""
     show_diagnosis(found.diagnosis, console)
     show_reproduction(found.reproduction, console)
     show_search(found.search, console)
-    show_proof(found, console)
+    show_proof(found, console, verbose=verbose)
 
 
 def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
@@ -61,6 +74,27 @@ def show_reproduction(reproduction: Reproduction, console: Console) -> None:
     say(f"{made.way.value}: {', '.join(made.node_ids)}", console)
     if made.source is not None:
         console.print(Syntax(clean(made.source), "python", theme="ansi_dark"))
+    if warning := production_warning(made):
+        say(warning, console)
+
+
+def production_warning(made: Reproducer) -> str:
+    """Ask whose values stand in the test, "" when none came from production."""
+    values = made.production_values
+    if not values:
+        return ""
+    named = ", ".join(values[:VALUES]) + f" and {len(values) - VALUES} more" * (
+        len(values) > VALUES
+    )
+    return (
+        f"These values came from production and stand in the test: {named}. Is any of them "
+        "somebody's? Then replace it before you share the test."
+    )
+
+
+def lacks_variables(crash: Crash) -> bool:
+    """Say whether no frame of a crash has variables, as in a plain traceback."""
+    return not any(frame.variables for raised in crash.exceptions for frame in raised.frames)
 
 
 def show_search(search: Search, console: Console) -> None:
@@ -72,17 +106,18 @@ def show_search(search: Search, console: Console) -> None:
         f"stopped because {search.stopped}", console)  # fmt: skip
 
 
-def show_proof(found: Repair, console: Console) -> None:
+def show_proof(found: Repair, console: Console, *, verbose: bool = False) -> None:
     """Draw the judged candidates and the best patch."""
     heading("Proof", console)
     if not found.reports:
         say("Nothing to prove.", console)
     by_id = {c.id: c for c in found.search.plausible}
     for report in found.reports:
-        show_report(report, by_id[report.candidate_id], console)
+        whole = verbose or (found.best is not None and found.best.id == report.candidate_id)
+        show_report(report, by_id[report.candidate_id], console, whole=whole)
     heading("Result", console)
     if found.best is None:
-        say("No patch held. The diagnosis above is what is known.", console)
+        show_likeliest(found, console)
         return
     best = found.best
     verdict = found.verdict
@@ -95,15 +130,41 @@ def show_proof(found: Repair, console: Console) -> None:
     say(f"{found.seconds:.1f} s in all.", console)
 
 
-def show_report(report: Report, candidate: Candidate, console: Console) -> None:
-    """Draw one candidate's verdict and checks."""
+def show_likeliest(found: Repair, console: Console) -> None:
+    """Draw the likeliest patch that was judged though none held, and why it is unproven."""
+    reports = {report.candidate_id: report for report in found.reports}
+    shown = next((c for c in found.search.plausible if c.id in reports), None)
+    if shown is None:
+        say("No patch held. The diagnosis above is what is known.", console)
+        return
+    say("No patch held. Likeliest, unproven:", console)
+    console.print(Syntax(clean(shown.patch), "diff", theme="ansi_dark"))
+    say(f"Why: {reports[shown.id].reason}", console)
+
+
+def show_report(
+    report: Report, candidate: Candidate, console: Console, *, whole: bool = True
+) -> None:
+    """Draw one candidate's verdict, and its checks or how many passed and which did not."""
     head = Text(f"#{candidate.rank} {report.verdict.value}", style=STYLES[report.verdict])
-    console.print(head + Text(f" {candidate.family}, claims {report.claim.value}"), soft_wrap=True)
+    about = f" {candidate.family}, claims {report.claim.value}"
+    if not whole:
+        about += f": {counted(report)}"
+    console.print(head + Text(clean(about)), soft_wrap=True)
+    if not whole:
+        return
     table = Table.grid(padding=(0, 1))
     for check in report.checks:
         mark, style = MARKS[check.passed]
         table.add_row("  ", Text(mark, style=style), check.name, escape(clean(check.says)))
     console.print(table)
+
+
+def counted(report: Report) -> str:
+    """Return how many checks passed, and those that did not in words."""
+    passed = sum(check.passed is True for check in report.checks)
+    others = [f"{MARKS[c.passed][0]} {c.name}: {c.says}" for c in report.checks if not c.passed]
+    return "; ".join([f"{passed} of {len(report.checks)} checks passed", *others])
 
 
 def heading(title: str, console: Console) -> None:
