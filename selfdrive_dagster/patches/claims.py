@@ -3,6 +3,8 @@
 A guard that returns nonsense also stops a crash, so a value that nothing in the project
 supports is a mitigation, however small the patch. A sibling idiom must agree in way,
 subject *and* value, somewhere else in the same repository; when in doubt there is none.
+One lookalike vouches for a form, never for an invented value: a value needs a sibling that
+treats the very same thing, or two functions that agree while none dissents.
 Belongs here: claims and their evidence. Does not belong: running anything.
 """
 
@@ -51,10 +53,10 @@ def sibling_idioms(
         return ()
     there = tuple(before)
     known = Counter((idiom.place, idiom.key) for idiom in there)
-    answers = {(idiom.place, idiom.value) for idiom in there if idiom.kind == "handler"}
     introduced = [idiom for idiom in after if _is_new(idiom, known)]
+    gone = [idiom for idiom in there if known[idiom.place, idiom.key] > 0]
     found = [
-        _support(idiom, path, repository, kept=(idiom.place, idiom.value) in answers)
+        _support(idiom, path, repository, kept=any(_is_widened(old, idiom) for old in gone))
         for idiom in introduced
     ]
     agreeing = tuple(support for support in found if support)
@@ -69,22 +71,92 @@ def _is_new(idiom: Idiom, known: Counter[_Where]) -> bool:
     return known[idiom.place, idiom.key] < 0
 
 
+def _is_widened(old: Idiom, new: Idiom) -> bool:
+    """Say whether a handler gave this very answer before, and only catches more now."""
+    same = (old.kind, old.place, old.callees, old.value) == ("handler", *_essence(new))
+    return same and set(old.subject.split(", ")) < set(new.subject.split(", "))
+
+
+def _essence(idiom: Idiom) -> tuple[tuple[str, str], frozenset[str], str]:
+    return idiom.place, idiom.callees, idiom.value
+
+
+_Found = tuple[str, Idiom]
+
+
 def _support(idiom: Idiom, path: str, repository: Repository, kept: bool) -> Support | None:
     """Return one support; `kept` says that the same handler's answer stood there before."""
-    found = list(_others(idiom, path, repository))
-    kin = [other for where, other in found if where == path and _is_kin(idiom, other)]
-    if any(other.value != idiom.value for other in kin):
+    near = [
+        (where, other)
+        for where, other in _others(idiom, path, repository)
+        if _is_near(idiom, other, path == where)
+    ]
+    invents = not kept and _invents(idiom)
+    if any(_dissents(idiom, path, one, invents) for one in near):
         return None  # siblings that disagree vouch for nobody
-    for where, other in found:
-        fits = kept or not _is_worded(idiom) or _is_told_of(idiom, other, path == where)
-        if (
-            fits
-            and _same_answer(idiom, other, kept)
-            and (other in kin or _agrees(idiom, other, path == where))
-        ):
-            says = f"the same treatment stands there: {_words(other)}"
-            return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
+    agreeing = [
+        (where, other)
+        for where, other in near
+        if _same_answer(idiom, other, kept)
+        and (kept or not _is_worded(idiom) or _is_told_of(idiom, other, path == where))
+    ]
+    enough = _enough(idiom, path, agreeing, repository) if invents else agreeing
+    for where, other in enough:
+        says = f"the same treatment stands there: {_words(other)}"
+        return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
     return None
+
+
+def _enough(
+    idiom: Idiom, path: str, agreeing: list[_Found], repository: Repository
+) -> list[_Found]:
+    """Return the siblings that vouch for an invented value: of the same thing, or several."""
+    same = [one for one in agreeing if _is_same_thing(idiom, one, path, repository)]
+    functions = {(where, other.place) for where, other in agreeing} - {(path, idiom.place)}
+    return same or (agreeing if len(functions) > 1 else [])
+
+
+def _dissents(idiom: Idiom, path: str, found: _Found, invents: bool) -> bool:
+    """Say whether a sibling in another function gives another value.
+
+    Where nothing is invented, only kin in the same file can say that the form is wrong.
+    """
+    where, other = found
+    if other.value == idiom.value or (where, other.place) == (path, idiom.place):
+        return False
+    return invents or (where == path and _is_kin(idiom, other))
+
+
+def _invents(idiom: Idiom) -> bool:
+    """Say whether an idiom answers with a value; a test or an exception of one's own does not."""
+    if idiom.kind == "index_test" or idiom.value == "raise":
+        return False
+    _, raises, name = raised_class(idiom.value).partition("raise ")
+    return not raises or name in _BUILTIN
+
+
+def _is_same_thing(idiom: Idiom, found: _Found, path: str, repository: Repository) -> bool:
+    """Say whether both values stand in for the very same thing: see `Idiom.thing`."""
+    where, other = found
+    if idiom.thing != other.thing or not idiom.thing:
+        return False
+    if idiom.kind == "handler":
+        return _is_own(idiom.thing.partition("(")[0].rpartition(".")[2], path, repository)
+    return where == path
+
+
+def _is_own(name: str, path: str, repository: Repository) -> bool:
+    """Say whether a product defines exactly one function of this name."""
+    modules = tuple(repository.mentioning(f"def {name}", path))
+    plain = [node.name for module in modules for node in module.all(ast.FunctionDef)]
+    waiting = [node.name for module in modules for node in module.all(ast.AsyncFunctionDef)]
+    return (plain + waiting).count(name) == 1
+
+
+def _is_near(idiom: Idiom, other: Idiom, same_file: bool) -> bool:
+    """Say whether a sibling is close enough to agree or to dissent."""
+    same_thing = same_file and idiom.thing == other.thing != ""
+    return same_thing or (same_file and _is_kin(idiom, other)) or _agrees(idiom, other, same_file)
 
 
 def _others(idiom: Idiom, path: str, repository: Repository) -> Iterator[tuple[str, Idiom]]:
@@ -119,18 +191,16 @@ _BUILTIN = frozenset(dir(builtins))
 
 
 def _is_kin(new: Idiom, other: Idiom) -> bool:
-    """Say whether two idioms of one file treat the same thing: see `Idiom.kin`."""
-    if new.kind == "lookup_or":  # other keys of one record, in one function
-        return new.place == other.place != ("", "")
+    """Say whether two idioms of one file are alike beyond their spelling: see `Idiom.kin`."""
     return new.kin == other.kin != "" and new.place != other.place
 
 
 def _agrees(new: Idiom, other: Idiom, same_file: bool) -> bool:
-    """Say whether an idiom with the same way, subject and value is close enough to count."""
+    """Say whether an idiom with the same way and subject is close enough to count."""
     (holder, function), (other_holder, other_function) = new.place, other.place
     same_class = same_file and holder != "" and holder == other_holder
     same_name = function != "" and function == other_function
-    if new.kind == "lookup_or":
+    if new.kind == "lookup_or":  # another key of one record is another thing
         return False
     if new.kind == "handler":
         several = "," in new.subject

@@ -20,7 +20,8 @@ class Idiom(msgspec.Struct, frozen=True):
 
     `kin` says what the subject is beyond its spelling, "" when the code does not tell: a name
     of the module that is looked up in, or a parameter with its annotation and that of the
-    result. Idioms of one file with the same subject and kin treat the same thing.
+    result. `thing` is what the value stands in for, where the code tells: a table of the
+    module, an attribute of the class, a call; "" for a value that answers for its function.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Idiom(msgspec.Struct, frozen=True):
     place: tuple[str, str]
     callees: frozenset[str] = frozenset()
     kin: str = ""
+    thing: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -52,8 +54,9 @@ def idioms_in(
             inner, functions = (place[0], node.name), (*around, node)
         elif reader := _READERS.get(type(node)):
             kin = _kin(node, around)
+            thing = _thing(node, inner[0], kin)
             for kind, subject, value, callees in reader(node):
-                yield Idiom(kind, subject, value, node.lineno, inner, callees, kin)  # type: ignore[attr-defined]
+                yield Idiom(kind, subject, value, node.lineno, inner, callees, kin, thing)  # type: ignore[attr-defined]
         if not isinstance(node, _LEAVES):
             yield from idioms_in(node, inner, functions)
 
@@ -69,6 +72,44 @@ def _kin(node: ast.AST, around: tuple[FunctionNode, ...]) -> str:
         if isinstance(base, ast.Name) and not any(_binds(f, base.id) for f in around):
             return f"the module's {base.id}"
     return ""
+
+
+def _thing(node: ast.AST, holder: str, kin: str) -> str:
+    """Return what the value of an idiom stands in for."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=base, attr="get" | "pop" | "setdefault")):
+            return kin or _own(base, holder)
+        case (
+            ast.Call(args=[ast.Attribute() as base])
+            | ast.BoolOp(op=ast.Or(), values=[ast.Attribute() as base, _])
+        ):
+            return _own(base, holder)
+        # A constant answers for the function, not for the attribute: only None says "none".
+        case ast.If(test=test, body=[ast.Return(value=None | ast.Constant(value=None))]):
+            return _own(test, holder)
+        case ast.Try():
+            return _sole_call(node)
+    return ""
+
+
+def _own(node: ast.expr, holder: str) -> str:
+    """Return an expression that reads nothing but `self`, with its class; else ""."""
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return f"{holder}'s {ast.unparse(node)}" if holder and names == {"self"} else ""
+
+
+def _sole_call(node: ast.Try) -> str:
+    """Return the one call of a try whose result every handler replaces, else ""."""
+    match node.body:
+        case [ast.Return(value=ast.Call() as call)]:
+            start = "return "
+        case [ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call)]:
+            start = f"{name} = "
+        case _:
+            return ""
+    answers = [_answer(handler.body) for handler in node.handlers]
+    replaced = all(answer.startswith((start, "raise ")) for answer in answers)
+    return ast.unparse(call) if replaced and dotted(call.func) else ""
 
 
 def _annotated(test: ast.expr, function: FunctionNode) -> str:

@@ -33,8 +33,8 @@ def _value(findings: Findings) -> Iterator[str]:
     shown = findings.shown
     if shown and shown.claim is Claim.MITIGATION:
         yield (
-            f"**That the value is right.** It is invented: {prose(invention(shown))}. No test and "
-            "no other place in the project asks for that."
+            f"**That the value is right.** It is invented: {prose(invention(shown))}. No test asks "
+            "for that, and no other place in the project vouches for it."
         )
 
 

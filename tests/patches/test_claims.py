@@ -52,10 +52,14 @@ INDEX = (
 )
 
 AGREEING = {
-    "same key and value": ("default", *GET, "def g(q):\n    return q.get('limit', 20)\n"),
-    "same guard in a sibling of the same name": (
+    "the same key and value in two functions": (
+        "default", *GET,
+        "def g(q):\n    return q.get('limit', 20)\n\n\ndef h(q):\n    return q.get('limit', 20)\n",
+    ),
+    "the same guard in two siblings of the same name": (
         "guard", *GUARD,
-        "class B:\n    def total(self, xs):\n        if not xs:\n            return 0\n",
+        "class B:\n    def total(self, xs):\n        if not xs:\n            return 0\n"
+        "class C:\n    def total(self, xs):\n        if not xs:\n            return 0\n",
     ),
     "same pair of classes around the same callee": (
         "translate", *HANDLER,
@@ -90,21 +94,82 @@ PARAMETER = (
 )
 EMPTY = "    if not xs:\n        return 0\n"
 RECORD = "def f(b):\n    return {0}, b.get('text') or {1}\n"
+THIRD = "\n\ndef h(xs: list[int]) -> int:\n    if not xs:\n        return 0\n    return xs[0]\n"
+ATTRIBUTE = (
+    "class A:\n    def f(self):\n        return {0} + 1\n\n"
+    "    def g(self):\n        return (self.rate or 3) + 2\n"
+)
+NO_ROWS = "        if not self.rows:\n            return {0}\n"
+NONE = (
+    "class A:\n    def f(self):\n{0}        return max(self.rows)\n\n"
+    "    def g(self):\n        if not self.rows:\n            return None\n"
+    "        return min(self.rows)\n"
+)
+INVERSE = NONE.replace("None", "0.0")
+WIDENED = (
+    "def f(s):\n    try:\n        return float(s)\n    except {0}:\n        return 0.0\n\n\n"
+    "def g(s):\n    x = 1\n    # A sibling.\n    try:\n        return float(s) + x\n"
+    "    except (ValueError, TypeError):\n        return 0.0\n"
+)
+CALLED = (
+    "def rate(name):\n    return load(name)\n\n\ndef f(name):\n{0}\n\n\n"
+    "def g(name):\n    try:\n        return rate(name)\n"
+    "    except KeyError:\n        return 0.0\n"
+)
+RATED = "    try:\n        return rate(name)\n    except KeyError:\n        {0}"
+DISSENT = THIRD.replace("def h", "def i").replace("return 0", "return -1")
+PARSED = "    try:\n        return float({0})\n    except ValueError:\n        return 0.0"
+TWO_TRIES = (
+    "def f(a, b):\n    try:\n        note(a)\n    except ValueError:\n        return 0.0\n{0}\n\n\n"
+    "def g(a):\n" + PARSED.format("a") + "\n"
+)
 ASKED = "ZONES.get(c, 'world')"
 
 KIN = {
     "a lookup in the same table of the module": (
         "default", TABLE.format("ZONES[c]", ASKED), TABLE.format(ASKED, ASKED), 9,
     ),
-    "a guard of the same annotated parameter": (
-        "guard", PARAMETER.format("", "int", 0), PARAMETER.format(EMPTY, "int", 0), 6,
+    "two guards of the same annotated parameter": (
+        "guard", PARAMETER.format("", "int", 0) + THIRD,
+        PARAMETER.format(EMPTY, "int", 0) + THIRD, 6,
     ),
-    "another key of the same record in the same function": (
-        "default", RECORD.format("b.get('title')", "''"),
-        RECORD.format("b.get('title') or ''", "''"), 2,
+    "an attribute of the same class": (
+        "default", ATTRIBUTE.format("self.rate"), ATTRIBUTE.format("(self.rate or 3)"), 6,
+    ),
+    "a guard that says there is none, on an attribute of the same class": (
+        "guard", NONE.format(""), NONE.format(NO_ROWS.format("None")), 6,
+    ),
+    "an answer that the widened handler gave before": (
+        "widen", WIDENED.format("ValueError"), WIDENED.format("(ValueError, TypeError)"), 11,
+    ),
+    "the same call of a function that the product defines": (
+        "catch", CALLED.format("    return rate(name)"), CALLED.format(RATED.format("return 0.0")),
+        10,
     ),
 }  # fmt: skip
 STRANGERS = {
+    "another key of the same record": (
+        "default", RECORD.format("b.get('title')", "''"),
+        RECORD.format("b.get('title') or ''", "''"),
+    ),
+    "one guard of the same annotated parameter": (
+        "guard", PARAMETER.format("", "int", 0), PARAMETER.format(EMPTY, "int", 0),
+    ),
+    "a number for an attribute: it answers for the method": (
+        "guard", INVERSE.format(""), INVERSE.format(NO_ROWS.format("0.0")),
+    ),
+    "two that agree and a third that dissents": (
+        "guard", PARAMETER.format("", "int", 0) + THIRD + DISSENT,
+        PARAMETER.format(EMPTY, "int", 0) + THIRD + DISSENT,
+    ),
+    "the same call with other arguments": (
+        "catch", CALLED.format("    return rate(key)"),
+        CALLED.format(RATED.format("return 0.0").replace("(name)", "(key)")),
+    ),
+    "an answer that another try of the function gave": (
+        "catch", TWO_TRIES.format("    return float(b)"),
+        TWO_TRIES.format(PARSED.format("b")),
+    ),
     "a parameter that is called like the table": (
         "default", TABLE_BOUND.format("ZONES[c]", ASKED), TABLE_BOUND.format(ASKED, ASKED),
     ),
@@ -136,7 +201,66 @@ def test_a_like_spelling_alone_is_no_kin(case: tuple[str, str, str], tmp_path: P
     assert supports(*draft_of(tmp_path, *case)) == ()
 
 
+# Wrong patches that one lookalike once carried to CERTIFIED: before, after, the lookalike.
+FIRST = "def {0}(raw: str) -> {1}:\n    {2}\n"
+CAUGHT = "try:\n        return {0}(raw)\n    except ValueError:\n        return {1}"
+OVER = "def {0}(xs: list[float]) -> float:\n{1}    return {2}\n"
+NO_XS = "    if not xs:\n        return 0.0\n"
+WRONG = {
+    "a transfer of nothing, after a discount of nothing": (
+        "catch",
+        FIRST.format("parse_transfer", "float", "return float(raw)"),
+        FIRST.format("parse_transfer", "float", CAUGHT.format("float", "0.0")),
+        FIRST.format("parse_discount", "float", CAUGHT.format("float", "0.0")),
+    ),
+    "a quota of nothing, after a count of nothing": (
+        "catch",
+        FIRST.format("parse_quota", "int", "return int(raw)"),
+        FIRST.format("parse_quota", "int", CAUGHT.format("int", "0")),
+        FIRST.format("parse_count", "int", CAUGHT.format("int", "0")),
+    ),
+    "a cheapest of nothing, after a fee of nothing": (
+        "guard",
+        OVER.format("cheapest", "", "min(xs)"),
+        OVER.format("cheapest", NO_XS, "min(xs)"),
+        OVER.format("fee", NO_XS, "sum(xs) * 0.1"),
+    ),
+    "a success rate, after its inverse": (
+        "guard",
+        OVER.format("success_rate", "", "sum(xs) / len(xs)"),
+        OVER.format("success_rate", NO_XS, "sum(xs) / len(xs)"),
+        OVER.format("failure_rate", NO_XS, "1 - sum(xs) / len(xs)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("modules", [1, 2])
+@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG.keys())
+def test_one_lookalike_vouches_for_no_value(
+    case: tuple[str, str, str, str], modules: int, tmp_path: Path
+) -> None:
+    family, before, after, lookalike = case
+    if modules == 1:
+        before, after, elsewhere = f"{before}\n\n{lookalike}", f"{after}\n\n{lookalike}", ""
+    else:
+        elsewhere = lookalike
+    draft, product = draft_of(tmp_path, family, before, after, elsewhere)
+    assert supports(draft, product) == ()
+
+
+def test_two_functions_that_agree_vouch_for_a_value(tmp_path: Path) -> None:
+    family, before, after, lookalike = WRONG["a quota of nothing, after a count of nothing"]
+    elsewhere = f"{lookalike}\n\n{lookalike.replace('parse_count', 'parse_size')}"
+    [support] = supports(*draft_of(tmp_path, family, before, after, elsewhere))
+    assert support.where == "shop/other.py:2"
+
+
 DISAGREEING = {
+    "one lookup of the same key": ("default", *GET, "def g(q):\n    return q.get('limit', 20)\n"),
+    "one guard in a sibling of the same name": (
+        "guard", *GUARD,
+        "class B:\n    def total(self, xs):\n        if not xs:\n            return 0\n",
+    ),
     "same key, another value": ("default", *GET, "def g(q):\n    return q.get('limit', 10)\n"),
     "another key, same value": ("default", *GET, "def g(q):\n    return q.get('offset', 20)\n"),
     "another way": ("default", *GET, "def g(q):\n    return q.pop('limit', 20)\n"),
