@@ -219,6 +219,19 @@ def test_a_branch_is_written_beside_everything(made: MadeRepository) -> None:
     made.git("fsck", "--strict")
 
 
+@pytest.mark.parametrize(
+    "path", ["deep/er/still/there.py", "deep/er/new.py", "deep/new/er/still.py"]
+)
+def test_a_branch_reaches_every_depth(path: str, made: MadeRepository) -> None:
+    made.write("deep/beside.py", "")
+    made.write("deep/er/still/there.py", "")
+    made.commit("Go deep")
+    GitRepository(made.path).commit_branch(
+        "loop/1", base="main", overlay={path: "a = 1\n"}, message="m"
+    )
+    assert made.git("diff", "--name-only", "main", "loop/1") == path
+
+
 def test_a_branch_moves_only_from_where_it_was_expected(made: MadeRepository) -> None:
     repository = GitRepository(made.path)
     overlay = {"shop.py": "a = 5\n"}
@@ -244,12 +257,16 @@ def test_a_branch_moves_only_from_where_it_was_expected(made: MadeRepository) ->
         ("loop/1", {"shop.py": "a = 1\nb = 2\n"}),
         ("loop/1", {"shop.py/below.py": "x"}),
         ("loop/1", {"link": "x"}),
+        ("loop/1", {"deep/er/link/x": "x"}),
+        ("loop/1", {"deep/er/file/below/x": "x"}),
     ],
 )
 def test_what_a_branch_may_not_be(
     name: str, overlay: dict[str, str | None], made: MadeRepository
 ) -> None:
     (made.path / "link").symlink_to("shop.py")
+    made.write("deep/er/file", "")
+    (made.path / "deep" / "er" / "link").symlink_to("/tmp")
     made.commit("Link")
     before, refs = snapshot(made), made.git("for-each-ref")
     with pytest.raises(SelfdriveError):

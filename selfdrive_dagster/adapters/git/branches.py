@@ -87,13 +87,16 @@ def write_tree(shadow: Shadow, parent: str, overlay: Mapping[str, str | None]) -
 
 
 def refuse_below_files(shadow: Shadow, revision: str, full_path: str) -> None:
-    """Refuse a path that lies "below" a file or a link of the revision."""
-    parents = [parent.as_posix() for parent in PurePosixPath(full_path).parents][:-1]
-    if parents:
-        told = shadow.git("ls-tree", "-d", "-z", "--full-tree", revision, "--", *parents).decode()
-        rows = shadow.git("ls-tree", "-z", "--full-tree", revision, "--", *parents).decode()
-        if told != rows:
-            raise Refused(f"{full_path} lies below something that is no folder.")
+    """Refuse a path that lies "below" a file or a link of the revision.
+
+    One folder at a time: asked for `a` and `a/b` at once, git lists what lies in `a`.
+    """
+    for parent in reversed(PurePosixPath(full_path).parents[:-1]):
+        told = shadow.git("ls-tree", "--full-tree", revision, "--", parent.as_posix()).decode()
+        if not told:
+            return  # a folder to be made, and all below it
+        if not told.startswith("040000 "):
+            raise Refused(f"{full_path} lies below {parent}, which is no folder.")
 
 
 def file_mode(shadow: Shadow, revision: str, full_path: str) -> str:
