@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from assets import issues, patches, rollout, telemetry, validation
+from assets import audit, issues, patches, rollout, telemetry, validation
 from selfdrive_dagster.orchestration.build import build_definitions
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -18,6 +18,7 @@ defs = build_definitions(
         validation.report,
         rollout.proposal,
     ],
+    outcome=audit.outcome,
     look_outside=rollout.look_outside,
     observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),
 )

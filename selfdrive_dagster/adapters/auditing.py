@@ -17,6 +17,7 @@ from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.audit import Case, Kept, Link, verify
+from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.model import Diagnosis, Reproduction
@@ -32,6 +33,7 @@ KINDS: Mapping[str, type] = {
     "patches/candidates": Search,
     "validation/report": Proof,
     "rollout/proposal": Proposal,
+    "audit/outcome": Outcome,
 }
 """The records of a change, and how each is read."""
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from selfdrive_dagster.audit.ledger import Link
+from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.model import Diagnosis, Report, Reproduction
 from selfdrive_dagster.patches.search import Search
@@ -93,11 +94,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Question(NamedTuple):
-    """A row: what is asked, which records tell, and how they are read."""
+    """A row: what is asked, which records must tell, how they are read, and which may tell more."""
 
     asks: str
     needs: tuple[str, ...]
     tell: Callable[[Case], str | None]
+    also: tuple[str, ...] = ()
 
 
 def answers(case: Case) -> tuple[Answer, ...]:
@@ -109,7 +111,7 @@ def _answer(question: Question, case: Case) -> Answer:
     missing = [asset for asset in question.needs if case.record(asset) is None]
     is_ahead = bool(missing) and not set(missing) & set(case.expected)
     says = "not reached yet" if is_ahead else None if missing else question.tell(case)
-    digests = case.digests(*question.needs)
+    digests = case.digests(*question.needs, *question.also)
     return Answer(question=question.asks, says=says, digests=digests, is_ahead=is_ahead)
 
 
@@ -218,6 +220,10 @@ def _approved(case: Case) -> str:
 
 
 def _deployed(case: Case) -> str:
+    if State.OBSERVING in case.visited:
+        row = next(r for r in reversed(case.rows) if r.entry.kind == "change.released")
+        version, since = row.entry.body.get("version"), row.entry.body.get("first_seen")
+        return f"Selfdrive deployed nothing; others released it: {version} was at work at {since}"
     if State.MERGED_OUTSIDE in case.visited:
         return "Selfdrive deployed nothing; others merged it"
     return "Selfdrive deployed nothing"
@@ -226,8 +232,10 @@ def _deployed(case: Case) -> str:
 def _worked(case: Case) -> str:
     if case.state is not State.LEARNED:
         return "not judged yet"
-    told = next((row.entry.body.get("outcome") for row in reversed(case.rows)), None)
-    return str(told or "inconclusive: nobody could tell")
+    found: Outcome | None = case.record("audit/outcome")
+    if found is None:
+        return "inconclusive: its time was over before anybody could tell"
+    return f"{found.kind.value}: {found.reason}"
 
 
 def _cost(case: Case) -> str:
@@ -252,7 +260,7 @@ QUESTIONS = (
     Question("What was concluded?", (REPORT,), _verdict),
     Question("Who decided, and why?", (PROPOSAL,), _approved),
     Question("Did it reach users?", (), _deployed),
-    Question("Did it work?", (), _worked),
+    Question("Did it work?", (), _worked, also=("audit/outcome",)),
     Question("What did it cost?", (CANDIDATES, REPORT), _cost),
 )
 """What `selfdrive audit` answers, in this order."""

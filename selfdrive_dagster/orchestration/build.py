@@ -23,7 +23,7 @@ LOOK_SECONDS = 60
 BATCHES, CHANGES = "batches", "changes"
 """The lanes: of either one run is in flight, whoever asked for it."""
 
-MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900}
+MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900, "learn": 900}
 
 
 def build_definitions(
@@ -31,15 +31,18 @@ def build_definitions(
     sql_dir: Path,
     tables: Sequence[dg.AssetsDefinition],
     stages: Sequence[dg.AssetsDefinition],
+    outcome: dg.AssetsDefinition,
     look_outside: dg.JobDefinition,
     observe: bool = False,
 ) -> dg.Definitions:
     """Return the code location. With `observe` the loop stops at issues: no change is opened."""
     batch = _job("batch", tables, "Closed segments to tables, issues and their ranking.", BATCHES)
     propose = _job("propose", stages, "One change, from its diagnosis to its proposal.", CHANGES)
+    learn = _job("learn", [outcome], "What came of a change that others released.", CHANGES)
     moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
     if not observe:
         moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
+        moving.append(sensors.soaked_sensor(learn, LOOK_SECONDS))
         moving.append(
             sensors.waiting_sensor(
                 "look_outside",
@@ -50,8 +53,8 @@ def build_definitions(
             )
         )
     return dg.Definitions(
-        assets=[*tables, *stages],
-        jobs=[batch, propose, look_outside],
+        assets=[*tables, *stages, outcome],
+        jobs=[batch, propose, learn, look_outside],
         sensors=moving,
         schedules=[_hourly(batch)],
         resources={"workshop": _workshop(sql_dir)},

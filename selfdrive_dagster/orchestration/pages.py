@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.model import Candidate, Diagnosis, Reproduction
 from selfdrive_dagster.orchestration.text import fenced, plain, table
@@ -108,6 +109,20 @@ def of_proposal(put: Proposal) -> dict[str, Any]:
         "pushed_to": put.pushed_to or "this repository only",
         "verdict": put.verdict.value if put.verdict else "nothing proven",
         "claim": put.claim.value if put.claim else "none",
+    }
+
+
+def of_outcome(found: Outcome) -> dict[str, Any]:
+    """Show what came of a change, with the sessions it was drawn from."""
+    rows = [
+        (when, *("unknown" if n is None else str(n) for n in (told.seen, told.affected)))
+        for when, told in (("before the release", found.before), ("on the release", found.after))
+    ]
+    return {
+        "outcome": found.kind.value,
+        "reason": found.reason,
+        "sessions": table(("", "seen", "met the issue"), rows),
+        "needed": "unknown" if found.needed is None else found.needed,
     }
 
 

@@ -17,6 +17,7 @@ from selfdrive_dagster.adapters.outside import (
 from selfdrive_dagster.adapters.proposals import product_branch, propose, remote_of, shown_remote
 from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.model import digest
+from selfdrive_dagster.orchestration.observing import note_release
 from selfdrive_dagster.orchestration.text import plain
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout import (
@@ -29,7 +30,7 @@ from selfdrive_dagster.rollout import (
     page_path,
     write_page,
 )
-from selfdrive_dagster.rollout.lifecycle import Actor, Event, is_over
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, State, is_over
 
 GUARD = "selfdrive"
 ROUND_SECONDS = 300
@@ -99,6 +100,13 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
     for found in seen or ():
         if found.event is not None:
             faults.of(found.change_id, note_merge, found, changes, by=guard, now=now)
+    analyst = Authority(who=GUARD, role=Actor.ANALYST, run_id=run_id)
+    released = [
+        f"{change.change_id}: {version}"
+        for change in changes.all(active=True)
+        if change.state is State.MERGED_OUTSIDE
+        and (version := faults.of(change.change_id, note_release, workshop, change, analyst, now))
+    ]
     over = [c for c in due(workshop, now) if c.change_id not in unknown_in(seen, known)]
     for change in over:
         name = change.change_id
@@ -107,6 +115,7 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
         "decisions": sum(done is not None for done in decided),
         "overdue": [change.change_id for change in over],
         "seen": [f"{found.change_id}: {found.seen.value}, {found.says}" for found in seen or ()],
+        "released": released,
         "faults": faults.told,
     }
 
@@ -180,7 +189,8 @@ def waits(workshop: Workshop, now: datetime) -> str | None:
     """
     told = [f"decision {decision.decision_id}" for decision in workshop.decisions.waiting()]
     told += [change.change_id for change in due(workshop, now) if change.state not in WAITING]
-    proposed = any(change.state in WAITING for change in workshop.changes.all(active=True))
-    if not told and not proposed:
+    others = (*WAITING, State.MERGED_OUTSIDE)
+    watched = any(change.state in others for change in workshop.changes.all(active=True))
+    if not told and not watched:
         return None
     return f"look_outside:{int(now.timestamp()) // ROUND_SECONDS}:{digest(told)[:16]}"

@@ -14,9 +14,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.ingest import waiting_segments
+from selfdrive_dagster.adapters.ledger import MADE
+from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
+from selfdrive_dagster.orchestration.observing import is_soaked
 from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.stages import CHANGE
@@ -24,6 +27,7 @@ from selfdrive_dagster.orchestration.tables import RANKING
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout.lifecycle import MAKING, Event, State
 
+HOUR_SECONDS = 3600
 CHANGE_TAG = "selfdrive/change"
 
 Answer = Iterator[dg.RunRequest | dg.SkipReason | dg.SensorResult]
@@ -85,6 +89,28 @@ def changes_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorD
             return dg.SkipReason("No issue waits for a change.")
         adds = [CHANGE.build_add_request(list(fresh))] if fresh else []
         return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=adds)
+
+    return sensor
+
+
+def soaked_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorDefinition:
+    """Ask for the outcome of each change whose release was watched long enough."""
+
+    @dg.sensor(
+        name="learn",
+        job=job,
+        minimum_interval_seconds=seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks what came of a change, once its release was watched long enough.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
+        now = clock()
+        soaked = [one for one in workshop.changes.all(active=True) if is_soaked(one, now)]
+        for change in soaked:
+            hour = int(now.timestamp()) // HOUR_SECONDS
+            yield _request(change.change_id, f"{job.name}:{hour}", 1)
+        if not soaked:
+            yield dg.SkipReason("No release was watched long enough.")
 
     return sensor
 
@@ -161,7 +187,11 @@ def _fresh(
         context.log.info(f"No board can be read, so no change is opened: {fault}")
         return ()
     given_up = {name for name in making if name not in known and is_given_up(making[name], now)}
-    again = given_up | {name for name in known if _failed_us(workshop, board, known[name])}
+    again = given_up | {
+        name
+        for name, change in known.items()
+        if _failed_us(workshop, board, change) or _came_back(workshop, board, change)
+    }
     room = workshop.settings.autonomy.max_open_changes - len(making.keys() - given_up)
     return to_open(board, known.keys() | making.keys(), again)[: max(0, room)]
 
@@ -172,6 +202,17 @@ def _failed_us(workshop: Workshop, board: Board, change: Change) -> bool:
         return False
     rows = workshop.ledger.find(f"change.{Event.DEADLINE.value}", change.change_id)
     return any(row.entry.body.get("from") in {state.value for state in MAKING} for row in rows)
+
+
+def _came_back(workshop: Workshop, board: Board, change: Change) -> bool:
+    """Say whether a change's issue was met again on the release that holds it."""
+    if change.state is not State.LEARNED or change.issue_id not in board.crashes:
+        return False
+    rows = workshop.ledger.find(MADE, change.change_id, {"asset": "audit/outcome"})
+    if not rows:
+        return False
+    found = workshop.evidence.get(str(rows[0].entry.body["sha256"]), Outcome)
+    return found.kind is OutcomeKind.REGRESSED
 
 
 def _request(change_id: str, job_name: str, attempt: int) -> dg.RunRequest:

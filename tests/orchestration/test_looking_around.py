@@ -12,11 +12,18 @@ from fakes.made_repository import MadeRepository
 from msgspec.structs import replace
 from sqlalchemy import Engine
 
+from assets.audit import outcome
 from selfdrive_dagster.adapters.changes import Authority, Changes
 from selfdrive_dagster.adapters.decisions import Decisions
+from selfdrive_dagster.adapters.warehouse.models import load_models
+from selfdrive_dagster.adapters.warehouse.refresh import refresh
+from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, Sessions
 from selfdrive_dagster.errors import Refused
-from selfdrive_dagster.model import Candidate, digest, short_id
+from selfdrive_dagster.issues import Grouping
+from selfdrive_dagster.model import Candidate, Claim, digest, short_id
 from selfdrive_dagster.orchestration.instance import note_boot
+from selfdrive_dagster.orchestration.observing import SOAK, is_soaked, weigh
+from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.proposing import (
     ROUND_SECONDS,
     Faults,
@@ -25,12 +32,14 @@ from selfdrive_dagster.orchestration.proposing import (
     put_forward,
     waits,
 )
-from selfdrive_dagster.orchestration.stages import note
+from selfdrive_dagster.orchestration.stages import CHANGE, note
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.patches.text import render_diff
 from selfdrive_dagster.rollout import Findings, Proposal, branch_name
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.telemetry.rows import DeploymentRow
 
+MODELS = load_models(Path(__file__).parents[2] / "sql")
 RUN = "run-9"
 PROPOSAL = dg.AssetKey(["rollout", "proposal"])
 TO_PROPOSED = (
@@ -120,7 +129,8 @@ LONG, SHORT = timedelta(days=15), timedelta(days=1)
 
 def test_nothing_waits_and_nothing_is_done(yard: Yard) -> None:
     assert waits(yard.workshop, datetime.now(UTC)) is None
-    assert yard.look() == {"decisions": 0, "overdue": [], "seen": [], "faults": []}
+    nothing = {"decisions": 0, "overdue": [], "seen": [], "released": [], "faults": []}
+    assert yard.look() == nothing
 
 
 def test_a_merge_is_noted_even_when_the_loop_slept_past_the_deadline(yard: Yard) -> None:
@@ -215,3 +225,77 @@ def test_what_was_proven_on_another_base_is_not_put_forward(yard: Yard) -> None:
     with pytest.raises(Refused, match="proven on 777777777777"):
         put_forward(yard.workshop, replace(made, proof=replace(made.proof, reports=reports)))
     assert branch_name(ONE) not in yard.product.git("branch", "--list", "--all")
+
+
+def at_work(yard: Yard, version: str, ago: timedelta = timedelta(hours=1)) -> None:
+    """Let telemetry tell that a version of the shop is at work."""
+    then = datetime.now(UTC) - ago
+    row = DeploymentRow(event_id=digest(version), source="otlp", timestamp=then, received_at=then,
+                        service_name="shop", service_version=version)  # fmt: skip
+    yard.workshop.warehouse.append("deployments", [row])
+    list(refresh(yard.workshop.warehouse, MODELS, Grouping()))
+
+
+def test_the_release_of_a_merged_change_is_noticed(yard: Yard) -> None:
+    yard.propose()
+    yard.merge()
+    yard.look()
+    at_work(yard, yard.base)
+    assert yard.look()["released"] == []
+    assert yard.state() is State.MERGED_OUTSIDE
+    merged = yard.product.git("rev-parse", "HEAD")
+    at_work(yard, merged)
+    assert yard.look()["released"] == [f"{ONE}: {merged}"]
+    assert yard.state() is State.OBSERVING
+    assert yard.look()["released"] == []
+
+
+def test_a_merged_change_is_looked_at_until_it_is_released(yard: Yard) -> None:
+    yard.propose()
+    yard.merge()
+    yard.look()
+    assert waits(yard.workshop, datetime.now(UTC)) is not None
+
+
+def test_an_outcome_weighs_sessions_before_and_on_the_release(yard: Yard) -> None:
+    yard.propose()
+    yard.merge()
+    yard.look()
+    merged = yard.product.git("rev-parse", "HEAD")
+    at_work(yard, yard.base, timedelta(days=3))
+    at_work(yard, merged, timedelta(days=1))
+    yard.look()
+    change = yard.changes.get(ONE)
+    now = datetime.now(UTC)
+    assert change is not None
+    assert not is_soaked(change, now)
+    assert is_soaked(change, now + SOAK)
+    found = weigh(yard.workshop, change, Claim.REPAIR, now)
+    assert found.kind is OutcomeKind.INCONCLUSIVE  # nobody was there, before or after
+    assert (found.before, found.after) == (Sessions(seen=0, affected=0),) * 2
+
+
+def test_an_outcome_is_recorded_and_ends_the_change(yard: Yard) -> None:
+    proposal = yard.propose()
+    yard.merge()
+    yard.look()
+    at_work(yard, yard.product.git("rev-parse", "HEAD"))
+    yard.look()
+
+    @dg.asset(key=PROPOSAL, partitions_def=CHANGE)
+    def put(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        run_id = context.run.run_id
+        sha256 = note(PROPOSAL, yard.workshop, proposal, (), run_id=run_id, change_id=ONE)
+        return dg.MaterializeResult(metadata={"sha256": sha256})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("change", [ONE])
+        held = {"workshop": dg.ResourceDefinition.hardcoded_resource(yard.workshop)}
+        asked = {"instance": instance, "partition_key": ONE, "resources": held}
+        assert dg.materialize([put], **asked).success
+        assert dg.materialize([outcome], **asked).success
+        made = pin(instance, yard.workshop.ledger, outcome.key, ONE)
+    assert yard.state() is State.LEARNED
+    found = yard.workshop.evidence.get(made.sha256, Outcome)
+    assert found.kind is OutcomeKind.INCONCLUSIVE
+    assert "not known" in found.reason

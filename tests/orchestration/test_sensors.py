@@ -11,10 +11,12 @@ from fakes import boards
 from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.changes import Authority, Changes
+from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, Sessions
 from selfdrive_dagster.orchestration import sensors
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG
+from selfdrive_dagster.orchestration.observing import SOAK
 from selfdrive_dagster.orchestration.opening import ATTEMPTS, change_id_of
-from selfdrive_dagster.orchestration.stages import CHANGE
+from selfdrive_dagster.orchestration.stages import CHANGE, note
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout.lifecycle import MAKING, Actor, Event, Fact
 
@@ -252,3 +254,32 @@ def test_what_waits_is_asked_for_by_its_name(floor: Floor) -> None:
     assert floor.tick(sensor).run_key == "look:7"
     floor.run("none", dg.DagsterRunStatus.STARTED)
     assert "running" in floor.tick(sensor).skip_message
+
+
+RELEASED = (*MERGED, (Event.RELEASED, Actor.ANALYST))
+
+
+def test_an_outcome_is_asked_for_once_the_soak_is_over(floor: Floor) -> None:
+    floor.open(first("price"), *RELEASED)
+    floor.open(first("tax"), *MERGED, name="tax")
+    sensor = sensors.soaked_sensor(propose, 60, clock=lambda: floor.now)
+    assert isinstance(floor.tick(sensor), dg.SkipReason)
+    floor.now += SOAK
+    request = floor.tick(sensor)
+    assert request.partition_key == first("price")
+    assert floor.tick(sensor).run_key == request.run_key, "one run in an hour"
+    floor.now += timedelta(hours=1)
+    assert floor.tick(sensor).run_key != request.run_key
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+def test_only_an_issue_that_came_back_is_tried_again(floor: Floor, kind: OutcomeKind) -> None:
+    boards.materialize(floor.instance, floor.workshop, "price")
+    floor.instance.add_dynamic_partitions("change", [first("price")])
+    floor.open(first("price"), *RELEASED, (Event.SOAKED, Actor.ANALYST))
+    nobody = Sessions(seen=0, affected=0)
+    found = Outcome(kind=kind, reason="", before=nobody, after=nobody, needed=None)
+    asset = dg.AssetKey(["audit", "outcome"])
+    note(asset, floor.workshop, found, (), run_id="run-1", change_id=first("price"))
+    expected = [key("price", attempt=2)] if kind is OutcomeKind.REGRESSED else []
+    assert floor.asked() == expected

@@ -1,0 +1,77 @@
+"""After a merge by others: notice the release, wait for the soak, weigh the outcome."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from selfdrive_dagster.adapters.changes import Authority, Change
+from selfdrive_dagster.adapters.git.releases import versions_with
+from selfdrive_dagster.adapters.warehouse.exposure import sessions_on, versions_of
+from selfdrive_dagster.audit.outcome import Outcome, judge_outcome
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import Claim
+from selfdrive_dagster.orchestration.workshop import Workshop
+from selfdrive_dagster.rollout.lifecycle import Event, Fact, State
+
+SOAK = timedelta(hours=24)
+"""How long a release is watched before its outcome is weighed."""
+
+LOOKED_BACK = timedelta(days=7)
+"""From so far back before the release the old rate is taken."""
+
+MERGED = f"change.{Event.MERGED.value}"
+RELEASED = f"change.{Event.RELEASED.value}"
+
+
+def note_release(workshop: Workshop, change: Change, by: Authority, now: datetime) -> str | None:
+    """Move a merged change on once a version that holds it is at work; return that version.
+
+    Raises BadInput when the ledger does not tell which commit brought it in.
+    """
+    commit = str(told(workshop, change, MERGED)["commit"])
+    known = versions_of(workshop.warehouse, change.service)
+    found = versions_with(workshop.repository(), commit, known)
+    if not found:
+        return None
+    body = {
+        "commit": commit,
+        "version": found[0],
+        "first_seen": known[found[0]].isoformat(),
+    }
+    facts = {Fact.RELEASE_SEEN_IN_TELEMETRY}
+    workshop.changes.move(change.change_id, Event.RELEASED, by=by, now=now, facts=facts, body=body)
+    return found[0]
+
+
+def is_soaked(change: Change, now: datetime) -> bool:
+    """Say whether a release was watched long enough."""
+    return change.state is State.OBSERVING and now - change.since >= SOAK
+
+
+def weigh(workshop: Workshop, change: Change, claim: Claim | None, now: datetime) -> Outcome:
+    """Count sessions before the release and on every version that holds it, and judge."""
+    release = told(workshop, change, RELEASED)
+    since = datetime.fromisoformat(str(release["first_seen"]))
+    known = versions_of(workshop.warehouse, change.service)
+    versions = versions_with(workshop.repository(), str(release["commit"]), known)
+
+    def count(start: datetime, end: datetime, *, on_them: bool) -> Any:
+        return sessions_on(
+            workshop.warehouse,
+            change.service,
+            change.issue_id,
+            versions,
+            on_them=on_them,
+            since=start,
+            until=end,
+        )
+
+    before = count(since - LOOKED_BACK, since, on_them=False)
+    return judge_outcome(claim, before, count(since, now, on_them=True))
+
+
+def told(workshop: Workshop, change: Change, kind: str) -> dict[str, Any]:
+    """Return what the newest ledger row of a kind says. Raises BadInput when there is none."""
+    rows = workshop.ledger.find(kind, change.change_id)
+    if not rows:
+        raise BadInput(f"The ledger has no row {kind} of {change.change_id}.")
+    return rows[0].entry.body
