@@ -10,7 +10,7 @@ import dagster as dg
 
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
-from selfdrive_dagster.model import Candidate, Diagnosis, Reproduction
+from selfdrive_dagster.model import Candidate, Diagnosis, Report, Reproduction
 from selfdrive_dagster.orchestration.text import fenced, plain, table
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
@@ -92,12 +92,19 @@ def of_proof(proof: Proof, tried: Search) -> dict[str, Any]:
         report = next(r for r in proof.reports if r.candidate_id == best.id)
         checks = [(c.name, MARKS[c.passed], c.says) for c in report.checks]
         shown["checks"] = table(("check", "", "says"), checks)
+        shown["passed"] = in_short(report)
         shown["diff"] = fenced(best.patch, "diff")
         shown["claim"] = best.claim.value
         shown["invented"] = plain(best.invented) or "nothing"
         shown["patch_sha256"] = report.patch_sha256
         shown["sandbox"] = report.sandbox_level
     return shown
+
+
+def in_short(report: Report) -> str:
+    """Name the checks that passed, in a line: the UI folds a longer table away."""
+    passed = [check.name for check in report.checks if check.passed]
+    return f"{len(passed)} of {len(report.checks)}: {', '.join(passed)}"
 
 
 def of_proposal(put: Proposal) -> dict[str, Any]:
