@@ -43,9 +43,10 @@ from selfdrive_dagster.config import Settings, load
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.model import Crash, Job, Product, digest
+from selfdrive_dagster.model.product import is_protected
 from selfdrive_dagster.patches.suite import run_suite
-from selfdrive_dagster.patches.text import apply_patch, render_diff
-from selfdrive_dagster.validation.policy import check_policy
+from selfdrive_dagster.patches.text import apply_patch
+from selfdrive_dagster.validation.policy import ALWAYS_PROTECTED
 from selfdrive_dagster.validation.repair import Budget, repair
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,8 +168,8 @@ def crashing(
     every = [
         mutation
         for path in product.source_files()
+        if not is_protected(path, (*ALWAYS_PROTECTED, *product.protected))
         for mutation in mutations(path, product.read(path))
-        if check_policy(render(product, mutation), {path: mutation.source}, product).passed
     ]
     random.Random(seed).shuffle(every)
     passing = run_suite(product, box).with_outcome("passed")
@@ -204,11 +205,6 @@ def that_crash(quiet: list[Mutation], product: Product, folder: Path) -> list[Mu
         if len(answers) > 1 and any(answer[3] == 500 for answer in answers):
             found.append(mutation)
     return found
-
-
-def render(product: Product, mutation: Mutation) -> str:
-    """Return a mutation as a patch."""
-    return render_diff(mutation.path, product.read(mutation.path), mutation.source)
 
 
 def unnoticed(

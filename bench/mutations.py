@@ -163,6 +163,13 @@ def argument_forgotten(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
             yield node, ast.unparse(ast.Call(func=node.func, args=node.args, keywords=kept))
 
 
+def call_dropped(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Turn `text.strip()` into `text`."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner), args=[], keywords=[]):
+            yield node, f"({ast.unparse(owner)})"
+
+
 def error_mistaken(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     """Raise a class that nobody answers."""
     match node:
@@ -188,6 +195,7 @@ EDITS: tuple[tuple[str, Edit], ...] = (
     ("handler dropped", handler_dropped),
     ("test turned", test_turned),
     ("argument forgotten", argument_forgotten),
+    ("call dropped", call_dropped),
     ("error mistaken", error_mistaken),
     ("encoding narrowed", encoding_narrowed),
 )
