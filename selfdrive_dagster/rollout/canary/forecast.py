@@ -2,7 +2,6 @@
 
 import math
 
-from selfdrive_dagster.rollout.canary.counts import Arms
 from selfdrive_dagster.rollout.canary.eprocess import SAFE_BETS, log_mean
 from selfdrive_dagster.rollout.canary.plan import Plan, Stage
 
@@ -49,8 +48,3 @@ def exposures_for_silence(rate: float, doubt: float = 0.05) -> int:
     if not 0 < rate <= 1:
         raise ValueError(f"a rate lies above 0 and up to 1, not at {rate}")
     return 1 if rate == 1 else math.ceil(math.log(doubt) / math.log1p(-rate))
-
-
-def silence_reached(rate: float, exposed: Arms) -> bool:
-    """Say whether enough canary sessions have passed for silence to mean the issue is gone."""
-    return exposed.canary >= exposures_for_silence(rate)
