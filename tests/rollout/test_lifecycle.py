@@ -28,6 +28,15 @@ from selfdrive_dagster.rollout.lifecycle import (
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ALL = frozenset(Fact)
 
+AFTER_SILENCE = {
+    State.EXPIRED,
+    State.LEARNED,
+    State.HOLD,
+    State.ROLLING_BACK,
+    State.ROLLED_BACK,
+}
+"""Where nobody's answer leads: to an end, to less exposure, or to the same exposure."""
+
 HAPPY = [
     (Event.START, Actor.LOOP, State.VALIDATING),
     (Event.PROVEN, Actor.VALIDATOR, State.VALIDATED),
@@ -60,22 +69,28 @@ def test_one_line_per_state_and_event() -> None:
 
 def test_every_state_can_be_reached_and_left_by_its_deadline() -> None:
     reached = {BEGINNING} | {rule.to for rule in RULES} | {rule.to for rule in DEADLINES.values()}
+    reached |= {State.BAKING for rule in RULES if rule.climbs}
     assert reached == set(State)
     for state in set(State) - ENDS:
         late = deadline_of(state, NOW)
         step = advance(state, Event.DEADLINE, Actor.GUARD, now=late, deadline=late)
         assert isinstance(step, Transition)
         assert step.by_deadline
-        assert step.to in ENDS
+        assert step.to in AFTER_SILENCE
+
+
+def move(rule: object, **named: object) -> object:
+    """Try a line of the table, from the first stage of two."""
+    return advance(rule.state, rule.event, rule.actor, now=NOW, stage=1, stages=2, **named)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.state.value}-{rule.event.value}")
 def test_each_needed_fact_is_needed_and_the_others_are_not(rule: object) -> None:
     for missing in rule.needs:
-        step = advance(rule.state, rule.event, rule.actor, facts=ALL - {missing}, now=NOW)
+        step = move(rule, facts=ALL - {missing})
         assert isinstance(step, Refusal)
         assert step.missing == (missing,)
-    step = advance(rule.state, rule.event, rule.actor, facts=frozenset(rule.needs), now=NOW)
+    step = move(rule, facts=frozenset(rule.needs))
     assert isinstance(step, Transition)
     for other in set(Actor) - {rule.actor}:
         assert isinstance(advance(rule.state, rule.event, other, facts=ALL, now=NOW), Refusal)
@@ -107,8 +122,7 @@ def test_random_walks_stay_in_the_table(steps: list) -> None:
         assert step.state is state
         if event is Event.DEADLINE:
             assert now >= deadline  # the clock never runs ahead of itself
-            assert step.to in ENDS
-            assert step.to in (State.EXPIRED, State.LEARNED)
+            assert step.to in AFTER_SILENCE
         elif event not in TIMELESS:
             assert now < deadline  # a late yes never overtakes the clock
         if step.to is State.VALIDATED and state is not State.VALIDATED:
@@ -149,10 +163,6 @@ def test_work_that_is_taken_up_again_has_its_whole_time(state: State) -> None:
     step = advance(state, Event.TAKEN_UP, Actor.LOOP, now=late, deadline=NOW)
     assert isinstance(step, Transition)
     assert (step.to, step.deadline) == (state, deadline_of(state, late))
-
-
-def test_nobody_can_approve_at_this_level() -> None:
-    assert "approved" not in {state.value for state in State}
 
 
 def test_the_drawing_shows_every_line() -> None:
