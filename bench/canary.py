@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from selfdrive_dagster.rollout.canary.counts import Arms  # noqa: E402
+from selfdrive_dagster.rollout.canary.counts import Arms, Count  # noqa: E402
 from selfdrive_dagster.rollout.canary.eprocess import HARM_BETS, gain, log_mean  # noqa: E402
 
 BASELINES = (0.005, 0.01, 0.05)
@@ -75,7 +75,7 @@ def e_process() -> Callable[[Pair], bool]:
 
     def look(pair: Pair) -> bool:
         for number, bet in enumerate(HARM_BETS):
-            logs[number] += gain(*pair, bet, 1.0)
+            logs[number] += gain(Count(*pair), bet, 1.0)
         return log_mean(logs) >= limit
 
     return look

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfdrive_dagster.rollout.canary.counts import Arms
+from selfdrive_dagster.rollout.canary.counts import Arms, Count
 from selfdrive_dagster.rollout.canary.eprocess import (
     HARM_BETS,
     LATENCY_BETS,
@@ -33,7 +33,7 @@ def expected(exposed: Arms, canary: float, stable: float, log_value) -> float:
     return sum(
         binomial(exposed.canary, x, canary)
         * binomial(exposed.stable, y, stable)
-        * math.exp(log_value([(exposed, Arms(x, y))]))
+        * math.exp(log_value([Count(exposed, Arms(x, y))]))
         for x, y in outcomes
     )
 
@@ -78,20 +78,20 @@ def test_silence_gains_nothing_while_the_rate_is_reached(rate) -> None:
     st.randoms(use_true_random=False),
 )
 def test_the_order_of_windows_does_not_matter_and_empty_ones_add_nothing(rows, chance) -> None:
-    pairs = [(Arms(c + x, s + y), Arms(x, y)) for c, s, x, y in rows]
-    shuffled = [*pairs, (Arms(10, 10), Arms()), (Arms(), Arms())]
+    counts = [Count(Arms(c + x, s + y), Arms(x, y)) for c, s, x, y in rows]
+    shuffled = [*counts, Count(Arms(10, 10), Arms()), Count()]
     chance.shuffle(shuffled)
-    assert log_e(pairs, HARM_BETS, 1.0) == pytest.approx(log_e(shuffled, HARM_BETS, 1.0))
+    assert log_e(counts, HARM_BETS, 1.0) == pytest.approx(log_e(shuffled, HARM_BETS, 1.0))
 
 
 def test_an_arm_that_saw_nobody_gains_and_loses_nothing() -> None:
-    assert gain(Arms(0, 100), Arms(0, 9), 5.0, 1.0) == 0.0
-    assert gain(Arms(100, 0), Arms(9, 0), 5.0, 1.0) == pytest.approx(0.0)
+    assert gain(Count(Arms(0, 100), Arms(0, 9)), 5.0, 1.0) == 0.0
+    assert gain(Count(Arms(100, 0), Arms(9, 0)), 5.0, 1.0) == pytest.approx(0.0)
 
 
 def test_an_incident_that_hits_both_arms_is_no_evidence() -> None:
-    calm = [(Arms(100, 900), Arms(1, 9))] * 10
-    storm = [(Arms(100, 900), Arms(50, 450))] * 3
+    calm = [Count(Arms(100, 900), Arms(1, 9))] * 10
+    storm = [Count(Arms(100, 900), Arms(50, 450))] * 3
     assert log_e([*calm, *storm, *calm], HARM_BETS, 1.0) < 0
 
 
@@ -105,3 +105,5 @@ def test_ratio_is_quiet_at_the_configured_share_and_loud_beside_it() -> None:
     assert log_e_ratio(windows(0.1)) < math.log(20)
     assert log_e_ratio(windows(0.13)) > math.log(1000)
     assert log_e_ratio(windows(0.07)) > math.log(1000)
+    unsaid = [(exposed, None) for exposed, _ in windows(0.5)]
+    assert log_e_ratio(unsaid) == 0.0

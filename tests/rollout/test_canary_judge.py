@@ -12,6 +12,7 @@ from selfdrive_dagster.rollout.canary import (
     DEFAULT_PLAN,
     DEMO_PLAN,
     Arms,
+    Count,
     Guardrail,
     Plan,
     Stage,
@@ -40,8 +41,31 @@ def windows(
             sum(chance.random() < stable for _ in range(exposed.stable)),
         )
         start = BEGIN + timedelta(minutes=number)
-        made.append(Window(start=start, share=STAGE.share, exposed=exposed, affected={name: hit}))
+        measured = {name: Count(exposed, hit)}
+        made.append(Window(start=start, share=STAGE.share, exposed=exposed, measured=measured))
     return made
+
+
+def both(first: list[Window], second: list[Window]) -> list[Window]:
+    """Return windows that measure what either measures."""
+    pairs = zip(first, second, strict=True)
+    return [replace(one, measured={**one.measured, **other.measured}) for one, other in pairs]
+
+
+def of(canary: int, stable: int) -> dict:
+    """Return so many exposed sessions, none of them affected, as a window holds them."""
+    exposed = Arms(canary, stable)
+    return {"exposed": exposed, "measured": {"errors": Count(exposed)}}
+
+
+def unmeasured(seen: list[Window], numbers: range, name: str = "errors") -> list[Window]:
+    """Return the windows, some of which were not measured."""
+    return [
+        replace(one, measured={n: c for n, c in one.measured.items() if n != name})
+        if number in numbers
+        else one
+        for number, one in enumerate(seen)
+    ]
 
 
 def at_the_end(seen: list[Window]) -> datetime:
@@ -61,10 +85,7 @@ def test_a_harmful_canary_is_found_and_an_equal_one_is_found_safe() -> None:
 def test_harm_wins_over_safe_on_another_guardrail() -> None:
     plan = replace(PLAN, guardrails=(Guardrail("errors"), Guardrail("issue")))
     bad, good = windows(40, 0.05, 0.01), windows(40, 0.01, 0.02, name="issue")
-    both = [
-        replace(b, affected={**b.affected, **g.affected}) for b, g in zip(bad, good, strict=True)
-    ]
-    assert verdict(both, plan) is Verdict.HARM
+    assert verdict(both(bad, good), plan) is Verdict.HARM
 
 
 def test_more_guardrails_ask_for_more_evidence() -> None:
@@ -78,13 +99,16 @@ def test_more_guardrails_ask_for_more_evidence() -> None:
     [
         (lambda w: [], "no session was seen"),
         (lambda w: w[:2], "warming up: 2 of 3"),
-        (lambda w: [replace(x, affected={}) for x in w], "not measured: errors"),
-        (lambda w: [*w[:-1], replace(w[-1], affected={})], "not measured: errors"),
-        (lambda w: [replace(x, exposed=Arms(0, 900), affected={"errors": Arms(0, 9)}) for x in w],
-         "no session reached the canary"),
-        (lambda w: [replace(x, exposed=Arms(100, 0), affected={"errors": Arms(1, 0)}) for x in w],
-         "no session reached the stable"),
-        (lambda w: [replace(x, exposed=Arms(300, 900)) for x in w], "configured shares"),
+        (lambda w: unmeasured(w, range(60)), "not measured: errors"),
+        (lambda w: unmeasured(w, range(40, 41)), "not measured: errors in 1 of 57 windows"),
+        (lambda w: unmeasured(w, range(56, 60)), "errors lags 4 windows, more than 3"),
+        (lambda w: [replace(x, **of(0, 900)) for x in w], "no session reached the canary"),
+        (lambda w: [replace(x, **of(100, 0)) for x in w], "no session reached the stable"),
+        (lambda w: [replace(x, **of(300, 900)) for x in w], "configured shares"),
+        (lambda w: [replace(x, measured=of(0, 900)["measured"]) for x in w],
+         "reached the canary arm as errors is counted"),
+        (lambda w: [replace(x, measured=of(50, 900)["measured"]) for x in w],
+         "telemetry of one arm is missing: errors was counted in 2850 canary sessions"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_no_data(spoil, says) -> None:
@@ -96,10 +120,56 @@ def test_what_is_missing_is_no_data(spoil, says) -> None:
 
 def test_old_evidence_is_no_data_however_good() -> None:
     seen = windows(60, 0.01, 0.01)
-    late = at_the_end(seen) + timedelta(minutes=3)
+    late = at_the_end(seen) + timedelta(minutes=4)
     told = judge(seen, STAGE, PLAN, late)
     assert told.verdict is Verdict.NO_DATA
-    assert "180 s ago" in told.reason
+    assert "ended 240 s ago" in told.reason
+
+
+def test_windows_without_a_session_make_no_evidence_fresh() -> None:
+    seen = windows(60, 0.01, 0.01)
+    seen[-5:] = [replace(one, **of(0, 0)) for one in seen[-5:]]
+    told = judge(seen, STAGE, PLAN, at_the_end(seen))
+    assert told.verdict is Verdict.NO_DATA
+    assert "ended 300 s ago" in told.reason
+
+
+TWO = replace(PLAN, guardrails=(Guardrail("errors"), Guardrail("issue")))
+
+
+def test_telemetry_may_come_later_than_the_log() -> None:
+    seen = both(windows(60, 0.01, 0.01), windows(60, 0.01, 0.01, name="issue", seed=2))
+    assert verdict(unmeasured(seen, range(57, 60), "issue"), TWO) is Verdict.SAFE
+
+
+@pytest.mark.parametrize("absent", [range(60), range(30, 60), range(20, 22)])
+def test_harm_that_was_measured_is_told_whatever_is_missing_of_another(absent: range) -> None:
+    calm = windows(60, 0.01, 0.01, name="issue", seed=2)
+    seen = unmeasured(both(windows(60, 0.05, 0.01), calm), absent, "issue")
+    assert verdict(seen, TWO) is Verdict.HARM
+    seen = unmeasured(both(windows(60, 0.01, 0.01), calm), absent, "issue")
+    assert verdict(seen, TWO) is Verdict.NO_DATA
+
+
+def test_each_guardrail_is_read_over_its_own_sessions() -> None:
+    """Telemetry that samples a tenth of the sessions says the same of them, with less weight."""
+    tenth = windows(60, 0.05, 0.01, size=100, name="issue")
+    seen = [
+        replace(one, measured={**one.measured, **few.measured})
+        for one, few in zip(windows(60, 0.0, 0.0), tenth, strict=True)
+    ]
+    told = judge(seen, STAGE, TWO, at_the_end(seen))
+    issue = told.readings[1]
+    assert issue.counted.exposed == Arms(570, 5130)
+    assert told.exposed == Arms(5700, 51300)
+    assert told.verdict is Verdict.HARM
+    assert "of 570 canary sessions" in told.reason
+
+
+def test_a_window_in_which_the_share_changed_says_nothing_of_it() -> None:
+    seen = windows(60, 0.01, 0.01)
+    seen[30:34] = [replace(one, share=None, **of(500, 500)) for one in seen[30:34]]
+    assert verdict(seen) is Verdict.SAFE
 
 
 def test_the_warm_up_counts_for_neither_arm() -> None:
@@ -144,7 +214,8 @@ def test_stages_ask_for_their_own_sessions() -> None:
         lambda: replace(DEFAULT_PLAN, stages=()),
         lambda: replace(DEFAULT_PLAN, stages=DEFAULT_PLAN.stages[::-1]),
         lambda: replace(DEFAULT_PLAN, guardrails=()),
-        lambda: Window(start=BEGIN, share=0.1, exposed=Arms(1, 1), affected={"e": Arms(2, 0)}),
+        lambda: Count(Arms(1, 1), Arms(2, 0)),
+        lambda: Window(start=BEGIN, share=1.1, exposed=Arms(1, 1), measured={}),
         lambda: Arms(-1, 0),
     ],
 )

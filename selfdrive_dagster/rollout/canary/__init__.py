@@ -4,9 +4,9 @@ Evidence is counted in distinct sessions per window and arm; a verdict is a pure
 windows so far, so no restart resets it and looking often costs nothing (`eprocess`).
 """
 
-from selfdrive_dagster.rollout.canary.counts import Arms, Window
+from selfdrive_dagster.rollout.canary.counts import Arms, Count, Window
 from selfdrive_dagster.rollout.canary.forecast import exposures_for_silence, minutes_to_safe
-from selfdrive_dagster.rollout.canary.judge import Judgement, Reading, Verdict, judge
+from selfdrive_dagster.rollout.canary.judge import Judgement, Verdict, judge
 from selfdrive_dagster.rollout.canary.plan import (
     DEFAULT_PLAN,
     DEMO_PLAN,
@@ -14,11 +14,13 @@ from selfdrive_dagster.rollout.canary.plan import (
     Plan,
     Stage,
 )
+from selfdrive_dagster.rollout.canary.readings import Reading
 
 __all__ = [
     "DEFAULT_PLAN",
     "DEMO_PLAN",
     "Arms",
+    "Count",
     "Guardrail",
     "Judgement",
     "Plan",

@@ -31,22 +31,38 @@ class Arms(msgspec.Struct, frozen=True):
         return self.canary + self.stable
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """The sessions that began in one window, and in how many of them each guardrail was hit.
+class Count(msgspec.Struct, frozen=True):
+    """Of the sessions that one source saw, how many were affected.
 
-    `share` is the canary's configured share of new sessions in [0, 1]. A guardrail that is not
-    in `affected` was not measured, which is not the same as no harm. Raises BadInput when more
-    sessions are affected than there were.
+    The proxy's log and telemetry see two populations, so each guardrail brings its own exposed.
+    Raises BadInput when more sessions are affected than there were.
+    """
+
+    exposed: Arms = Arms()
+    affected: Arms = Arms()
+
+    def __post_init__(self) -> None:
+        if self.affected.canary > self.exposed.canary or self.affected.stable > self.exposed.stable:
+            raise BadInput(f"More sessions are affected than there were: {self}.")
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.exposed + other.exposed, self.affected + other.affected)
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """The sessions that began in one window, and what each guardrail counted of them.
+
+    `share` is the canary's configured share of new sessions in [0, 1], None where it changed
+    within the window: such a window says nothing of the sample ratio. `exposed` is what the proxy
+    saw. A guardrail that is not in `measured` was not measured (yet), which is not the same as no
+    harm.
     """
 
     start: datetime
-    share: float
+    share: float | None
     exposed: Arms
-    affected: dict[str, Arms]
+    measured: dict[str, Count]
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.share <= 1.0:
+        if self.share is not None and not 0.0 <= self.share <= 1.0:
             raise BadInput(f"A share lies between 0 and 1, not at {self.share}.")
-        for name, hit in self.affected.items():
-            if hit.canary > self.exposed.canary or hit.stable > self.exposed.stable:
-                raise BadInput(f"{name} affects more sessions than there were: {hit}.")

@@ -17,9 +17,9 @@ Grünwald (arXiv 2106.02693) is used instead. Bets are averaged as e-values, nev
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from selfdrive_dagster.rollout.canary.counts import Arms
+from selfdrive_dagster.rollout.canary.counts import Arms, Count
 
 HARM_BETS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 """Risk ratios that are bet on against "no worse"."""
@@ -36,12 +36,10 @@ RATE_BETS = (0.1, 0.3, 0.6)
 PRIOR_SESSIONS = 2000
 """So many sessions the historical rate weighs in the block form."""
 
-Pair = tuple[Arms, Arms]
-"""Exposed and affected sessions of one window."""
 
-
-def gain(exposed: Arms, affected: Arms, bet: float, null: float) -> float:
+def gain(count: Count, bet: float, null: float) -> float:
     """Return what one window adds to the logarithm of a bet, in nats."""
+    exposed, affected = count.exposed, count.affected
     if not affected.total or not exposed.total:
         return 0.0
     share = exposed.canary / exposed.total
@@ -49,31 +47,50 @@ def gain(exposed: Arms, affected: Arms, bet: float, null: float) -> float:
     return affected.canary * math.log(bet / null) - affected.total * math.log(spread)
 
 
-def log_e(pairs: Iterable[Pair], bets: Sequence[float], null: float) -> float:
+def log_e(counts: Iterable[Count], bets: Sequence[float], null: float) -> float:
     """Return the logarithm of the e-value of all windows: the bets' mean."""
+    return _last(log_es(counts, bets, null))
+
+
+def log_es(counts: Iterable[Count], bets: Sequence[float], null: float) -> Iterator[float]:
+    """Yield the same after each window."""
     totals = [0.0] * len(bets)
-    for exposed, affected in pairs:
+    for count in counts:
         for number, bet in enumerate(bets):
-            totals[number] += gain(exposed, affected, bet, null)
-    return log_mean(totals)
+            totals[number] += gain(count, bet, null)
+        yield log_mean(totals)
 
 
-def log_e_block(pairs: Iterable[Pair], bets: Sequence[float], rate: float) -> float:
-    """Return the same against "no worse" for outcomes that are not rare.
+def log_e_block(counts: Iterable[Count], bets: Sequence[float], rate: float) -> float:
+    """Return the e-value against "no worse" for outcomes that are not rare.
 
     `rate` is the historical one. What is expected of a window is fixed before it is seen.
     """
+    return _last(log_es_block(counts, bets, rate))
+
+
+def log_es_block(counts: Iterable[Count], bets: Sequence[float], rate: float) -> Iterator[float]:
+    """Yield the same after each window."""
     totals = [0.0] * len(bets)
     hits, sessions = PRIOR_SESSIONS * rate, float(PRIOR_SESSIONS)
-    for exposed, affected in pairs:
+    for count in counts:
         usual = min(max(hits / sessions, 1e-6), 0.95)
         for number, bet in enumerate(bets):
-            totals[number] += _block_gain(exposed, affected, min(bet * usual, 0.95), usual)
-        hits, sessions = hits + affected.stable, sessions + exposed.stable
-    return log_mean(totals)
+            totals[number] += _block_gain(count, min(bet * usual, 0.95), usual)
+        hits, sessions = hits + count.affected.stable, sessions + count.exposed.stable
+        yield log_mean(totals)
 
 
-def _block_gain(exposed: Arms, affected: Arms, worse: float, usual: float) -> float:
+def _last(values: Iterable[float]) -> float:
+    """Return the last of the values; before the first window an e-value is 1."""
+    last = 0.0
+    for value in values:
+        last = value
+    return last
+
+
+def _block_gain(count: Count, worse: float, usual: float) -> float:
+    exposed, affected = count.exposed, count.affected
     if not exposed.total:
         return 0.0
     null = (exposed.canary * worse + exposed.stable * usual) / exposed.total
@@ -87,15 +104,16 @@ def _likelihood(exposed: int, affected: int, rate: float, null: float) -> float:
     return affected * hit + (exposed - affected) * missed
 
 
-def log_e_below(pairs: Iterable[Pair], rate: float) -> float:
+def log_e_below(counts: Iterable[Count], rate: float) -> float:
     """Return the same against "in `rate` of canary sessions or more", whatever stable does.
 
     Where nothing happens in either arm no ratio can be known, but silence in enough sessions
     rules a rate out: a binomial e-process with bets on lower rates.
     """
     exposed = affected = 0
-    for seen, hit in pairs:
-        exposed, affected = exposed + seen.canary, affected + hit.canary
+    for count in counts:
+        exposed += count.exposed.canary
+        affected += count.affected.canary
     return log_mean([_likelihood(exposed, affected, part * rate, rate) for part in RATE_BETS])
 
 
@@ -105,17 +123,18 @@ def log_mean(logs: Sequence[float]) -> float:
     return highest + math.log(sum(math.exp(one - highest) for one in logs) / len(logs))
 
 
-def log_e_ratio(windows: Iterable[tuple[Arms, float]], weight: float = 400.0) -> float:
+def log_e_ratio(windows: Iterable[tuple[Arms, float | None]], weight: float = 400.0) -> float:
     """Return the e-value, as a logarithm, against "sessions are drawn at the configured share".
 
-    `windows` are exposed sessions with the share that was configured. The alternative is a beta
-    mixture of `weight` sessions around that share, two-sided, with what earlier windows of the
-    same share showed (sample ratio mismatch; a beta-binomial e-value).
+    `windows` are exposed sessions with the share that was configured; where that is None, 0 or 1
+    nothing can be said. The alternative is a beta mixture of `weight` sessions around that share,
+    two-sided, with what earlier windows of the same share showed (sample ratio mismatch; a
+    beta-binomial e-value).
     """
     total = 0.0
     seen: dict[float, Arms] = {}
     for exposed, share in windows:
-        if not 0.0 < share < 1.0:
+        if share is None or not 0.0 < share < 1.0:
             continue
         before = seen.get(share, Arms())
         alpha, beta = weight * share + before.canary, weight * (1 - share) + before.stable

@@ -1,7 +1,9 @@
 """The judge: all windows so far in, one verdict out. It reads no clock but the one it is given.
 
 HARM wins over SAFE, and whatever is missing, stale, unbalanced or unmeasured is NO_DATA: neither
-that nor INCONCLUSIVE ever raises exposure. Does not belong here: who acts on the verdict.
+that nor INCONCLUSIVE ever raises exposure. But what is missing of one guardrail does not keep the
+harm that another one measured from being acted on. Does not belong here: who acts on the verdict,
+how one guardrail is read (`readings`).
 """
 
 import math
@@ -11,25 +13,10 @@ from enum import Enum
 
 import msgspec
 
-from selfdrive_dagster.rollout.canary.counts import Arms, Window
-from selfdrive_dagster.rollout.canary.eprocess import (
-    HARM_BETS,
-    LATENCY_BETS,
-    SAFE_BETS,
-    Pair,
-    log_e,
-    log_e_below,
-    log_e_block,
-    log_e_ratio,
-    log_mean,
-)
-from selfdrive_dagster.rollout.canary.plan import Guardrail, Measure, Plan, Stage
-
-STALE_WINDOWS = 2
-"""The newest window may be so many windows old."""
-
-USUAL_MEDIAN = 0.5
-"""By its definition half of all sessions are slower than the median."""
+from selfdrive_dagster.rollout.canary.counts import Arms, Count, Window
+from selfdrive_dagster.rollout.canary.eprocess import log_e_ratio
+from selfdrive_dagster.rollout.canary.plan import Measure, Plan, Stage
+from selfdrive_dagster.rollout.canary.readings import Reading, read
 
 
 class Verdict(Enum):
@@ -41,17 +28,12 @@ class Verdict(Enum):
     NO_DATA = "no_data"
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One guardrail: affected sessions, and both e-values as natural logarithms."""
-
-    name: str
-    affected: Arms
-    log_harm: float
-    log_safe: float
-
-
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict with everything it was drawn from. `exposed` leaves the warm-up out."""
+    """A verdict with everything it was drawn from. `exposed` leaves the warm-up out.
+
+    `readings` are those of the guardrails that were measured at all; their e-values are natural
+    logarithms, as are the thresholds.
+    """
 
     verdict: Verdict
     reason: str
@@ -73,9 +55,9 @@ def judge(windows: Sequence[Window], stage: Stage, plan: Plan, now: datetime) ->
     """
     counted = tuple(windows[plan.warm_up_windows :])
     ratio = log_e_ratio((one.exposed, one.share) for one in counted)
-    missing = _missing(windows, counted, plan, now)
-    readings = () if missing else tuple(_read(rail, counted, stage) for rail in plan.guardrails)
-    verdict, reason = _draw(windows, counted, readings, missing, ratio, stage, plan)
+    found = (read(rail, counted, stage) for rail in plan.guardrails)
+    readings = tuple(one for one in found if one is not None)
+    verdict, reason = _draw(windows, counted, readings, ratio, stage, plan, now)
     return Judgement(
         verdict=verdict,
         reason=reason,
@@ -94,21 +76,29 @@ def _draw(
     windows: Sequence[Window],
     counted: Sequence[Window],
     readings: tuple[Reading, ...],
-    missing: str,
     ratio: float,
     stage: Stage,
     plan: Plan,
+    now: datetime,
 ) -> tuple[Verdict, str]:
-    """Return the verdict: fuse, data, harm, safe, in this order."""
+    """Return the verdict: fuse, data, harm, unmeasured, safe, in this order."""
     if burnt := _fuse(windows, plan):
         return Verdict.HARM, burnt
-    if missing:
+    if missing := _missing(windows, counted, plan, now):
         return Verdict.NO_DATA, missing
     if ratio >= math.log(1 / plan.ratio_alpha):
         return Verdict.NO_DATA, "sessions do not reach the arms in the configured shares"
-    worst = max(readings, key=lambda one: one.log_harm)
-    if worst.log_harm >= math.log(plan.harm_threshold):
-        return Verdict.HARM, _tell(worst, counted)
+    worst = max(readings, key=lambda one: one.log_harm, default=None)
+    if worst is not None and worst.log_harm >= math.log(plan.harm_threshold):
+        return Verdict.HARM, worst.tell()
+    if absent := _unmeasured(readings, len(counted), plan):
+        return Verdict.NO_DATA, absent
+    return _safe_or_not(counted, readings, stage, plan)
+
+
+def _safe_or_not(
+    counted: Sequence[Window], readings: tuple[Reading, ...], stage: Stage, plan: Plan
+) -> tuple[Verdict, str]:
     here = [one for one in counted if one.share == stage.share]
     exposed = _sum(one.exposed for one in here)
     if len(here) < stage.windows or exposed.canary < stage.minimum:
@@ -125,74 +115,61 @@ def _draw(
 def _missing(
     windows: Sequence[Window], counted: Sequence[Window], plan: Plan, now: datetime
 ) -> str:
-    """Return what keeps the evidence from being judged, "" when nothing does."""
-    if not windows:
+    """Return what keeps the proxy's evidence from being judged, "" when nothing does."""
+    newest = next((one for one in reversed(windows) if one.exposed.total), None)
+    if newest is None:
         return "no session was seen yet"
-    age = now - windows[-1].start - timedelta(seconds=plan.window_seconds)
-    if age > timedelta(seconds=STALE_WINDOWS * plan.window_seconds):
-        return f"the newest window ended {age.total_seconds():.0f} s ago"
+    age = now - newest.start - timedelta(seconds=plan.window_seconds)
+    if age > timedelta(seconds=plan.stale_windows * plan.window_seconds):
+        return f"the newest window with a session ended {age.total_seconds():.0f} s ago"
     if not counted:
         return f"warming up: {len(windows)} of {plan.warm_up_windows} windows"
-    exposed = _sum(one.exposed for one in counted)
-    for arm in ("canary", "stable"):
-        if not getattr(exposed, arm):
-            return f"no session reached the {arm} arm"
-    wanted = [name for rail in plan.guardrails for name in rail.counted]
-    absent = [name for name in wanted if any(name not in one.affected for one in counted)]
-    return f"not measured: {', '.join(absent)}" if absent else ""
+    return _silent_arm(_sum(one.exposed for one in counted), "")
+
+
+def _unmeasured(readings: tuple[Reading, ...], windows: int, plan: Plan) -> str:
+    """Return which guardrail is not measured well enough to exclude harm, "" when all are."""
+    found = {one.name: one for one in readings}
+    if absent := [rail.name for rail in plan.guardrails if rail.name not in found]:
+        return f"not measured: {', '.join(absent)}"
+    for one in readings:
+        if one.gaps:
+            return f"not measured: {one.name} in {one.gaps} of {windows} windows"
+        if one.lag > plan.lag_windows:
+            return f"{one.name} lags {one.lag} windows, more than {plan.lag_windows}"
+        if silent := _silent_arm(one.counted.exposed, f" as {one.name} is counted"):
+            return silent
+        if one.log_ratio >= math.log(1 / plan.ratio_alpha):
+            return f"telemetry of one arm is missing: {one.name} was counted in {_told(one)}"
+    return ""
+
+
+def _told(one: Reading) -> str:
+    exposed = one.counted.exposed
+    return f"{exposed.canary} canary sessions and {exposed.stable} others, not as configured"
+
+
+def _silent_arm(exposed: Arms, where: str) -> str:
+    """Return which arm nobody was seen in, "" when there is none."""
+    for arm, seen in (("canary", exposed.canary), ("stable", exposed.stable)):
+        if not seen:
+            return f"no session reached the {arm} arm{where}"
+    return ""
 
 
 def _fuse(windows: Sequence[Window], plan: Plan) -> str:
     """Return why the canary is plainly broken, "" when it is not; the warm-up counts too."""
-    exposed = _sum(one.exposed for one in windows).canary
     for rail in plan.guardrails:
-        if rail.measure is not Measure.EVENT or exposed < plan.fuse_units:
+        seen = (one.measured.get(rail.name, Count()) for one in windows)
+        total = sum(seen, start=Count())
+        exposed, hit = total.exposed, total.affected
+        if rail.measure is not Measure.EVENT or exposed.canary < plan.fuse_units:
             continue
-        hit = _sum(one.affected.get(rail.name, Arms()) for one in windows)
-        usual = _sum(one.exposed for one in windows).stable
-        rate = hit.stable / usual if usual else 0.0
-        if hit.canary / exposed >= max(plan.fuse_share, 2 * rate):
-            return f"{rail.name} in {hit.canary} of {exposed} canary sessions: the fuse blew"
+        rate = hit.stable / exposed.stable if exposed.stable else 0.0
+        if hit.canary / exposed.canary >= max(plan.fuse_share, 2 * rate):
+            says = f"{rail.name} in {hit.canary} of {exposed.canary} canary sessions"
+            return f"{says}: the fuse blew"
     return ""
-
-
-def _read(rail: Guardrail, counted: Sequence[Window], stage: Stage) -> Reading:
-    pairs = {name: [(one.exposed, one.affected[name]) for one in counted] for name in rail.counted}
-    safe = min(_not_worse(each, rail, stage) for each in pairs.values())
-    if rail.measure is Measure.EVENT:
-        harm = log_e(pairs[rail.name], HARM_BETS, 1.0)
-    else:
-        harm = _slower(*pairs.values())
-    first = next(iter(pairs.values()))
-    hit = _sum(affected for _, affected in first)
-    return Reading(name=rail.name, affected=hit, log_harm=harm, log_safe=safe)
-
-
-def _not_worse(pairs: list[Pair], rail: Guardrail, stage: Stage) -> float:
-    """Return the e-value against "worse by the margin, and in more sessions than tolerable"."""
-    relative = log_e(pairs, SAFE_BETS, stage.margin)
-    if not rail.tolerable:
-        return relative
-    return log_mean([relative, log_e_below(pairs, rail.tolerable)])
-
-
-def _slower(half: list[Pair], tenth: list[Pair], hundredth: list[Pair]) -> float:
-    """Return the mean e-value of three quantiles, which is one again."""
-    return log_mean(
-        [
-            log_e_block(half, LATENCY_BETS, USUAL_MEDIAN),
-            log_e(tenth, LATENCY_BETS, 1.0),
-            log_e(hundredth, LATENCY_BETS, 1.0),
-        ]
-    )
-
-
-def _tell(worst: Reading, counted: Sequence[Window]) -> str:
-    exposed, hit = _sum(one.exposed for one in counted), worst.affected
-    return (
-        f"{worst.name} in {hit.canary} of {exposed.canary} canary sessions, "
-        f"in {hit.stable} of {exposed.stable} others"
-    )
 
 
 def _sum(counts: Iterable[Arms]) -> Arms:

@@ -64,7 +64,12 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is decided before the first session is exposed."""
+    """All that is decided before the first session is exposed.
+
+    A session is followed for `window_seconds` from its start. Telemetry arrives later than the
+    proxy's log: a guardrail's newest `lag_windows` may be unmeasured yet. The newest session may
+    have begun in a window that ended `stale_windows` ago; follow-up alone takes more than one.
+    """
 
     stages: tuple[Stage, ...]
     bake_minutes: float
@@ -72,6 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[Guardrail, ...] = GUARDRAILS
     window_seconds: float = 60.0
     warm_up_windows: int = 3
+    lag_windows: int = 3
+    stale_windows: int = 3
     alpha: float = 0.05
     beta: float = 0.05
     ratio_alpha: float = 0.001
