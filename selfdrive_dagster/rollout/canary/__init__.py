@@ -7,10 +7,12 @@ windows so far, so no restart resets it and looking often costs nothing (`eproce
 from selfdrive_dagster.rollout.canary.counts import Arms, Count, Window
 from selfdrive_dagster.rollout.canary.forecast import exposures_for_silence, minutes_to_safe
 from selfdrive_dagster.rollout.canary.judge import Judgement, Verdict, judge
+from selfdrive_dagster.rollout.canary.lines import Line, Source, Step, share_in, windows_of
 from selfdrive_dagster.rollout.canary.plan import (
     DEFAULT_PLAN,
     DEMO_PLAN,
     Guardrail,
+    Measure,
     Plan,
     Stage,
 )
@@ -23,12 +25,18 @@ __all__ = [
     "Count",
     "Guardrail",
     "Judgement",
+    "Line",
+    "Measure",
     "Plan",
     "Reading",
+    "Source",
     "Stage",
+    "Step",
     "Verdict",
     "Window",
     "exposures_for_silence",
     "judge",
     "minutes_to_safe",
+    "share_in",
+    "windows_of",
 ]

@@ -1,0 +1,23 @@
+"""The canary's evidence: sessions of the proxy's log and of telemetry, counted and kept.
+
+Judging it is `rollout.canary`'s; nothing here writes traffic or a verdict.
+"""
+
+from selfdrive_dagster.adapters.canary.gathering import Gathering
+from selfdrive_dagster.adapters.canary.requests import Request
+from selfdrive_dagster.adapters.canary.sessions import SessionCounter
+from selfdrive_dagster.adapters.canary.store import DamagedWindows, WindowStore
+from selfdrive_dagster.adapters.canary.telemetry import Watched, count_telemetry
+from selfdrive_dagster.adapters.canary.thresholds import Thresholds, usual_slowness
+
+__all__ = [
+    "DamagedWindows",
+    "Gathering",
+    "Request",
+    "SessionCounter",
+    "Thresholds",
+    "Watched",
+    "WindowStore",
+    "count_telemetry",
+    "usual_slowness",
+]

@@ -1,0 +1,117 @@
+"""From a log and a warehouse to a verdict: a bad canary, an equal one, and a restart between."""
+
+import random
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fakes.visiting import BEGIN, CHANGE, Asked, ask
+from issue_rows import NOW, crash_of, row_of, span_of
+from msgspec.structs import replace
+
+from selfdrive_dagster.adapters.canary import Gathering, Watched, WindowStore, usual_slowness
+from selfdrive_dagster.adapters.canary.requests import answered
+from selfdrive_dagster.adapters.warehouse import Warehouse
+from selfdrive_dagster.adapters.warehouse.refresh import refresh
+from selfdrive_dagster.issues import Grouping
+from selfdrive_dagster.rollout.canary import (
+    Guardrail,
+    Judgement,
+    Measure,
+    Plan,
+    Stage,
+    Step,
+    Verdict,
+    judge,
+)  # fmt: skip
+
+OLD, NEW = "1" * 40, "2" * 40
+STAGE = Stage(share=0.2, margin=4.0)
+PLAN = Plan(
+    stages=(STAGE,), bake_minutes=1, window_seconds=5.0, warm_up_windows=2, lag_windows=4,
+    guardrails=(
+        Guardrail("errors", tolerable=0.05), Guardrail("latency", Measure.LATENCY, 0.1),
+        Guardrail("issue", tolerable=0.05), Guardrail("new_crashes", tolerable=0.05),
+    ),
+)  # fmt: skip
+SECONDS = 120
+STEPS = (Step(BEGIN - timedelta(seconds=PLAN.window_seconds), STAGE.share),)
+
+
+class Shop:
+    """Fifteen sessions a second, three requests each. Some of the canary's fail at checkout."""
+
+    def __init__(self, home: Path, harm: float, seed: int = 1) -> None:
+        self.home, self.warehouse = home, Warehouse(home)
+        self.log: list[Asked] = []
+        self.spans, self.crashes = [], []
+        chance = random.Random(seed)
+        for number in range(-60 * 15, SECONDS * 15):
+            arm = "canary" if number >= 0 and chance.random() < STAGE.share else "stable"
+            self.visit(chance, number, arm, harm if arm == "canary" else 0.0)
+        self.log.sort(key=answered)
+        self.watched = Watched(
+            service="shop", issue_id="iss_0123456789abcdef", canary=NEW, stable=OLD, begin=BEGIN,
+            window_seconds=PLAN.window_seconds,
+        )  # fmt: skip
+
+    def visit(self, chance: random.Random, number: int, arm: str, harm: float) -> None:
+        session, version = f"s{number}", NEW if arm == "canary" else OLD
+        fails = chance.random() < harm
+        for turn in range(3):
+            second = number / 15 + turn + chance.random() / 2
+            status, seconds = (500 if fails and turn else 200), chance.lognormvariate(-4, 0.5)
+            self.log.append(ask(second, session, arm, status=status, seconds=seconds))
+            span = span_of(BEGIN + timedelta(seconds=second), number * 3 + turn + 10**6)
+            self.spans.append(replace(span, service_version=version, session_id=session))
+        if fails:
+            ago = NOW - BEGIN - timedelta(seconds=second)
+            row = row_of(crash_of("checkout", ago=ago, session=session))
+            self.crashes.append(replace(row, service_version=version))
+
+    def ingest(self) -> None:
+        self.warehouse.append("spans", self.spans)
+        self.warehouse.append("exceptions", self.crashes)
+        refresh(self.warehouse, (), Grouping())
+
+    def open(self) -> Gathering:
+        store = WindowStore(self.home, CHANGE)
+        usual = usual_slowness(self.log, PLAN.window_seconds, BEGIN)
+        assert usual is not None
+        store.freeze(usual)
+        return Gathering(store, self.watched, CHANGE)
+
+    def judge(self, gathering: Gathering, until: float) -> Judgement:
+        """Judge when the log is as long as at a second."""
+        end = BEGIN + timedelta(seconds=until)
+        part = [one for one in self.log if answered(one) < end]
+        return judge(gathering.look(part, STEPS, self.warehouse), STAGE, PLAN, end)
+
+
+@pytest.mark.parametrize(("harm", "expected"), [(0.0, Verdict.SAFE), (0.2, Verdict.HARM)])
+def test_a_rollout_is_judged_from_what_really_arrives(tmp_path, harm, expected) -> None:
+    shop = Shop(tmp_path, harm)
+    shop.ingest()
+    told = shop.judge(shop.open(), SECONDS)
+    assert told.verdict is expected
+    assert {one.name for one in told.readings} == {"errors", "latency", "issue", "new_crashes"}
+
+
+def test_without_telemetry_harm_is_found_and_nothing_is_safe(tmp_path) -> None:
+    bad, good = Shop(tmp_path / "bad", 0.2), Shop(tmp_path / "good", 0.0)
+    assert bad.judge(bad.open(), SECONDS).verdict is Verdict.HARM
+    told = good.judge(good.open(), SECONDS)
+    assert told.verdict is Verdict.NO_DATA
+    assert told.reason == "not measured: issue, new_crashes"
+
+
+def test_a_restart_resets_nothing_and_changes_nothing(tmp_path) -> None:
+    whole, broken = Shop(tmp_path / "whole", 0.02), Shop(tmp_path / "broken", 0.02)
+    whole.ingest()
+    broken.ingest()
+    expected = whole.judge(whole.open(), SECONDS)
+    for until in (31, 64, 64.5, 90):
+        broken.judge(broken.open(), until)
+    assert broken.judge(broken.open(), SECONDS) == expected
+    stores = [WindowStore(shop.home, CHANGE) for shop in (whole, broken)]
+    assert stores[0].read() == stores[1].read()
