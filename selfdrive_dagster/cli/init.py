@@ -44,6 +44,7 @@ COMMENTS = {
     "max_lines": "a larger patch is not proposed",
     "generators": 'builtin, claude ("claude" needs ANTHROPIC_API_KEY)',
     "actuator": "none, traefik, haproxy, flagd",
+    "plan": "the stages of a rollout: default, or demo for minutes instead of days",
     "urls": "like mailto://… or slack://…",
 }
 
