@@ -108,9 +108,15 @@ def test_what_a_mitigation_invents_is_typed(claim: Claim | None) -> None:
 def test_the_signed_bytes_tell_every_field() -> None:
     made = statement()
     for name in made.__struct_fields__:
-        other = {"verdict": "advance_on_weak_evidence", "binding": replace(BINDING, patch="0" * 64),
-                 "at": NOW + timedelta(seconds=1), "expires": NOW, "stage": 3}.get(name, "another")  # fmt: skip
-        assert replace(made, **{name: other}).to_sign() != made.to_sign()
+        others = {
+            "verdict": "advance_on_weak_evidence",
+            "binding": replace(BINDING, patch="0" * 64),
+            "at": NOW + timedelta(seconds=1),
+            "expires": NOW,
+            "stage": 3,
+            "is_key_readable": True,
+        }
+        assert replace(made, **{name: others.get(name, "another")}).to_sign() != made.to_sign()
 
 
 TOUCHED = frozenset({"shop/cart.py", "tests/test_cart.py"})

@@ -14,8 +14,9 @@ from selfdrive_dagster.adapters.evidence import Evidence, EvidenceAltered, Evide
 from selfdrive_dagster.adapters.git import GitRepository, branches
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
+from selfdrive_dagster.adapters.outside import names_between
 from selfdrive_dagster.adapters.proposals import overlay_of, reader
-from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS
+from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.audit.ledger import is_sealed
 from selfdrive_dagster.config import Settings
@@ -49,7 +50,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to decide on.
 
     `binding` is what is signed, `signers` the text of who may sign it, `authors` those who may
-    not since they made it. `diff` is what git says the branch changes.
+    not since they made it. `diff` is what git says the branch changes, without its page.
     """
 
     binding: Binding
@@ -92,9 +93,7 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
         proposal=proposal,
         report=report,
         candidate=candidate,
-        diff=desk.repository.shadow.git("diff-tree", "-p", "-r", base, tip).decode(
-            errors="replace"
-        ),
+        diff=diff_of(desk.repository, proposal, base, tip),
     )
 
 
@@ -113,8 +112,7 @@ def allowed_signers_at(repository: GitRepository, base: str) -> str:
     except FileNotFoundError:
         raise Refused(
             f"Nobody may approve: {base[:12]} has no {ALLOWED_SIGNERS}.",
-            remedy=f"commit {ALLOWED_SIGNERS} to the product's branch (`selfdrive doctor` tells "
-            "how); changes that are opened after that can be approved",
+            remedy=f"{MAKE_SIGNERS}; changes that are opened after that can be approved",
         ) from None
 
 
@@ -213,6 +211,14 @@ def tree_of(
     page = {proposal.page_path: proposal.page}
     overlay = overlay_of(repository, base, candidate, made.reproducer, dict(page))
     return branches.write_tree(repository.shadow, base, overlay)
+
+
+def diff_of(repository: GitRepository, proposal: Proposal, base: str, tip: str) -> str:
+    """Return what git says a branch changes, the page left out: it is about this diff."""
+    page = f"{repository.shadow.place.prefix}{proposal.page_path}"
+    names = [name for name in names_between(repository, base, tip) if name != page]
+    told = repository.shadow.git("diff-tree", "-p", "-r", base, tip, "--", *names)
+    return told.decode(errors="replace")
 
 
 def policy_of(settings: Settings, signers: str) -> Policy:
