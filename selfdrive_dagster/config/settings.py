@@ -103,6 +103,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     actuator: Annotated[Actuator, Meta(description='"none", "traefik", "haproxy" or "flagd"')] = (
         "none"
     )
+    plan: Annotated[Literal["default", "demo"], Meta(description='"default" or "demo"')] = "default"
 
 
 class Notify(msgspec.Struct, frozen=True, kw_only=True):
