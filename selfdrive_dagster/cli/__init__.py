@@ -14,7 +14,19 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from selfdrive_dagster import __version__
-from selfdrive_dagster.cli import audit, changes, demo, doctor, ingest, init, issues, repair, up
+from selfdrive_dagster.cli import (
+    audit,
+    changes,
+    demo,
+    doctor,
+    ingest,
+    init,
+    issues,
+    repair,
+    rollback,
+    serve,
+    up,
+)
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
@@ -41,6 +53,8 @@ COMMANDS = (
     Command("changes", changes.changes, LOOP),
     Command("show", changes.show, LOOP),
     Command("reject", changes.reject, LOOP),
+    Command("serve", serve.serve, LOOP),
+    Command("rollback", rollback.rollback, LOOP),
     Command("audit", audit.audit, LOOP),
     Command("demo", demo.demo, ALONE),
 )
