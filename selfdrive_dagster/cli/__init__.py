@@ -24,6 +24,8 @@ from selfdrive_dagster.cli import (
     init,
     issues,
     repair,
+    rollback,
+    serve,
     up,
 )
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
@@ -54,6 +56,8 @@ COMMANDS = (
     Command("approve", approve.approve, LOOP),
     Command("reject", changes.reject, LOOP),
     Command("advance", approve.advance, LOOP),
+    Command("serve", serve.serve, LOOP),
+    Command("rollback", rollback.rollback, LOOP),
     Command("audit", audit.audit, LOOP),
     Command("demo", demo.demo, ALONE),
 )

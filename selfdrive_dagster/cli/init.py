@@ -44,8 +44,12 @@ COMMENTS = {
     "protected": "changes here are for humans alone",
     "max_lines": "a larger patch is not proposed",
     "generators": 'builtin, claude ("claude" needs ANTHROPIC_API_KEY)',
-    "actuator": "none, traefik, haproxy, flagd",
     "plan": "the stages of a rollout: default, or demo for minutes instead of days",
+    "actuator": "none: you deploy; traefik: `selfdrive serve` does",
+    "run": 'how one process starts: "python -m shop --port {port}"',
+    "environment": 'what it gets beside yours: {RELEASE = "{revision}"}',
+    "health": "a path that answers 200 when it serves",
+    "session_cookie": "the product's own, which tells one visitor from another",
     "urls": "like mailto://… or slack://…",
 }
 
