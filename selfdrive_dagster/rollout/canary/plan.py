@@ -66,7 +66,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All that is decided before the first session is exposed.
 
-    A session is followed for `window_seconds` from its start. Telemetry arrives later than the
+    A stage that says nothing for `longest_minutes` is held; with `rests` a service cools down
+    after a rollback. A session is followed for
+    `window_seconds` from its start. Telemetry arrives later than the
     proxy's log: a guardrail's newest `lag_windows` may be unmeasured yet. The newest session may
     have begun in a window that ended `stale_windows` ago; follow-up alone takes more than one.
     """
@@ -79,6 +81,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warm_up_windows: int = 3
     lag_windows: int = 3
     stale_windows: int = 3
+    longest_minutes: float = 24 * 60.0
+    rests: bool = True
     alpha: float = 0.05
     beta: float = 0.05
     ratio_alpha: float = 0.001
@@ -91,6 +95,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise BadInput(f"A plan's shares grow from stage to stage, unlike {shares}.")
         if not self.guardrails:
             raise BadInput("A plan needs a guardrail: without one nothing could be harmed.")
+
+    @property
+    def patience_windows(self) -> int:
+        """So many windows a stage may be without data before it is held."""
+        return self.warm_up_windows + self.lag_windows + self.stale_windows + 2
 
     @property
     def harm_threshold(self) -> float:
@@ -118,5 +127,10 @@ DEMO_PLAN = Plan(
     bake_minutes=0.5,
     window_seconds=5.0,
     warm_up_windows=2,
+    longest_minutes=4.0,
+    rests=False,
 )
 """Two steps for a demonstration: its margins are wide, so that minutes suffice."""
+
+PLANS = {"default": DEFAULT_PLAN, "demo": DEMO_PLAN}
+"""The plans that `[rollout] plan` may name."""
