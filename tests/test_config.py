@@ -44,7 +44,8 @@ def test_a_secret_in_a_faulty_address_is_not_repeated(tmp_path: Path) -> None:
 
 UNUSED = {
     '[service]\nsetup = "make"': ("[service] setup",),
-    '[autonomy]\nlevel = "L3"': ('[autonomy] level above "L2"',),
+    '[autonomy]\nlevel = "L3"': ('[autonomy] level "L3" without a [rollout] actuator',),
+    '[autonomy]\nlevel = "L4"\n[rollout]\nactuator = "traefik"': ('[autonomy] level above "L3"',),
     '[patches]\ngenerators = ["claude"]': ('[patches] generators "claude"',),
     "[patches]\nbudget_usd_per_day = 0.5": ("[patches] budget_usd_per_day",),
     '[patches]\nmodel = "x"': ("[patches] model",),

@@ -167,6 +167,8 @@ def running(plan: "Plan", say: Progress) -> Iterator[tuple["Crew", tuple[str, ..
         crew.start(loop.webserver(plan))
         crew.start(loop.daemon(plan))
         crew.wait_ready((loop.WEBSERVER, loop.DAEMON), READY_SECONDS)
+        if plan.drives:
+            crew.start(loop.controller(plan))
         yield crew, failed
     finally:
         ignore_signals()  # a second Ctrl-C must not cut the stopping short
@@ -180,7 +182,7 @@ def stop(plan: "Plan", crew: "Crew", say: Progress) -> None:
     from selfdrive_dagster.adapters.webserver import Webserver
 
     say("stopping: receiver")
-    crew.stop(loop.RECEIVER)
+    crew.stop(loop.RECEIVER, loop.CONTROLLER)
     say("stopping: daemon")
     crew.stop(loop.DAEMON)
     say("stopping: runs in flight, web server, database")
@@ -251,6 +253,7 @@ def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, why: str, *, as_
     if ready.why:
         console.print(Text(f"It stops at issues: {clean(ready.why)}."), soft_wrap=True)
     until = "up to issues" if ready.observe else "up to proposals"
+    until = "through rollouts" if plan.drives else until
     console.print(f"ready after {ready.seconds} s: the loop runs {until}; Ctrl-C stops it.")
     sys.stdout.flush()
 
