@@ -1,0 +1,200 @@
+"""The store in a random walk: whatever is asked, database, table and ledger tell one story."""
+
+from collections import Counter
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from fakes.rolling import ALL, NOW, STAGES, TO_APPROVED, by, led
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine
+
+from selfdrive_dagster.adapters.changes import Change, Changes, MoveRefused
+from selfdrive_dagster.adapters.effects import Effects
+from selfdrive_dagster.adapters.fencing import Controllers
+from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.reconciling import reconcile
+from selfdrive_dagster.audit import verify
+from selfdrive_dagster.errors import Refused
+from selfdrive_dagster.rollout.effects import Kind, key_of, why_not
+from selfdrive_dagster.rollout.lifecycle import (
+    IN_FLIGHT,
+    ROLLING,
+    RULES,
+    Actor,
+    Event,
+    Fact,
+    Refusal,
+    State,
+    advance,
+)
+
+WHO = {one.event: one.actor for one in RULES} | {Event.DEADLINE: Actor.GUARD}
+NUMBERS = count(1)
+CHANGES = st.integers(0, 2)
+KNOWN = st.just(ALL) | st.frozensets(st.sampled_from(Fact))
+USUAL = (Event.BUILT, Event.EXPOSED, Event.SAFE, Event.STOP, Event.RESTORED, Event.PAUSE)
+
+
+class Walk(RuleBasedStateMachine):
+    """Three approved changes of one service, two controllers, and the world's own truth."""
+
+    engine: Engine
+
+    @initialize()
+    def begin(self) -> None:
+        self.changes, self.effects = Changes(self.engine), Effects(self.engine)
+        self.service = f"service {next(NUMBERS)}"
+        self.ids = [
+            led(self.engine, f"{self.service} {one}", *TO_APPROVED, service=self.service).change_id
+            for one in range(3)
+        ]
+        self.now, self.epochs = NOW, [0, 0]
+        self.moves = Counter({one: 1 + len(TO_APPROVED) for one in self.ids})
+        self.truth: set[str] = set()
+        self.closed: set[str] = set()
+        self.take_over(0)
+
+    def change(self, which: int) -> Change:
+        return self.changes.get(self.ids[which])
+
+    @rule(which=st.integers(0, 1))
+    def take_over(self, which: int) -> None:
+        self.epochs[which] = Controllers(self.engine).take_over(self.service, "x", self.now)
+
+    @rule(hours=st.sampled_from([0, 0, 1, 30, 24 * 8]))
+    def wait(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+
+    @rule(
+        which=CHANGES,
+        event=st.sampled_from(USUAL) | st.sampled_from(Event),
+        facts=KNOWN,
+        controller=st.integers(0, 1),
+    )
+    def move(self, which: int, event: Event, facts: frozenset[Fact], controller: int) -> None:
+        before, epoch = self.change(which), self.epochs[controller]
+        wanted = advance(
+            before.state,
+            event,
+            WHO[event],
+            facts=facts,
+            now=self.now,
+            deadline=before.deadline,
+            stage=before.stage,
+            stages=STAGES,
+        )
+        others = [self.change(one) for one in range(3) if one != which]
+        begins = not isinstance(wanted, Refusal) and wanted.to in ROLLING
+        blocked = (
+            begins and before.state not in ROLLING and any(one.state in IN_FLIGHT for one in others)
+        )
+        try:
+            moved = self.changes.move(
+                before.change_id,
+                event,
+                by=by(WHO[event]),
+                now=self.now,
+                facts=facts,
+                stages=STAGES,
+                epoch=epoch,
+            )
+        except Refused as refused:
+            if isinstance(refused, MoveRefused):
+                assert isinstance(wanted, Refusal) or blocked
+            else:
+                assert epoch != max(self.epochs)
+            assert self.change(which) == before
+            return
+        assert epoch == max(self.epochs)
+        assert not isinstance(wanted, Refusal)
+        assert not blocked
+        assert (moved.change.state, moved.change.stage) == (wanted.to, wanted.stage)
+        assert moved.change == self.change(which)
+        self.moves[before.change_id] += 1
+
+    @rule(
+        which=CHANGES, kind=st.sampled_from(Kind), controller=st.integers(0, 1), act=st.booleans()
+    )
+    def do(self, which: int, kind: Kind, controller: int, act: bool) -> None:
+        """Intend something and, unless the controller dies, do it in the world."""
+        change, epoch = self.change(which), self.epochs[controller]
+        key, stage = key_of(change.change_id, change.version, kind), max(change.stage, 1)
+        try:
+            effect = self.effects.intend(
+                change.change_id, kind, key=key, stage=stage, wanted={}, epoch=epoch, now=self.now
+            )
+        except Refused:
+            stale = epoch != max(self.epochs)
+            assert stale or why_not(kind, stage, change.state, change.stage)
+            return
+        assert epoch == max(self.epochs)
+        assert effect.is_open == (key not in self.closed)
+        if act:
+            self.truth.add(key)
+
+    @rule(controller=st.integers(0, 1))
+    def reconcile(self, controller: int) -> None:
+        """Ask the world: what was done is closed, and nothing else is."""
+        epoch = self.epochs[controller]
+        waiting = self.effects.open(self.service)
+        try:
+            found = reconcile(
+                self.effects,
+                self.changes,
+                lambda effect: {"seen": True} if effect.key in self.truth else None,
+                service=self.service,
+                by=by(Actor.CONTROLLER),
+                epoch=epoch,
+                now=self.now,
+            )
+        except Refused:
+            assert epoch != max(self.epochs)
+            return
+        assert {one.key for one in found.done} == {one.key for one in waiting} & self.truth
+        back = {self.change(one).change_id for one in range(3) if not self.may_expose(one)}
+        for effect in found.repeat:
+            assert effect.kind is not Kind.SET_WEIGHT or effect.change_id not in back
+        self.closed |= {one.key for one in (*found.done, *found.given_up)}
+
+    def may_expose(self, which: int) -> bool:
+        return self.change(which).state in (State.STAGED, State.CANARY, State.BAKING)
+
+    @invariant()
+    def one_rollout(self) -> None:
+        states = [self.change(which).state for which in range(3)]
+        assert len([state for state in states if state in ROLLING]) <= 1
+
+    def teardown(self) -> None:
+        """Each move and each closed effect is one row, and the chain holds."""
+        ledger = Ledger(self.engine)
+        for change_id in getattr(self, "ids", ()):
+            kinds = Counter(row.entry.kind.partition(".")[0] for row in ledger.entries(change_id))
+            closed = [one for one in self.effects.of(change_id) if not one.is_open]
+            assert (kinds["change"], kinds["effect"]) == (self.moves[change_id], len(closed))
+        assert verify(ledger.entries()) is None
+
+
+@pytest.mark.slow
+def test_database_table_and_ledger_tell_one_story(engine: Engine) -> None:
+    class Here(Walk):
+        pass
+
+    Here.engine = engine
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
