@@ -33,6 +33,7 @@ from selfdrive_dagster.rollout.lifecycle import (
     Event,
     Fact,
     Refusal,
+    State,
     advance,
 )
 
@@ -42,7 +43,17 @@ CHANGES = st.integers(0, 2)
 KNOWN = st.just(ALL) | st.just(ALL) | st.just(ALL) | st.frozensets(st.sampled_from(Fact))
 CONTROLLER = st.sampled_from((True, True, True, False))
 """Whether the current controller acts, or the one before it, who knows nothing of that."""
-USUAL = (Event.BUILT, Event.EXPOSED, Event.SAFE, Event.STOP, Event.RESTORED, Event.PAUSE)
+USUAL = (Event.SAFE, Event.STOP, Event.PAUSE, Event.HARM)
+NEXT = {
+    State.APPROVED: Event.BUILT,
+    State.STAGED: Event.EXPOSED,
+    State.CANARY: Event.SAFE,
+    State.HOLD: Event.RESUME,
+    State.BAKING: Event.BAKED,
+    State.PROMOTED: Event.HARM,
+    State.ROLLING_BACK: Event.RESTORED,
+}
+"""The usual way, with late harm at its end: so the walk has all of a rollout in forty steps."""
 
 
 class Walk(RuleBasedStateMachine):
@@ -71,9 +82,14 @@ class Walk(RuleBasedStateMachine):
     def take_over(self) -> None:
         self.epoch = Controllers(self.engine).take_over(self.service, "x", self.now)
 
-    @rule(hours=st.sampled_from([0, 0, 1, 30, 24 * 8]))
-    def wait(self, hours: int) -> None:
+    @rule(hours=st.sampled_from([0, 0, 0, 0.5, 25]))
+    def wait(self, hours: float) -> None:
         self.now += timedelta(hours=hours)
+
+    @rule(which=CHANGES, current=CONTROLLER)
+    def go_on(self, which: int, current: bool) -> None:
+        """Do what comes next for a change, with all that is needed for it."""
+        self.move(which, NEXT.get(self.change(which).state, Event.STOP), ALL, current)
 
     @rule(
         which=CHANGES,
@@ -81,7 +97,11 @@ class Walk(RuleBasedStateMachine):
         facts=KNOWN,
         current=CONTROLLER,
     )
+    def any_move(self, which: int, event: Event, facts: frozenset[Fact], current: bool) -> None:
+        self.move(which, event, facts, current)
+
     def move(self, which: int, event: Event, facts: frozenset[Fact], current: bool) -> None:
+        """Ask for a move; the database answers what the table and the service's rule say."""
         before, epoch = self.change(which), self.epoch - (not current)
         wanted = advance(
             before.state,
