@@ -69,8 +69,7 @@ class Walk:
     def step(self) -> None:
         """Let one thing happen, by the current controller or by one that was."""
         which, current = self.chance.randrange(3), self.chance.random() < 0.85
-        change = self.change(which)
-        if change.deadline is None or self.now >= change.deadline:
+        if self.change(which).state in ENDS:
             self.ids[which] = self.fresh()
         action = self.chance.choices(ACTIONS, WEIGHTS)[0]
         action(self, which, current)
@@ -88,7 +87,10 @@ class Walk:
 
     def go_on(self, which: int, current: bool) -> None:
         """Do what comes next for a change, with all that is needed for it."""
-        self.move(which, NEXT.get(self.change(which).state, Event.STOP), ALL, current)
+        change = self.change(which)
+        late = change.deadline is not None and self.now >= change.deadline
+        event = Event.DEADLINE if late else NEXT.get(change.state, Event.STOP)
+        self.move(which, event, ALL, current)
 
     def fall(self, which: int, current: bool) -> None:
         """Ask for anything, with some facts known."""
@@ -109,11 +111,9 @@ class Walk:
             stage=before.stage,
             stages=STAGES,
         )
-        others = [self.change(one) for one in range(3) if one != which]
         begins = not isinstance(wanted, Refusal) and wanted.to in ROLLING
-        blocked = (
-            begins and before.state not in ROLLING and any(one.state in IN_FLIGHT for one in others)
-        )
+        others = [one.state for one in self.changes.all() if one.change_id != before.change_id]
+        blocked = begins and before.state not in ROLLING and any(one in IN_FLIGHT for one in others)
         try:
             moved = self.changes.move(
                 before.change_id,
