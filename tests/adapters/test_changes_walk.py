@@ -20,6 +20,7 @@ from selfdrive_dagster.audit import verify
 from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.rollout.effects import Kind, key_of, why_not
 from selfdrive_dagster.rollout.lifecycle import (
+    ENDS,
     IN_FLIGHT,
     ROLLING,
     RULES,
