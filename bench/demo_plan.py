@@ -32,6 +32,7 @@ from selfdrive_dagster.rollout.canary import (  # noqa: E402
     Verdict,
     Window,
     judge,
+    minutes_to_pass,
     share_in,
 )
 
@@ -181,6 +182,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     started = time.monotonic()
+    for lag in (20, 40):
+        ends = minutes_to_pass(
+            PLAN, sessions_per_minute=17 * 60, rates={"errors": 0.02}, lag_minutes=lag / 60
+        )
+        told = " and ".join(f"{60 * end:.0f}" for end in ends)
+        print(f"forecast at 17 sessions a second, lag {lag} s: stages pass after {told} s")
     print(f"{'of ' + str(chosen.runs) + ' rollouts, in %':38}{'passed':>8}{'harm at 1':>10}"
           f"{'at 2':>10}{'open':>8}{'median':>8}{'9 of 10':>8}")  # fmt: skip
     kept = []
