@@ -18,6 +18,7 @@ defs = build_definitions(
         validation.report,
         rollout.proposal,
     ],
+    approval=rollout.approval,
     outcome=audit.outcome,
     look_outside=rollout.look_outside,
     observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),

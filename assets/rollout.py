@@ -1,14 +1,15 @@
-"""Rollout: dare we. At L2 a change ends as a branch that others take or refuse."""
+"""Rollout: dare we. A branch that others take or refuse, and what a person signed for it."""
 
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
+from selfdrive_dagster.orchestration.approving import approved
 from selfdrive_dagster.orchestration.build import plain_job
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.proposing import look_around, put_forward
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches.search import Search
-from selfdrive_dagster.rollout import Findings
+from selfdrive_dagster.rollout import Findings, Proposal
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 from selfdrive_dagster.validation import Proof
 
@@ -45,6 +46,18 @@ def proposal(
     known = frozenset({Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED})
     move = Move(State.VALIDATED, Event.PROPOSE, Actor.LOOP, known)
     return Made(put, pages.of_proposal(put), move)
+
+
+@change_asset(
+    reads={"proposal": ("rollout/proposal", Proposal), "proof": ("validation/report", Proof)},
+    kinds={"git"},
+    version="1",
+)
+def approval(bench: Bench, proposal: Proposal, proof: Proof) -> Made:
+    """A person's signature over base, patch, tree, report and policy, verified once more."""
+    bench.say(f"{proposal.branch} at {proposal.commit[:12]}: is it what was signed?")
+    found, move = approved(bench, proof)
+    return Made(found, pages.of_approval(found), move)
 
 
 look_outside = plain_job(

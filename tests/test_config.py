@@ -48,7 +48,6 @@ UNUSED = {
     '[patches]\ngenerators = ["claude"]': ('[patches] generators other than "builtin"',),
     "[patches]\nbudget_usd_per_day = 0.5": ("[patches] budget_usd_per_day",),
     '[patches]\nmodel = "x"': ("[patches] model",),
-    '[rollout]\nactuator = "flagd"': ('[rollout] actuator other than "none"',),
     '[notify]\nurls = ["mailto://a"]': ("[notify] urls",),
     '[telemetry]\naccept = ["otlp"]\ncapture_arguments = false\n[autonomy]\nlevel = "L2"': (),
     "": (),

@@ -23,6 +23,7 @@ from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
+from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.validation import Proof
 
@@ -33,6 +34,7 @@ KINDS: Mapping[str, type] = {
     "patches/candidates": Search,
     "validation/report": Proof,
     "rollout/proposal": Proposal,
+    "rollout/approval": Approval,
     "audit/outcome": Outcome,
 }
 """The records of a change, and how each is read."""
@@ -161,7 +163,10 @@ def _digest_in(event: Any) -> str:
 def _of_git(case: Case, repository: GitRepository) -> Iterator[str]:
     """Yield where the proposal's commit is not what was recorded."""
     proposal: Proposal | None = case.record("rollout/proposal")
-    if proposal is None or case.state is not State.AWAITING_APPROVAL:
+    if proposal is None or case.state not in (
+        State.AWAITING_APPROVAL,
+        State.APPROVED,
+    ):
         return  # once decided on, a branch may go
     try:
         if proposal.pushed_to:

@@ -28,7 +28,7 @@ from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 
-WAITING = (State.AWAITING_APPROVAL,)
+WAITING = (State.AWAITING_APPROVAL, State.APPROVED)
 
 LOOK_BACK = 2_000
 """How many of the newest commits are compared."""
@@ -217,6 +217,17 @@ def note_merge(found: Found, changes: Changes, *, by: Authority, now: datetime) 
 VERDICTS = {"reject": (Event.REJECT, frozenset({Fact.REASON_GIVEN}))}
 """What can be decided, the move it asks for and what the decision itself makes known."""
 
+SIGNED = {"approve": State.AWAITING_APPROVAL, "advance_on_weak_evidence": State.HOLD}
+"""What is decided by signature, and where a change waits for it: others carry that out."""
+
+
+def is_left_to_others(decision: Decision, changes: Changes, now: datetime) -> bool:
+    """Say whether a decision by signature waits where it can be carried out."""
+    change = changes.get(decision.change_id)
+    if change is None or change.state is not SIGNED.get(decision.verdict):
+        return False
+    return change.deadline is None or now < change.deadline
+
 
 def carry_out(
     decision: Decision, changes: Changes, engine: Engine, *, by: Authority, now: datetime
@@ -226,6 +237,9 @@ def carry_out(
     A decision that came too late is answered with a ledger row that says why, so that it does
     not wait for ever. Raises BadInput for a verdict that nobody knows.
     """
+    if decision.verdict in SIGNED:
+        late = f"the change does not wait for {decision.verdict.replace('_', ' ')} any more"
+        return set_aside(decision, engine, late, by=by, now=now)
     if decision.verdict not in VERDICTS:
         known = ", ".join(VERDICTS)
         raise BadInput(f"Nobody can carry out {decision.verdict!r}.", remedy=f"known: {known}")
@@ -244,7 +258,7 @@ def carry_out(
             decision_id=decision.decision_id,
         )
     except MoveRefused as refused:
-        return set_aside(decision, engine, refused, by=by, now=now)
+        return set_aside(decision, engine, refused.refusal.reason, by=by, now=now)
 
 
 def told_by(decision: Decision) -> Iterator[tuple[str, object]]:
@@ -256,15 +270,15 @@ def told_by(decision: Decision) -> Iterator[tuple[str, object]]:
 
 
 def set_aside(
-    decision: Decision, engine: Engine, why: MoveRefused, *, by: Authority, now: datetime
+    decision: Decision, engine: Engine, because: str, *, by: Authority, now: datetime
 ) -> Link:
-    """Note that a decision cannot be carried out any more, and let it rest."""
+    """Note why a decision cannot be carried out, and let it rest."""
     entry = Entry(
         at=now,
         actor=by.who,
         kind="decision.set_aside",
         change_id=decision.change_id,
-        body={"by": decision.actor, "because": why.refusal.reason, **dict(told_by(decision))},
+        body={"by": decision.actor, "because": because, **dict(told_by(decision))},
         run_id=by.run_id,
         signature=by.signature,
     )

@@ -17,6 +17,12 @@ from selfdrive_dagster.errors import BadInput, MissingTool, Refused
 ALLOWED_SIGNERS = ".selfdrive/allowed_signers"
 """Where the product's repository says whose key may approve; a protected path."""
 
+MAKE_SIGNERS = (
+    f'mkdir -p .selfdrive && echo "$(git config user.email) $(cat ~/.ssh/id_ed25519.pub)" '
+    f">> {ALLOWED_SIGNERS} && git add {ALLOWED_SIGNERS} && git commit"
+)
+"""How the owner of a key makes that file."""
+
 SECONDS = 120.0
 
 

@@ -19,12 +19,17 @@ from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Diagnosis
 from selfdrive_dagster.rollout import Proposal
+from selfdrive_dagster.rollout.approval import Approval
+from selfdrive_dagster.rollout.lifecycle import Event
 
 T = TypeVar("T")
 
 DIAGNOSIS, PROPOSAL = "patches/diagnosis", "rollout/proposal"
 STAGES = (DIAGNOSIS, "patches/reproducer", "patches/candidates", "validation/report", PROPOSAL)
 """The records that every proposed change has, in the order in which they are made."""
+
+APPROVAL = "rollout/approval"
+APPROVED = f"change.{Event.APPROVE.value}"
 
 SHOWN = 12
 
@@ -55,6 +60,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, object]
 
 
+class Approved(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger tells of an approval, not verified here.
+
+    `expires` and `is_key_readable` are None when its record cannot be had as it was stored.
+    """
+
+    approver: str
+    at: datetime
+    reason: str
+    fingerprint: str
+    expires: datetime | None
+    is_key_readable: bool | None
+
+
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """All that can be told of one change. `title` is None when nothing tells it."""
 
@@ -64,6 +83,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     pieces: tuple[Piece, ...]
     steps: tuple[Step, ...]
     waiting: tuple[Decision, ...]
+    approval: Approved | None = None
 
 
 class Storyteller:
@@ -106,6 +126,25 @@ class Storyteller:
             pieces=tuple(self._piece(asset, made.get(asset)) for asset in (*STAGES, *other(made))),
             steps=tuple(as_step(row) for row in rows if row.entry.kind != MADE),
             waiting=tuple(d for d in waiting if d.change_id == change.change_id),
+            approval=self._approval(rows, self._record(made, APPROVAL, Approval)),
+        )
+
+    def _approval(self, rows: tuple[Link, ...], kept: Approval | None) -> Approved | None:
+        """Return the newest approval that the ledger tells of, None when there is none."""
+        row = next((one for one in reversed(rows) if one.entry.kind == APPROVED), None)
+        if row is None:
+            return None
+        told = row.entry.body
+        digests = told.get("digests")
+        named = digests if isinstance(digests, dict) else {}
+        is_same = kept is not None and kept.signature == row.entry.signature
+        return Approved(
+            approver=row.entry.actor,
+            at=row.entry.at,
+            reason=str(told.get("reason", "")),
+            fingerprint=str(named.get("fingerprint", "")),
+            expires=kept.statement.expires if kept and is_same else None,
+            is_key_readable=kept.statement.is_key_readable if kept and is_same else None,
         )
 
     def _piece(self, asset: str, row: Link | None) -> Piece:

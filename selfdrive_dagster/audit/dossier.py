@@ -16,6 +16,7 @@ from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.model import Diagnosis, Report, Reproduction
 from selfdrive_dagster.patches.search import Search
+from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.rollout.proposal import Proposal, counted, hurts
 from selfdrive_dagster.validation import Proof
@@ -26,6 +27,7 @@ EXPECTED = {
     State.VALIDATING: ("patches/diagnosis",),
     State.VALIDATED: ("patches/reproducer", "patches/candidates", "validation/report"),
     State.AWAITING_APPROVAL: ("rollout/proposal",),
+    State.APPROVED: ("rollout/approval",),
 }
 """Which records a change must have once it stood in a state."""
 
@@ -215,8 +217,20 @@ def _approved(case: Case) -> str:
         if row.entry.kind in ("change.reject", "change.approve", "change.merged"):
             told = row.entry.body.get("reason") or row.entry.body.get("commit") or ""
             verb = row.entry.kind.removeprefix("change.")
-            return f"{verb} by {row.entry.actor} at {row.entry.at:%Y-%m-%d %H:%M} UTC: {told}"
+            at = f"{row.entry.at:%Y-%m-%d %H:%M} UTC"
+            return f"{verb} by {row.entry.actor} at {at}: {told}{_signed(case, row)}"
     return "nobody yet" if case.state is State.AWAITING_APPROVAL else "nobody"
+
+
+def _signed(case: Case, row: Link) -> str:
+    """Return which key stands behind an approval, "" for what nobody signed."""
+    found: Approval | None = case.record("rollout/approval")
+    if row.entry.kind != "change.approve" or found is None:
+        return ""
+    readable = ", which the signing account can read: it proves no person"
+    until = f"{found.statement.expires:%Y-%m-%d %H:%M} UTC"
+    proves = readable if found.statement.is_key_readable else ""
+    return f"; signed with {found.fingerprint}{proves}; until {until}"
 
 
 def _deployed(case: Case) -> str:
@@ -258,7 +272,7 @@ QUESTIONS = (
     Question("Where and how was it tested?", (REPORT,), _tested),
     Question("Which controls did it not pass?", (REPORT,), _bypassed),
     Question("What was concluded?", (REPORT,), _verdict),
-    Question("Who decided, and why?", (PROPOSAL,), _approved),
+    Question("Who decided, and why?", (PROPOSAL,), _approved, also=("rollout/approval",)),
     Question("Did it reach users?", (), _deployed),
     Question("Did it work?", (), _worked, also=("audit/outcome",)),
     Question("What did it cost?", (CANDIDATES, REPORT), _cost),

@@ -14,7 +14,20 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from selfdrive_dagster import __version__
-from selfdrive_dagster.cli import audit, changes, demo, doctor, ingest, init, issues, repair, up
+from selfdrive_dagster.cli import (
+    approve,
+    audit,
+    changes,
+    demo,
+    doctor,
+    ingest,
+    init,
+    issues,
+    repair,
+    rollback,
+    serve,
+    up,
+)
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
@@ -40,7 +53,11 @@ COMMANDS = (
     Command("ingest", ingest.ingest, LOOP),
     Command("changes", changes.changes, LOOP),
     Command("show", changes.show, LOOP),
+    Command("approve", approve.approve, LOOP),
     Command("reject", changes.reject, LOOP),
+    Command("advance", approve.advance, LOOP),
+    Command("serve", serve.serve, LOOP),
+    Command("rollback", rollback.rollback, LOOP),
     Command("audit", audit.audit, LOOP),
     Command("demo", demo.demo, ALONE),
 )

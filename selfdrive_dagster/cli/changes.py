@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from selfdrive_dagster.adapters.decisions import Decision
-    from selfdrive_dagster.adapters.story import Piece, Step, Story, Storyteller
+    from selfdrive_dagster.adapters.story import Approved, Piece, Step, Story, Storyteller
     from selfdrive_dagster.rollout import Proposal
 
 URL = "SELFDRIVE_DATABASE_URL"
@@ -63,6 +63,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     tried: int | None = None
     seconds: float | None = None
     diagnosis_only: bool = False
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    approved_until: datetime | None = None
 
 
 def changes(
@@ -235,6 +238,9 @@ def line_of(story: "Story") -> Line:
         tried=proposal.tried if proposal else None,
         seconds=proposal.seconds if proposal else None,
         diagnosis_only=bool(proposal and not proposal.patch),
+        approved_by=story.approval.approver if story.approval else None,
+        approved_at=story.approval.at if story.approval else None,
+        approved_until=story.approval.expires if story.approval else None,
     )
 
 
@@ -289,8 +295,10 @@ def what(line: Line) -> Text:
 
 def state_of(line: Line, gap: str) -> Text:
     """Return where a change stands, and the decision that waits."""
-    waits = f"{gap}{flat(line.decision)} waits" if line.decision else ""
-    return Text.assemble(words(line.state), (waits, "yellow"))
+    waits = f"{gap}{words(flat(line.decision))} waits" if line.decision else ""
+    approved = f"{gap}by {flat(line.approved_by)}" if line.approved_by else ""
+    until = f" until {line.approved_until:%m-%d %H:%M}" if line.approved_until else ""
+    return Text.assemble(words(line.state), (waits, "yellow"), (approved + until, "dim"))
 
 
 def verdict_of(line: Line, gap: str) -> Text:
@@ -311,6 +319,8 @@ def draw_story(console: Console, story: "Story") -> None:
     until = f", until {change.deadline:%Y-%m-%d %H:%M}" if change.deadline else ""
     console.print(f"\n{change.change_id} is {words(change.state.value)} since "
                   f"{change.since:%Y-%m-%d %H:%M}{until} (UTC).", style="bold")  # fmt: skip
+    if story.approval:
+        draw_approval(console, story.approval)
     for decision in story.waiting:
         console.print(Text(f"{decision.verdict} by {flat(decision.actor)} waits for the loop: "
                            f"{flat(decision.reason)}", style="yellow"))  # fmt: skip
@@ -320,6 +330,17 @@ def draw_story(console: Console, story: "Story") -> None:
     console.print(Text("\nLedger", style="bold"))
     for step in story.steps:
         draw_step(console, step)
+
+
+def draw_approval(console: Console, approval: "Approved") -> None:
+    """Draw who approved, when, until when it holds, and what the key proves."""
+    until = f"{approval.expires:%Y-%m-%d %H:%M}" if approval.expires else ABSENT
+    told = f"Approved by {flat(approval.approver)} at {approval.at:%Y-%m-%d %H:%M}, until {until}"
+    key = f" (UTC), with {flat(approval.fingerprint or ABSENT)}: {flat(approval.reason)}"
+    console.print(Text(told + key), soft_wrap=True)
+    if approval.is_key_readable:
+        readable = "The account that signed can read that key: it proves no person."
+        console.print(Text(readable, style="yellow"))
 
 
 def draw_piece(console: Console, piece: "Piece") -> None:

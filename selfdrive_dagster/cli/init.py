@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from selfdrive_dagster.adapters.git import GitRepository
+from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, emit
 from selfdrive_dagster.config import FILE_NAME, Found, Settings, discover, parse
 from selfdrive_dagster.errors import BadInput, Refused, SelfdriveError
@@ -43,7 +44,12 @@ COMMENTS = {
     "protected": "changes here are for humans alone",
     "max_lines": "a larger patch is not proposed",
     "generators": 'builtin, claude ("claude" needs ANTHROPIC_API_KEY)',
-    "actuator": "none, traefik, haproxy, flagd",
+    "plan": "the stages of a rollout: default, or demo for minutes instead of days",
+    "actuator": "none: you deploy; traefik: `selfdrive serve` does",
+    "run": 'how one process starts: "python -m shop --port {port}"',
+    "environment": 'what it gets beside yours: {RELEASE = "{revision}"}',
+    "health": "a path that answers 200 when it serves",
+    "session_cookie": "the product's own, which tells one visitor from another",
     "urls": "like mailto://… or slack://…",
 }
 
@@ -172,4 +178,7 @@ def show(report: Initialised, console: Console) -> None:
         console.print(mark, Text(f"{name:<12}{clean(value)}"), soft_wrap=True)
     for sentence in report.missing:
         console.print(Text(f"· {clean(sentence)}", style="yellow"), soft_wrap=True)
+    if not (Path(report.path).parent / ALLOWED_SIGNERS).is_file():
+        console.print("To approve by signature (level L3), say whose key may:", soft_wrap=True)
+        console.print(Text(f"  {MAKE_SIGNERS}", style="dim"), soft_wrap=True)
     console.print(Text(f"Wrote {clean(report.path)}. Next: selfdrive doctor"), soft_wrap=True)

@@ -5,6 +5,7 @@ msgspec stops at the first fault, so each key is converted alone. Types and boun
 """
 
 import os
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -148,12 +149,37 @@ def command_faults(settings: Settings, _folder: Path) -> Iterator[str]:
 
 
 def listen_faults(settings: Settings, _folder: Path) -> Iterator[str]:
-    """The receiver listens at host:port."""
+    """The receiver and the proxy each listen at host:port."""
+    for name, listen in (
+        ("telemetry", settings.telemetry.listen),
+        ("rollout", settings.rollout.listen),
+    ):
+        try:
+            host_and_port(listen)
+        except ValueError:
+            wants = 'it wants "host:port" with a port from 1 to 65535'
+            yield f"[{name}] listen is {shown(listen)}; {wants}"
+
+
+def run_faults(settings: Settings, _folder: Path) -> Iterator[str]:
+    """Whoever moves traffic must know how to start the product, and where it is healthy."""
+    rollout = settings.rollout
+    if rollout.actuator != "none" and not rollout.run:
+        yield '[rollout] run is not set; it wants a command, like "python -m shop --port {port}"'
+    if rollout.run and "{port}" not in rollout.run:
+        yield f"[rollout] run is {shown(rollout.run)}; it wants {{port}} where the port belongs"
+    if rollout.run and not is_command(rollout.run):
+        yield f"[rollout] run is {shown(rollout.run)}; it wants quotes that are closed"
+    if not rollout.health.startswith("/"):
+        yield f'[rollout] health is {shown(rollout.health)}; it wants a path, like "/health"'
+
+
+def is_command(text: str) -> bool:
+    """Say whether a text can be split into words as a shell would."""
     try:
-        host_and_port(settings.telemetry.listen)
+        return bool(shlex.split(text))
     except ValueError:
-        listen = shown(settings.telemetry.listen)
-        yield f'[telemetry] listen is {listen}; it wants "host:port" with a port from 1 to 65535'
+        return False
 
 
 def forward_faults(settings: Settings, _folder: Path) -> Iterator[str]:
@@ -188,6 +214,7 @@ RULES: tuple[Rule, ...] = (
     python_faults,
     command_faults,
     listen_faults,
+    run_faults,
     forward_faults,
     notify_faults,
 )

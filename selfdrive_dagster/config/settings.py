@@ -27,7 +27,7 @@ Level = Annotated[
 ]
 Format = Literal["otlp", "sentry", "events"]
 Generator = Literal["builtin", "claude"]
-Actuator = Literal["none", "traefik", "haproxy", "flagd"]
+Actuator = Literal["none", "traefik"]
 
 BUILTIN: tuple[Generator, ...] = ("builtin",)
 
@@ -98,11 +98,28 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """`[rollout]`: who moves the traffic. "none": you deploy, Selfdrive watches."""
+    """`[rollout]`: who moves the traffic. "none": you deploy, Selfdrive watches.
 
-    actuator: Annotated[Actuator, Meta(description='"none", "traefik", "haproxy" or "flagd"')] = (
-        "none"
-    )
+    `run` starts one process of the product, `{port}` is where it must listen on loopback;
+    `environment` is what it gets beside your own, where `{revision}` is the commit. `health` is
+    a path that answers 2xx or 3xx when it serves; `listen` is where visitors arrive;
+    `session_cookie` is the product's own, by which one visitor is told from another;
+    `plan` names the stages.
+    """
+
+    actuator: Annotated[Actuator, Meta(description='"none" or "traefik"')] = "none"
+    run: Text = ""
+    environment: Annotated[
+        dict[str, str], Meta(description='a table of texts, like {RELEASE = "{revision}"}')
+    ] = {}
+    health: Text = "/"
+    listen: Text = "127.0.0.1:8000"
+    session_cookie: Text = ""
+    plan: Annotated[Literal["default", "demo"], Meta(description='"default" or "demo"')] = "default"
+
+    def address(self) -> tuple[str, int]:
+        """Return (host, port) of `listen`; an IPv6 host comes without its brackets."""
+        return host_and_port(self.listen)
 
 
 class Notify(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +169,6 @@ IDLE = (
     Idle('[patches] generators other than "builtin"', lambda s: s.patches.generators != BUILTIN),
     Idle("[patches] budget_usd_per_day", lambda s: s.patches.budget_usd_per_day > 0),
     Idle("[patches] model", lambda s: bool(s.patches.model)),
-    Idle('[rollout] actuator other than "none"', lambda s: s.rollout.actuator != "none"),
     Idle("[notify] urls", lambda s: bool(s.notify.urls)),
 )
 """What is read, checked and then waits for the part of Selfdrive that will obey it."""

@@ -20,10 +20,10 @@ from selfdrive_dagster.orchestration.workshop import Workshop, opened
 BATCH_SECONDS = 15
 CHANGE_SECONDS = 10
 LOOK_SECONDS = 60
-BATCHES, CHANGES = "batches", "changes"
+BATCHES, CHANGES, APPROVALS = "batches", "changes", "approvals"
 """The lanes: of either one run is in flight, whoever asked for it."""
 
-MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900, "learn": 900}
+MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900, "learn": 900, "approve": 300}
 
 
 def build_definitions(
@@ -31,6 +31,7 @@ def build_definitions(
     sql_dir: Path,
     tables: Sequence[dg.AssetsDefinition],
     stages: Sequence[dg.AssetsDefinition],
+    approval: dg.AssetsDefinition,
     outcome: dg.AssetsDefinition,
     look_outside: dg.JobDefinition,
     observe: bool = False,
@@ -39,9 +40,12 @@ def build_definitions(
     batch = _job("batch", tables, "Closed segments to tables, issues and their ranking.", BATCHES)
     propose = _job("propose", stages, "One change, from its diagnosis to its proposal.", CHANGES)
     learn = _job("learn", [outcome], "What came of a change that others released.", CHANGES)
+    # A lane of its own: who signed does not wait until the change in the making is done.
+    approve = _job("approve", [approval], "What a person signed, checked again.", APPROVALS)
     moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
     if not observe:
         moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
+        moving.append(sensors.approved_sensor(approve, CHANGE_SECONDS))
         moving.append(sensors.soaked_sensor(learn, LOOK_SECONDS))
         moving.append(
             sensors.waiting_sensor(
@@ -53,8 +57,8 @@ def build_definitions(
             )
         )
     return dg.Definitions(
-        assets=[*tables, *stages, outcome],
-        jobs=[batch, propose, learn, look_outside],
+        assets=[*tables, *stages, approval, outcome],
+        jobs=[batch, propose, approve, learn, look_outside],
         sensors=moving,
         schedules=[_hourly(batch)],
         resources={"workshop": _workshop(sql_dir)},

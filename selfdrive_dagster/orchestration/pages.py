@@ -7,6 +7,7 @@ them whole reads the evidence by its digest.
 from typing import Any
 
 import dagster as dg
+import msgspec
 
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
@@ -14,6 +15,7 @@ from selfdrive_dagster.model import Candidate, Diagnosis, Report, Reproduction
 from selfdrive_dagster.orchestration.text import fenced, plain, table
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
+from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.validation import Proof
 
 SHOWN = 12
@@ -116,6 +118,21 @@ def of_proposal(put: Proposal) -> dict[str, Any]:
         "pushed_to": put.pushed_to or "this repository only",
         "verdict": put.verdict.value if put.verdict else "nothing proven",
         "claim": put.claim.value if put.claim else "none",
+    }
+
+
+def of_approval(found: Approval) -> dict[str, Any]:
+    """Show who signed what, by which key, and until when it holds."""
+    statement = found.statement
+    return {
+        "approver": plain(statement.approver),
+        "reason": plain(statement.reason),
+        "expires": statement.expires.isoformat(),
+        "fingerprint": found.fingerprint,
+        "key_readable": "yes: it proves no person" if statement.is_key_readable else "no",
+        "invented": plain(statement.invented) or "nothing",
+        "statement_sha256": found.statement_sha256,
+        "binding": dg.MetadataValue.json(msgspec.to_builtins(statement.binding)),
     }
 
 

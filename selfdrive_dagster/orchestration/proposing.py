@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from selfdrive_dagster.adapters.changes import Authority, Change
+from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.adapters.outside import (
     WAITING,
     Found,
     Seen,
     carry_out,
+    is_left_to_others,
     look_outside,
     note_merge,
 )
@@ -93,7 +95,7 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
     changes = workshop.changes
     decided = [
         faults.of(d.change_id, carry_out, d, changes, workshop.engine, by=person, now=now)
-        for d in workshop.decisions.waiting()
+        for d in for_us(workshop, now)
     ]
     known = proposals(workshop, faults)
     seen = faults.of("git", outside, workshop, known)
@@ -118,6 +120,13 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
         "released": released,
         "faults": faults.told,
     }
+
+
+def for_us(workshop: Workshop, now: datetime) -> tuple[Decision, ...]:
+    """Return the waiting decisions that a look around carries out, or sets aside as too late."""
+    changes = workshop.changes
+    waiting = workshop.decisions.waiting()
+    return tuple(one for one in waiting if not is_left_to_others(one, changes, now))
 
 
 class Faults:
@@ -187,7 +196,7 @@ def waits(workshop: Workshop, now: datetime) -> str | None:
     What is new is looked at at once. What was looked at already, and a proposal that others may
     have merged, comes round after some minutes: then it has another name.
     """
-    told = [f"decision {decision.decision_id}" for decision in workshop.decisions.waiting()]
+    told = [f"decision {decision.decision_id}" for decision in for_us(workshop, now)]
     told += [change.change_id for change in due(workshop, now) if change.state not in WAITING]
     others = (*WAITING, State.MERGED_OUTSIDE)
     watched = any(change.state in others for change in workshop.changes.all(active=True))

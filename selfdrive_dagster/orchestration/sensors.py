@@ -18,10 +18,12 @@ from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.orchestration.approving import to_approve
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
 from selfdrive_dagster.orchestration.observing import is_soaked
 from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
+from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
 from selfdrive_dagster.orchestration.stages import CHANGE
 from selfdrive_dagster.orchestration.tables import RANKING
 from selfdrive_dagster.orchestration.workshop import Workshop
@@ -111,6 +113,28 @@ def soaked_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorDe
             yield _request(change.change_id, f"{job.name}:{hour}", 1)
         if not soaked:
             yield dg.SkipReason("No release was watched long enough.")
+
+    return sensor
+
+
+def approved_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorDefinition:
+    """Ask for the approval of each change that somebody signed, again while it waits."""
+
+    @dg.sensor(
+        name="approve",
+        job=job,
+        minimum_interval_seconds=seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Checks each signed approval and carries it out.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
+        now = clock()
+        signed = to_approve(workshop, now)
+        for decision in signed:
+            attempt = f"{job.name}:{decision.decision_id}:{int(now.timestamp()) // ROUND_SECONDS}"
+            yield _request(decision.change_id, attempt, 1)
+        if not signed:
+            yield dg.SkipReason("No approval waits.")
 
     return sensor
 

@@ -13,7 +13,9 @@ import dagster as dg
 import msgspec
 
 from selfdrive_dagster.adapters.changes import Authority, Change
+from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.adapters.ledger import MADE
+from selfdrive_dagster.adapters.outside import told_by
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.orchestration.pins import Pin, as_metadata, as_tags, pin
@@ -29,12 +31,16 @@ Result: TypeAlias = dg.MaterializeResult[None]
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A move of the change that its record asks for, made once the record is stored."""
+    """A move of the change that its record asks for, made once the record is stored.
+
+    `decision` is the person's that it carries out, in their name and with their signature.
+    """
 
     at: State
     event: Event
     role: Actor
     facts: frozenset[Fact]
+    decision: Decision | None = None
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -89,19 +95,28 @@ class Bench:
 
     def take(self, move: Move, sha256: str) -> None:
         """Move the change on if it stands there; a repeated run finds it further already."""
+        decision = move.decision
         if self.change().state is move.at:
             self.workshop.changes.move(
                 self.change_id,
                 move.event,
-                by=self.authority(move.role),
+                by=in_the_name_of(decision, self.authority(move.role)),
                 now=datetime.now(UTC),
                 facts=move.facts,
-                body={"sha256": sha256},
+                body={"sha256": sha256, **dict(told_by(decision) if decision else ())},
+                decision_id=decision.decision_id if decision else None,
             )
 
     def authority(self, role: Actor) -> Authority:
         """Return this run as the one that acts."""
         return Authority(who=ACTOR, role=role, run_id=self.run_id)
+
+
+def in_the_name_of(decision: Decision | None, by: Authority) -> Authority:
+    """Return a run's authority, in the name of the person whose decision it carries out."""
+    if decision is None:
+        return by
+    return msgspec.structs.replace(by, who=decision.actor, signature=decision.signature)
 
 
 def change_asset(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from selfdrive_dagster.adapters.approving import Approvals, Desk
 from selfdrive_dagster.adapters.changes import Changes
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.evidence import Evidence
@@ -115,6 +116,10 @@ class Workshop:
         """Return the commit that the product's released branch is at."""
         repository = self.repository()
         return repository.revision(self.settings.service.branch or "HEAD")
+
+    def approvals(self) -> Approvals:
+        """Return what tells whether a change is approved, as ledger and git are now."""
+        return Approvals(Desk(self.ledger, self.evidence, self.repository(), self.settings))
 
     def product(self, revision: str) -> tuple[Product, History]:
         """Return the product at a revision, exported once for this run."""

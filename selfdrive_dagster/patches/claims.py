@@ -20,7 +20,9 @@ from selfdrive_dagster.patches.ingredients import Repository
 
 # Families that choose a value or a branch; copies of code (donors, ingredients) agree with
 # their original by construction, which is no evidence.
-SUPPORTABLE = frozenset(("default", "guard", "catch", "translate", "widen", "condition"))
+SUPPORTABLE = frozenset(
+    ("default", "guard", "catch", "translate", "widen", "condition", "handed_in")
+)
 
 FAILING_TEST = "failing_test"
 SIBLING_IDIOM = "sibling_idiom"

@@ -1,8 +1,11 @@
-"""A draft: one candidate as the templates made it, before anybody tried it."""
+"""A draft: one candidate as its proposer made it, before anybody tried it."""
 
 import msgspec
 
 from selfdrive_dagster.model import Support
+
+BUILTIN = "builtin"
+"""The generator that needs no model: the templates."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,3 +26,4 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     invented: str
     tokens: int
     supports: tuple[Support, ...] = ()
+    generator: str = BUILTIN

@@ -30,9 +30,10 @@ from selfdrive_dagster.model import (
     silent,
 )
 from selfdrive_dagster.patches.claims import claim_of
+from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.ordering import rank_key
+from selfdrive_dagster.patches.proposers import Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.templates import Draft, generate
 
 ENOUGH = 10
 """Plausible repairs to look for, as repair.md §8 advises: five to ten."""
@@ -44,7 +45,7 @@ TOLD = 50
 
 REACHING_TESTS = 60
 SHORTEST_DEADLINE = 1.0
-GENERATOR = "builtin"
+PROPOSERS: tuple[Proposer, ...] = (Templates(),)
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +69,12 @@ def search(
     max_candidates: int,
     seconds: float,
     progress: Progress = silent,
+    proposers: tuple[Proposer, ...] = PROPOSERS,
 ) -> Search:
     """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
     start = time.monotonic()
     progress("drafting candidates")
-    drafts = tuple(generate(diagnosis, product, limit=max_candidates))
+    drafts = tuple(_drafts(diagnosis, product, proposers, max_candidates))
     tried: list[tuple[Draft, str]] = []
     early, stopped = "", "the candidates are exhausted"
     for wave in _waves(drafts, reproducer):
@@ -98,6 +100,17 @@ def search(
         seconds=round(time.monotonic() - start, 3),
         stopped=stopped,
     )
+
+
+def _drafts(
+    diagnosis: Diagnosis, product: Product, proposers: tuple[Proposer, ...], limit: int
+) -> Iterator[Draft]:
+    """Yield the drafts of all proposers: what somebody made for this very crash comes first."""
+    left = limit
+    for proposer in sorted(proposers, key=lambda one: one.name == BUILTIN):
+        for draft in proposer.propose(diagnosis, product, limit=left):
+            left -= 1
+            yield draft
 
 
 class _Wave(msgspec.Struct, frozen=True):
@@ -131,6 +144,7 @@ def search_if_reproduced(
     max_candidates: int,
     seconds: float,
     progress: Progress = silent,
+    proposers: tuple[Proposer, ...] = PROPOSERS,
 ) -> Search:
     """Search, or say that without a reproducer no patch can be tried."""
     if reproduction.reproducer is None:
@@ -145,6 +159,7 @@ def search_if_reproduced(
         max_candidates=max_candidates,
         seconds=seconds,
         progress=progress,
+        proposers=proposers,
     )
 
 
@@ -227,15 +242,17 @@ def _deadline(reproducer: Reproducer, base: SuiteRun) -> float:
 
 
 def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, ...]:
-    """Rank survivors: supported repairs first, then by the size and kind of the change."""
+    """Rank survivors: supported repairs first, then what was made for this very crash, then by
+    the size and kind of the change."""
     by_test = reproducer.way is Way.FAILING_TEST
     made = []
     for order, draft in enumerate(survivors):
         claim, invented = claim_of(draft, failing_test=by_test)
-        key = (claim is not Claim.REPAIR, *rank_key(draft.kind, draft.tokens, order))
+        size = rank_key(draft.kind, draft.tokens, order)
+        key = (claim is not Claim.REPAIR, draft.generator == BUILTIN, *size)
         candidate = Candidate(
             id=short_id("cnd", draft.patch),
-            generator=GENERATOR,
+            generator=draft.generator,
             family=draft.family,
             path=draft.path,
             line=draft.line,

@@ -16,8 +16,30 @@ from selfdrive_dagster.model import Claim, canonical
 NAMESPACE = "selfdrive-approval"
 """The purpose in the SSH signature: one made for anything else does not verify here."""
 
-LIFETIME = timedelta(days=7)
+Given = Literal["approve", "advance_on_weak_evidence"]
+"""What a signature can be given for."""
+
+LIFETIMES: dict[Given, timedelta] = {
+    "approve": timedelta(days=7),
+    "advance_on_weak_evidence": timedelta(hours=24),
+}
+"""How long a statement holds; a step on weak evidence is for now alone."""
+
 SHORTEST_REASON = 8
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules that an approval was given under; its digest is what a statement is bound to.
+
+    `rules` is the version of the gate's rules, `signers` the sha256 of who may sign at the base.
+    """
+
+    rules: str
+    protected: tuple[str, ...]
+    max_lines: int
+    level: str
+    plan: str
+    signers: str
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,20 +66,38 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """What is signed, as canonical JSON.
 
     `invented` repeats, in the signer's own typing, what a mitigation makes up. `approver` is the
-    principal of the allowed signers that the key must belong to.
+    principal of the allowed signers that the key must belong to. `is_key_readable` says that the
+    account which signed could read the private key: then it proves no person. `stage` is the one
+    that an advance leads on from, 0 for an approval.
     """
 
-    verdict: Literal["approve", "advance_on_weak_evidence"] = "approve"
+    verdict: Given = "approve"
     binding: Binding
     approver: str
     reason: str
     invented: str = ""
+    is_key_readable: bool
+    stage: int = 0
     at: datetime
     expires: datetime
 
     def to_sign(self) -> bytes:
         """Return the very bytes that the signature covers."""
         return canonical(self)
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement with the signature that verified over it, and the key that made it.
+
+    `statement_sha256` is the digest of the very bytes that were signed: the statement's name as
+    evidence.
+    """
+
+    statement: Statement
+    statement_sha256: str
+    signature: str
+    fingerprint: str
+    decision_id: int
 
 
 def draw_statement(
@@ -68,7 +108,10 @@ def draw_statement(
     typed: str,
     claim: Claim | None,
     invented: str,
+    is_key_readable: bool,
     now: datetime,
+    verdict: Given = "approve",
+    stage: int = 0,
 ) -> Statement:
     """Write a statement. Raises BadInput where the reason or the typed words do not suffice.
 
@@ -79,18 +122,22 @@ def draw_statement(
             "An approval needs a reason that somebody can read later.",
             remedy='--reason "what convinced you"',
         )
-    if claim is not Claim.REPAIR and not _same(typed, invented):
+    is_typed = verdict != "approve" or claim is Claim.REPAIR or _same(typed, invented)
+    if not is_typed:
         raise BadInput(
             f"This is a mitigation: it {invented or 'invents behaviour'}.",
             remedy=f'type that to approve it: --invented "{invented}"',
         )
     return Statement(
+        verdict=verdict,
         binding=binding,
         approver=approver,
         reason=reason.strip(),
         invented=typed.strip(),
+        is_key_readable=is_key_readable,
+        stage=stage,
         at=now,
-        expires=now + LIFETIME,
+        expires=now + LIFETIMES[verdict],
     )
 
 
@@ -105,12 +152,15 @@ def check(
     signed_by: str,
     authors: frozenset[str],
     now: datetime,
+    verdict: Given = "approve",
 ) -> None:
     """Raise Refused unless a verified statement allows this change now.
 
-    `signed_by` is the principal whose key verified. `authors` made the change: an approver who is
-    one of them approves nothing.
+    `signed_by` is the principal whose key verified. `authors` made the change, in any case of
+    letters: an approver who is one of them approves nothing. `verdict` is what is asked for.
     """
+    if statement.verdict != verdict:
+        raise Refused(f"The signature was given to {statement.verdict}, not to {verdict}.")
     if differing := statement.binding.differing(binding):
         raise Refused(
             f"The approval is for another {', '.join(differing)}.",
@@ -118,7 +168,7 @@ def check(
         )
     if signed_by != statement.approver:
         raise Refused(f"{signed_by} signed for {statement.approver}.")
-    if signed_by in authors:
+    if signed_by.casefold() in {author.casefold() for author in authors}:
         raise Refused(f"{signed_by} made this change and cannot approve it.")
     if not statement.at <= now + timedelta(minutes=5):
         raise Refused(f"The approval was made in the future, at {statement.at.isoformat()}.")

@@ -25,15 +25,15 @@ from selfdrive_dagster.model.product import is_test_path, protecting
 from selfdrive_dagster.patches.text import changed_lines, render_diff, rows
 from selfdrive_dagster.validation.reach import Friends, Source, reach_of
 
-POLICY = "2026-11.2"
+POLICY = "2026-11.3"
 """Version of these rules; it stands in every report."""
 
 ALWAYS_PROTECTED = (
     ".github/**", ".gitlab-ci.yml", ".ci/**", ".circleci/**", "Jenkinsfile", "Makefile",
     "Dockerfile*", "**/conftest.py", "pytest.ini", "tox.ini", "setup.cfg", "setup.py",
     "pyproject.toml", "*.lock", "requirements*.txt", "constraints*.txt", ".gitattributes",
-    ".gitmodules", ".gitignore", "selfdrive.toml", "**/allowed_signers", "**/sitecustomize.py",
-    "**/usercustomize.py", "**/*.pth", "**/migrations/**",
+    ".gitmodules", ".gitignore", "selfdrive.toml", ".selfdrive/**", "**/allowed_signers",
+    "**/sitecustomize.py", "**/usercustomize.py", "**/*.pth", "**/migrations/**",
 )  # fmt: skip
 
 LONGEST_LINE = 400

@@ -67,7 +67,13 @@ def test_the_code_location_is_light(graph: dict[str, object]) -> None:
 
 def test_batches_and_changes_run_one_at_a_time(graph: dict[str, object]) -> None:
     """The schedule and the sensor may ask at the same moment; the queue keeps them apart."""
-    lanes = {"batch": "batches", "propose": "changes", "learn": "changes", "look_outside": None}
+    lanes = {
+        "approve": "approvals",
+        "batch": "batches",
+        "propose": "changes",
+        "learn": "changes",
+        "look_outside": None,
+    }
     assert graph["lanes"] == lanes
 
 

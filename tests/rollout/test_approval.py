@@ -29,6 +29,7 @@ def statement(claim: Claim | None = Claim.REPAIR, typed: str = "", reason: str =
         typed=typed,
         claim=claim,
         invented="" if claim is Claim.REPAIR else INVENTED,
+        is_key_readable=False,
         now=NOW,
     )
 
@@ -53,8 +54,36 @@ def test_any_other_digest_voids_it(field: str) -> None:
 def test_nobody_approves_for_another_or_for_themselves() -> None:
     with pytest.raises(Refused, match="signed for"):
         allowed(statement(), signed_by="eve@example.org")
-    with pytest.raises(Refused, match="made this change"):
-        allowed(statement(), authors=frozenset({"ada@example.org"}))
+    for author in ("ada@example.org", "Ada@Example.org"):
+        with pytest.raises(Refused, match="made this change"):
+            allowed(statement(), authors=frozenset({author}))
+
+
+def test_a_signature_serves_for_what_it_was_given_alone() -> None:
+    advance = draw_statement(
+        BINDING,
+        approver="ada@example.org",
+        reason="too few visitors at night",
+        typed="",
+        claim=Claim.MITIGATION,
+        invented=INVENTED,
+        is_key_readable=False,
+        now=NOW,
+        verdict="advance_on_weak_evidence",
+        stage=2,
+    )
+    assert advance.expires == NOW + timedelta(hours=24)
+    with pytest.raises(Refused, match="not to approve"):
+        allowed(advance)
+    with pytest.raises(Refused, match="not to advance"):
+        check(
+            statement(),
+            binding=BINDING,
+            signed_by="ada@example.org",
+            authors=frozenset(),
+            now=NOW,
+            verdict="advance_on_weak_evidence",
+        )
 
 
 def test_an_approval_from_the_future_is_none() -> None:
@@ -79,9 +108,15 @@ def test_what_a_mitigation_invents_is_typed(claim: Claim | None) -> None:
 def test_the_signed_bytes_tell_every_field() -> None:
     made = statement()
     for name in made.__struct_fields__:
-        other = {"verdict": "advance_on_weak_evidence", "binding": replace(BINDING, patch="0" * 64),
-                 "at": NOW + timedelta(seconds=1), "expires": NOW}.get(name, "another")  # fmt: skip
-        assert replace(made, **{name: other}).to_sign() != made.to_sign()
+        others = {
+            "verdict": "advance_on_weak_evidence",
+            "binding": replace(BINDING, patch="0" * 64),
+            "at": NOW + timedelta(seconds=1),
+            "expires": NOW,
+            "stage": 3,
+            "is_key_readable": True,
+        }
+        assert replace(made, **{name: others.get(name, "another")}).to_sign() != made.to_sign()
 
 
 TOUCHED = frozenset({"shop/cart.py", "tests/test_cart.py"})

@@ -96,6 +96,53 @@ MIGRATIONS = (
             WHERE ledger_seq IS NULL;
         """,
     ),
+    # Coming back from users is never refused, so ROLLING_BACK stays out of the index: a change
+    # that does harm after its promotion comes back while another one is on its way.
+    Migration(
+        3,
+        "the stage of a change, and one rollout per service",
+        """
+        ALTER TABLE selfdrive.changes
+            ADD COLUMN stage integer NOT NULL DEFAULT 0 CHECK (stage >= 0);
+        CREATE UNIQUE INDEX one_rollout_per_service ON selfdrive.changes (service)
+            WHERE state IN ('staged', 'canary', 'hold', 'baking');
+        """,
+    ),
+    Migration(
+        4,
+        "effects on the world, and whose turn it is to make them",
+        """
+        CREATE TABLE selfdrive.controllers (
+            service  text PRIMARY KEY,
+            epoch    bigint NOT NULL CHECK (epoch > 0),
+            holder   text NOT NULL CHECK (holder <> ''),
+            since    timestamptz NOT NULL
+        );
+
+        CREATE TABLE selfdrive.effects (
+            effect_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            key         text NOT NULL UNIQUE CHECK (key <> ''),
+            change_id   text NOT NULL REFERENCES selfdrive.changes,
+            service     text NOT NULL,
+            stage       integer NOT NULL CHECK (stage >= 0),
+            kind        text NOT NULL CHECK (kind <> ''),
+            epoch       bigint NOT NULL CHECK (epoch > 0),
+            wanted      json NOT NULL,
+            at          timestamptz NOT NULL,
+            done_at     timestamptz,
+            result      json,
+            given_up    text NOT NULL DEFAULT '',
+            ledger_seq  bigint REFERENCES selfdrive.ledger,
+            CONSTRAINT done_is_told CHECK (
+                (done_at IS NULL) = (ledger_seq IS NULL)
+                AND (done_at IS NULL) = (result IS NULL)
+                AND (given_up = '' OR done_at IS NOT NULL)
+            )
+        );
+        CREATE INDEX effects_open ON selfdrive.effects (effect_id) WHERE done_at IS NULL;
+        CREATE INDEX effects_by_change ON selfdrive.effects (change_id, effect_id);
+        """,
+    ),
 )
 
 

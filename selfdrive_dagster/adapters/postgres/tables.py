@@ -45,6 +45,7 @@ changes = Table(
     Column("since", DateTime(timezone=True)),
     Column("deadline", DateTime(timezone=True)),
     Column("version", Integer),
+    Column("stage", Integer),
 )
 
 decisions = Table(
@@ -58,5 +59,32 @@ decisions = Table(
     Column("digests", JSON),
     Column("signature", Text),
     Column("at", DateTime(timezone=True)),
+    Column("ledger_seq", BigInteger),
+)
+
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("epoch", BigInteger),
+    Column("holder", Text),
+    Column("since", DateTime(timezone=True)),
+)
+
+effects = Table(
+    "effects",
+    metadata,
+    Column("effect_id", BigInteger, primary_key=True),
+    Column("key", Text),
+    Column("change_id", Text),
+    Column("service", Text),
+    Column("stage", Integer),
+    Column("kind", Text),
+    Column("epoch", BigInteger),
+    Column("wanted", JSON),
+    Column("at", DateTime(timezone=True)),
+    Column("done_at", DateTime(timezone=True)),
+    Column("result", JSON),
+    Column("given_up", Text),
     Column("ledger_seq", BigInteger),
 )

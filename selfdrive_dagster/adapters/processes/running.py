@@ -19,7 +19,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One program. `input` goes to its stdin: what no process list may show.
 
     `is_ready` looks once, from outside, whether it serves. After a request to end it has
-    `grace_seconds`.
+    `grace_seconds`. It works in `folder`, or else in the home.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     is_ready: Callable[[], bool]
     input: str = ""
     grace_seconds: float = 4.0
+    folder: Path | None = None
 
 
 class Running:
@@ -56,7 +57,7 @@ class Running:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                cwd=self._home,
+                cwd=self.service.folder or self._home,
                 env=marked(self.service.environ, self._home, self.service.name),
                 start_new_session=True,  # Ctrl-C is for us: we stop services in their order
             )

@@ -19,7 +19,8 @@ SOMETHING_MISSING = 3
 CHECKS: tuple[Check, ...] = (*machine.CHECKS, *product.CHECKS, *loop.CHECKS)
 
 NEEDS = {
-    "repair": frozenset(check.need for check in (*machine.CHECKS, *product.CHECKS)) - {"remote"},
+    "repair": frozenset(check.need for check in (*machine.CHECKS, *product.CHECKS))
+    - {"remote", "approvals"},
     "up": frozenset(check.need for check in CHECKS),
 }
 """What each command cannot do without, should it be missing."""

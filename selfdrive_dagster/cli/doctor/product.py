@@ -6,9 +6,11 @@ import subprocess
 import warnings
 from os.path import relpath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.proposals import remote_of, shown_remote
+from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.cli.doctor.findings import (
     Answer,
     Check,
@@ -19,9 +21,12 @@ from selfdrive_dagster.cli.doctor.findings import (
     told_by,
 )
 from selfdrive_dagster.config import FILE_NAME, discover, not_acted_on
-from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.errors import Refused, SelfdriveError
 
 SHOWN = 5
+DRIVING = ("L3", "L4")
+"""Levels at which a signature leads to users."""
+
 ASK = "import platform, pytest; print(platform.python_version(), 'with pytest', pytest.__version__)"
 
 
@@ -160,6 +165,46 @@ def remote(patient: Patient) -> Answer:
     return fine(f"proposals are pushed to {shown_remote(chosen)}")
 
 
+def approvals(patient: Patient) -> Answer:
+    """The branch says whose key may approve, and that key proves a person where it must."""
+    from selfdrive_dagster.adapters.approving import allowed_signers_at
+
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    level = patient.settings.autonomy.level
+    repository = GitRepository.find(patient.repo) if patient.repo.is_dir() else None
+    if repository is None or repository.is_empty():
+        return degraded("no commit that could say whose key may approve", "git commit")
+    head = repository.revision(patient.settings.service.branch or "HEAD")
+    try:
+        signers = allowed_signers_at(repository, head)
+    except Refused:
+        says = f"no {ALLOWED_SIGNERS} at {head[:12]}, so no signature can approve"
+        if level not in DRIVING:
+            return fine(f"{says}: at level {level} your merge does")
+        return degraded(says, MAKE_SIGNERS)
+    return key_at_hand(patient, signers, level)
+
+
+def key_at_hand(patient: Patient, signers: str, level: str) -> Answer:
+    """Say which key of this account may approve, and whether that proves a person."""
+    from selfdrive_dagster.adapters.approving import choose_signer, own_keys
+
+    with TemporaryDirectory() as folder:
+        keys = own_keys(patient.environ, patient.repo, Path(folder))
+        try:
+            signer = choose_signer(keys, signers)
+        except Refused:
+            return fine(f"{ALLOWED_SIGNERS} is committed; no key of this account stands in it")
+        is_readable = signer.is_key_readable
+    says = f"{signer.principal} may approve with {signer.fingerprint}"
+    if not is_readable:
+        return fine(f"{says}, which this account cannot read")
+    told = f"{says}; this account can read that key, so it proves no person"
+    mend = "keep the key in a hardware token, or run the loop as another user"
+    return degraded(told, mend) if level in DRIVING else fine(told)
+
+
 CHECKS = (
     Check("settings", settings),
     Check("unused settings", unused),
@@ -170,4 +215,5 @@ CHECKS = (
     Check("in the sandbox", interpreter_inside),
     Check("history", history),
     Check("remote", remote),
+    Check("approvals", approvals),
 )

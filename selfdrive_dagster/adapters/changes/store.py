@@ -1,68 +1,45 @@
 """Where each change stands. Every move is looked up in the lifecycle and noted in the ledger.
 
 State and ledger row are written in one transaction: there is never the one without the other.
+What a controller writes is fenced: one that another took over from moves nothing any more.
 """
 
 from collections.abc import Mapping, Set
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from selfdrive_dagster.adapters.changes.records import (
+    Authority,
+    Change,
+    Moved,
+    MoveRefused,
+    as_change,
+    as_columns,
+    constraint_of,
+    entry_of,
+    one_at_a_time,
+    stepped,
+    told_stage,
+    why_not_opened,
+)
+from selfdrive_dagster.adapters.fencing import require_current
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.postgres.tables import changes, decisions
-from selfdrive_dagster.audit import Entry, Link
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.rollout.lifecycle import (
     BEGINNING,
-    Actor,
+    IN_FLIGHT,
+    ROLLING,
     Event,
     Fact,
     Refusal,
-    State,
     Transition,
     advance,
     deadline_of,
 )
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One change as it stands. `version` counts its moves; `deadline` is None at an end."""
-
-    change_id: str
-    issue_id: str
-    service: str
-    base_revision: str
-    state: State
-    since: datetime
-    deadline: datetime | None
-    version: int = 1
-
-
-class Authority(msgspec.Struct, frozen=True, kw_only=True):
-    """Who acts, in which role, and the run or the signature that stands for it."""
-
-    who: str
-    role: Actor
-    run_id: str = ""
-    signature: str = ""
-
-
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """A change after a move, and the ledger row that tells of it."""
-
-    change: Change
-    row: Link
-
-
-class MoveRefused(Refused):
-    """The lifecycle does not allow it; `refusal` says what is missing."""
-
-    def __init__(self, change_id: str, refusal: Refusal) -> None:
-        super().__init__(f"{change_id} stays {refusal.state.value}: {refusal.reason}.")
-        self.refusal = refusal
 
 
 class Changes:
@@ -111,23 +88,33 @@ class Changes:
         facts: Set[Fact] = frozenset(),
         body: Mapping[str, Any] = {},
         decision_id: int | None = None,
+        stages: int = 0,
+        epoch: int | None = None,
     ) -> Moved:
         """Move a change by the lifecycle's table. Raises MoveRefused, and nothing is written.
 
-        `decision_id` is the decision that this move carries out; it is marked as done.
+        `decision_id` is the decision that this move carries out; it is marked as done. `stages`
+        is how many its plan has. `epoch` is given by a controller: Refused when it is over.
         """
         with self._engine.begin() as connection:
-            change = self._locked(connection, change_id)
+            change = locked(connection, change_id)
+            if epoch is not None:
+                require_current(connection, change.service, epoch)
             step = advance(
-                change.state, event, by.role, facts=facts, now=now, deadline=change.deadline
+                change.state,
+                event,
+                by.role,
+                facts=facts,
+                now=now,
+                deadline=change.deadline,
+                stage=change.stage,
+                stages=stages,
             )
             if isinstance(step, Refusal):
                 raise MoveRefused(change_id, step)
             after = stepped(change, step)
-            connection.execute(
-                update(changes).where(changes.c.change_id == change_id).values(**as_columns(after))
-            )
-            told = {"from": step.state.value, "to": step.to.value, **body}
+            write(connection, after, step)
+            told = {"from": step.state.value, "to": step.to.value, **told_stage(step), **body}
             moved = self._noted(connection, after, f"change.{event.value}", by, now, told)
             if decision_id is not None:
                 settle(connection, decision_id, change_id, moved.row.seq)
@@ -161,16 +148,6 @@ class Changes:
         with self._engine.connect() as connection:
             return tuple(as_change(row) for row in connection.execute(query).mappings())
 
-    def _locked(self, connection: Connection, change_id: str) -> Change:
-        """Read a change and hold it until the transaction ends."""
-        row = connection.execute(
-            select(changes).where(changes.c.change_id == change_id).with_for_update()
-        ).mappings()
-        found = row.one_or_none()
-        if found is None:
-            raise BadInput(f"There is no change {change_id}.", remedy="selfdrive changes")
-        return as_change(found)
-
     def _noted(
         self,
         connection: Connection,
@@ -181,24 +158,48 @@ class Changes:
         body: Mapping[str, Any],
     ) -> Moved:
         """Write the ledger row of what was just done."""
-        entry = Entry(
-            at=now,
-            actor=by.who,
-            kind=kind,
-            change_id=change.change_id,
-            issue_id=change.issue_id,
-            body={"role": by.role.value, **body},
-            run_id=by.run_id,
-            signature=by.signature,
-        )
+        entry = entry_of(change, kind, by, now, body)
         return Moved(change=change, row=self._ledger.append(entry, connection))
 
 
-def stepped(change: Change, step: Transition) -> Change:
-    """Return the change after a transition."""
-    return msgspec.structs.replace(
-        change, state=step.to, since=step.at, deadline=step.deadline, version=change.version + 1
-    )
+def locked(connection: Connection, change_id: str) -> Change:
+    """Read a change and hold it until the transaction ends. Raises BadInput if there is none."""
+    row = connection.execute(
+        select(changes).where(changes.c.change_id == change_id).with_for_update()
+    ).mappings()
+    found = row.one_or_none()
+    if found is None:
+        raise BadInput(f"There is no change {change_id}.", remedy="selfdrive changes")
+    return as_change(found)
+
+
+def write(connection: Connection, change: Change, step: Transition) -> None:
+    """Store a moved change. Raises MoveRefused while its service has another on its way."""
+    begins = change.state in ROLLING and step.state not in ROLLING
+    if begins and (other := rival(connection, change)) is not None:
+        says = f"{other.change_id} of {change.service} is {other.state.value}"
+        raise MoveRefused(change.change_id, one_at_a_time(step, says))
+    row = update(changes).where(changes.c.change_id == change.change_id)
+    try:
+        connection.execute(row.values(**as_columns(change)))
+    except IntegrityError as fault:  # another one began since we looked
+        if constraint_of(fault) != "one_rollout_per_service":
+            raise
+        says = f"another change of {change.service} began at the same moment"
+        raise MoveRefused(change.change_id, one_at_a_time(step, says)) from None
+
+
+def rival(connection: Connection, change: Change) -> Change | None:
+    """Return the other change that holds the traffic of this one's service."""
+    row = connection.execute(
+        select(changes).where(
+            changes.c.service == change.service,
+            changes.c.change_id != change.change_id,
+            changes.c.state.in_([state.value for state in IN_FLIGHT]),
+        )
+    ).mappings()
+    found = row.first()
+    return as_change(found) if found else None
 
 
 def settle(connection: Connection, decision_id: int, change_id: str, seq: int) -> None:
@@ -214,32 +215,3 @@ def settle(connection: Connection, decision_id: int, change_id: str, seq: int) -
     )
     if done.rowcount != 1:
         raise Refused(f"Decision {decision_id} is not one that waits for {change_id}.")
-
-
-def why_not_opened(change: Change, fault: IntegrityError) -> str:
-    """Name the rule of the table that a new change breaks."""
-    constraint = getattr(getattr(fault.orig, "diag", None), "constraint_name", "")
-    return {
-        "one_active_change_per_issue": f"{change.issue_id} has an active change already.",
-        "changes_pkey": f"{change.change_id} exists already.",
-    }.get(constraint, f"{change.change_id} of {change.issue_id} cannot be opened: {constraint}")
-
-
-def as_columns(change: Change) -> dict[str, Any]:
-    """Spread a change over the table's columns."""
-    fields = msgspec.structs.asdict(change)
-    return {**fields, "state": change.state.value, "is_active": change.deadline is not None}
-
-
-def as_change(row: Mapping[Any, Any]) -> Change:
-    """Gather a change from the table's columns; times in UTC."""
-    fields = {name: row[name] for name in Change.__struct_fields__}
-    deadline = row["deadline"]
-    return Change(
-        **{
-            **fields,
-            "state": State(row["state"]),
-            "since": row["since"].astimezone(UTC),
-            "deadline": deadline.astimezone(UTC) if deadline else None,
-        }
-    )

@@ -1,0 +1,102 @@
+"""Proposers: whoever drafts a patch for a diagnosis. The gate judges all of them alike.
+
+The built-in one draws from the templates. `HandedIn` takes patches that somebody else made:
+they get no trust from that, only their turn. Belongs here: turning an idea into drafts. Does
+not belong: trying or proving them, and where files lie.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import Diagnosis, Product
+from selfdrive_dagster.patches.claims import supports
+from selfdrive_dagster.patches.drafts import BUILTIN, Draft
+from selfdrive_dagster.patches.templates import generate
+from selfdrive_dagster.patches.templates.generate import is_editable
+from selfdrive_dagster.patches.text import apply_patch, changed_lines
+
+INVENTS = "Invents:"
+"""How a handed-in patch says, above its diff, what it makes up."""
+
+UNTOLD = "does something that nothing in the project supports"
+
+
+class Proposer(Protocol):
+    """Drafts patches for one diagnosis, best first, none twice."""
+
+    @property
+    def name(self) -> str:
+        """The generator's name, as settings and audits say it."""
+        ...
+
+    def propose(self, diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
+        """Yield at most `limit` drafts."""
+        ...
+
+
+class Templates:
+    """The built-in proposer: families of edits, no model, no key."""
+
+    name = BUILTIN
+
+    def propose(self, diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
+        """Yield the templates' drafts."""
+        return generate(diagnosis, product, limit=limit)
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True):
+    """A patch that somebody handed in: its name, and a unified diff, words above it allowed."""
+
+    name: str
+    text: str
+
+
+class HandedIn:
+    """Patches of others. One is for a diagnosis when it changes a file of its frames."""
+
+    name = "drafts"
+    family = "handed_in"
+
+    def __init__(self, patches: Iterable[Patch]) -> None:
+        self._patches = tuple(patches)
+
+    def propose(self, diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
+        """Yield those that fit this revision and change one editable file of the frames."""
+        drafts = (_draft(patch, diagnosis, product) for patch in self._patches)
+        yield from [draft for draft in drafts if draft is not None][:limit]
+
+
+def _draft(patch: Patch, diagnosis: Diagnosis, product: Product) -> Draft | None:
+    """Return a patch as a draft, None when it is for something else or does not fit."""
+    words, start, diff = patch.text.partition("--- ")
+    try:
+        overlay = apply_patch(product.read, start + diff)
+    except BadInput:
+        return None  # made for another revision
+    (path, source), *more = overlay.items()
+    frame = next((frame for frame in diagnosis.frames if frame.path == path), None)
+    if more or source is None or frame is None or not is_editable(path, product):
+        return None
+    draft = Draft(
+        family=HandedIn.family,
+        kind="replace",
+        path=path,
+        line=frame.line,
+        function=frame.function,
+        patch=start + diff,
+        source=source,
+        invented=_invented(words),
+        tokens=changed_lines(product.read(path), source),
+        generator=HandedIn.name,
+    )
+    return msgspec.structs.replace(draft, supports=supports(draft, product))
+
+
+def _invented(words: str) -> str:
+    """Return what the words above a diff say that it makes up."""
+    told = [line.removeprefix(INVENTS).strip() for line in words.splitlines()
+            if line.startswith(INVENTS)]  # fmt: skip
+    return told[0] if told and told[0] else UNTOLD

@@ -1,0 +1,318 @@
+"""What must never pass for an approval: forged, replayed, expired, one's own, or of another thing.
+
+Each is tried on a real database, repository and key, and refused with a reason of its own.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import msgspec
+import pytest
+from fakes import made_findings as found
+from fakes.signers import ADA, EVE, SETTINGS, SignedProduct, line
+from msgspec.structs import replace
+from sqlalchemy import Engine, text
+
+from assets.rollout import approval
+from selfdrive_dagster.adapters.decisions import Decision
+from selfdrive_dagster.audit import Entry
+from selfdrive_dagster.errors import Refused
+from selfdrive_dagster.model import short_id
+from selfdrive_dagster.orchestration.approving import to_approve
+from selfdrive_dagster.orchestration.pins import pin
+from selfdrive_dagster.orchestration.proposing import look_around
+from selfdrive_dagster.orchestration.stages import CHANGE
+from selfdrive_dagster.rollout import Proposal
+from selfdrive_dagster.rollout.approval import Approval, Statement
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
+from selfdrive_dagster.validation import Proof
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen")
+OTHER = short_id("chg", "other", 1)
+DRIVEN = f'{SETTINGS}[autonomy]\nlevel = "L3"\n'
+
+
+@pytest.fixture
+def shop(tmp_path: Path, database_url: str, engine: Engine) -> Iterator[SignedProduct]:
+    made = SignedProduct(tmp_path, database_url, engine)
+    yield made
+    made.workshop.close()
+
+
+@pytest.fixture
+def approved(shop: SignedProduct) -> SignedProduct:
+    """A change that Ada approved."""
+    shop.propose()
+    shop.carry_out(shop.sign())
+    shop.approvals.holding(found.CHANGE, datetime.now(UTC))
+    return shop
+
+
+def state(shop: SignedProduct, change_id: str = found.CHANGE) -> State:
+    change = shop.changes.get(change_id)
+    assert change is not None
+    return change.state
+
+
+def altered(shop: SignedProduct, statement: str) -> None:
+    """Do to the ledger's table what only its owner can: the trigger is switched off."""
+    with shop.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE selfdrive.ledger DISABLE TRIGGER USER"))
+        connection.execute(text(statement))
+        connection.execute(text("ALTER TABLE selfdrive.ledger ENABLE TRIGGER USER"))
+
+
+def moved_branch(shop: SignedProduct) -> None:
+    branch = f"loop/{found.CHANGE}"
+    tree = shop.product.git("rev-parse", "main^{tree}")
+    evil = shop.product.git("commit-tree", tree, "-p", shop.base, "-m", "Fix it")
+    shop.product.git("branch", "-f", branch, evil)
+
+
+def deleted_branch(shop: SignedProduct) -> None:
+    shop.product.git("branch", "-D", f"loop/{found.CHANGE}")
+
+
+def edited_report(shop: SignedProduct) -> None:
+    path = shop.evidence.path(shop.ledger_digest("validation/report"))
+    path.write_bytes(path.read_bytes().replace(b"every check passed", b"every check passes"))
+
+
+def lost_statement(shop: SignedProduct) -> None:
+    [row] = shop.ledger.find("change.approve", found.CHANGE)
+    shop.evidence.path(row.entry.body["digests"]["statement"]).unlink()
+
+
+def other_report(shop: SignedProduct) -> None:
+    proof = shop.findings(found.certified()).proof
+    reports = tuple(replace(report, seed=8) for report in proof.reports)
+    shop.note("validation/report", replace(proof, reports=reports))
+
+
+def altered_row(shop: SignedProduct) -> None:
+    altered(shop, f"UPDATE selfdrive.ledger SET actor = '{EVE}' WHERE kind = 'change.approve'")
+
+
+def other_rules(shop: SignedProduct) -> None:
+    toml = shop.product.path / "selfdrive.toml"
+    toml.write_text(toml.read_text() + "[autonomy]\nprotected = []\n")
+
+
+def refused_later(shop: SignedProduct) -> None:
+    shop.move(Event.REJECT, Actor.HUMAN)
+
+
+def base_moved(shop: SignedProduct) -> None:
+    shop.move(Event.BASE_MOVED, Actor.GUARD)
+
+
+DEEDS = {
+    "the branch was moved": (moved_branch, r"is at \w+; what was proven is"),
+    "the branch was deleted": (deleted_branch, "is gone; what was proven"),
+    "the report was edited": (edited_report, "ALTERED"),
+    "the statement is lost": (lost_statement, "NOT RECORDED"),
+    "it was proven anew": (other_report, "was proposed with another report"),
+    "the ledger's row was altered": (altered_row, "of the ledger was altered"),
+    "the rules were changed": (other_rules, "is for another policy"),
+    "it was refused afterwards": (refused_later, "went to rejected after"),
+    "the base moved": (base_moved, "went to validating after"),
+}
+
+
+@pytest.mark.parametrize(("deed", "why"), DEEDS.values(), ids=DEEDS.keys())
+def test_an_approval_no_longer_holds_once(
+    approved: SignedProduct, deed: Callable[[SignedProduct], None], why: str
+) -> None:
+    deed(approved)
+    with pytest.raises(Refused, match=why):
+        approved.approvals.holding(found.CHANGE, datetime.now(UTC))
+
+
+def test_an_approval_expires(approved: SignedProduct) -> None:
+    now = datetime.now(UTC)
+    approved.approvals.holding(found.CHANGE, now + timedelta(days=6))
+    with pytest.raises(Refused, match="expired"):
+        approved.approvals.holding(found.CHANGE, now + timedelta(days=8))
+
+
+def test_an_approval_is_not_replayed_for_another_change(shop: SignedProduct) -> None:
+    shop.propose()
+    shop.propose(change_id=OTHER)
+    decision = shop.sign()
+    shop.carry_out(decision, OTHER)
+    with pytest.raises(Refused, match="is for another change_id"):
+        shop.approvals.holding(OTHER, datetime.now(UTC))
+    with pytest.raises(Refused, match="is for another change_id"):
+        shop.approvals.examine(replace(decision, change_id=OTHER), datetime.now(UTC))
+
+
+def test_a_signature_is_not_lent_to_another_statement(shop: SignedProduct) -> None:
+    shop.propose()
+    decision = shop.sign()
+    statement = shop.evidence.get(decision.digests["statement"], Statement)
+    later = replace(statement, expires=statement.expires + timedelta(days=365))
+    digests = {**decision.digests, "statement": shop.evidence.put(later)}
+    with pytest.raises(Refused, match="No signature of"):
+        shop.approvals.examine(replace(decision, digests=digests), datetime.now(UTC))
+
+
+@pytest.mark.parametrize("author", [ADA, "ADA@example.com", "a.lovelace"])
+def test_nobody_approves_what_they_made(shop: SignedProduct, author: str) -> None:
+    """Whoever amended is an author, under any name that their key goes by."""
+    names = f"{ADA},a.lovelace"
+    shop.product.write(".selfdrive/allowed_signers", line(names, shop.ada))
+    shop.base = shop.product.commit("Two names for Ada")
+    shop.propose()
+    edited = Entry(at=datetime.now(UTC), actor=author, kind="change.patch_edited",
+                   change_id=found.CHANGE, run_id="run-3")  # fmt: skip
+    shop.ledger.append(edited)
+    with pytest.raises(Refused, match="made this change"):
+        shop.sign()
+
+
+def test_the_loop_does_not_approve_itself(shop: SignedProduct) -> None:
+    shop.product.write(".selfdrive/allowed_signers", line("selfdrive@localhost", shop.ada))
+    shop.base = shop.product.commit("Trust the loop")
+    shop.propose()
+    with pytest.raises(Refused, match="made this change"):
+        shop.sign()
+
+
+def test_a_readable_key_proves_no_person_where_selfdrive_drives(
+    tmp_path: Path, database_url: str, engine: Engine
+) -> None:
+    shop = SignedProduct(tmp_path, database_url, engine, DRIVEN)
+    shop.propose()
+    with pytest.raises(Refused, match="proves no person"):
+        shop.sign()
+    toml = shop.product.path / "selfdrive.toml"
+    toml.write_text(f'{DRIVEN}[rollout]\nplan = "demo"\n')
+    assert shop.sign().digests["key_readable"] == "yes"
+    shop.workshop.close()
+
+
+# What somebody does to Dagster, or to the table of decisions
+
+
+class Board:
+    """Dagster's instance with the records of the change that it tells of."""
+
+    def __init__(self, instance: dg.DagsterInstance, shop: SignedProduct) -> None:
+        self.instance, self.shop = instance, shop
+        instance.add_dynamic_partitions("change", [found.CHANGE])
+        for asset, kind in (("rollout/proposal", Proposal), ("validation/report", Proof)):
+            self._materialize(asset, kind)
+
+    def _materialize(self, asset: str, kind: type) -> None:
+        shop = self.shop
+        record = shop.evidence.get(shop.ledger_digest(asset), kind)
+
+        @dg.asset(key=dg.AssetKey(asset.split("/")), partitions_def=CHANGE)
+        def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            sha256 = shop.evidence.put(record)
+            body = {"asset": asset, "sha256": sha256, "inputs": []}
+            entry = Entry(at=datetime.now(UTC), actor="selfdrive", kind="evidence.made",
+                          change_id=found.CHANGE, body=body, run_id=context.run.run_id)  # fmt: skip
+            shop.ledger.append(entry)
+            return dg.MaterializeResult(metadata={"sha256": sha256})
+
+        assert dg.materialize([made], instance=self.instance, partition_key=found.CHANGE).success
+
+    def run(self) -> bool:
+        """Run the asset, as a click or a mutation of the web server would."""
+        held = {"workshop": dg.ResourceDefinition.hardcoded_resource(self.shop.workshop)}
+        asked = {"instance": self.instance, "partition_key": found.CHANGE, "resources": held}
+        return dg.materialize([approval], raise_on_error=False, **asked).success
+
+
+@pytest.fixture
+def board(shop: SignedProduct) -> Iterator[Board]:
+    shop.propose()
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Board(instance, shop)
+
+
+def test_a_signed_decision_is_carried_out_by_its_run(board: Board) -> None:
+    shop = board.shop
+    decision = shop.sign()
+    assert [one.decision_id for one in to_approve(shop.workshop, datetime.now(UTC))] == [
+        decision.decision_id
+    ]
+    assert look_around(shop.workshop, "run-8")["decisions"] == 0, "it is left to its own job"
+    assert board.run()
+    assert state(shop) is State.APPROVED
+    [row] = shop.ledger.find("change.approve", found.CHANGE)
+    assert (row.entry.actor, row.entry.signature) == (ADA, decision.signature)
+    made = pin(board.instance, shop.ledger, approval.key, found.CHANGE)
+    kept = shop.evidence.get(made.sha256, Approval)
+    assert kept.fingerprint == decision.digests["fingerprint"]
+    assert kept.statement.is_key_readable
+    assert shop.approvals.holding(found.CHANGE, datetime.now(UTC)) == kept.statement
+    assert to_approve(shop.workshop, datetime.now(UTC)) == ()
+
+
+def test_a_run_without_a_signature_moves_nothing(board: Board) -> None:
+    """A raw `launchRun` mutation, or a click on Materialize."""
+    assert not board.run()
+    assert state(board.shop) is State.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("tags", [{}, {"selfdrive/approved": "yes", "selfdrive/stage": "approved"}])
+def test_a_reported_event_or_a_forged_tag_approves_nothing(
+    board: Board, tags: dict[str, str]
+) -> None:
+    """What the web server's report endpoint and `reportRunlessAssetEvents` write."""
+    shop = board.shop
+    forged = dg.AssetMaterialization(
+        approval.key,
+        partition=found.CHANGE,
+        metadata={"sha256": shop.ledger_digest("validation/report"), "approver": ADA},
+        tags=tags,
+    )
+    board.instance.report_runless_asset_event(forged)
+    look_around(shop.workshop, "run-8")
+    assert state(shop) is State.AWAITING_APPROVAL
+    with pytest.raises(Refused, match="Nobody approved"):
+        shop.approvals.holding(found.CHANGE, datetime.now(UTC))
+
+
+def forge(shop: SignedProduct, real: Decision) -> dict[str, Decision]:
+    """Return decisions as whoever writes to the table might forge them."""
+    statement = shop.evidence.get(real.digests["statement"], Statement)
+    own = replace(statement, approver=EVE)
+    return {
+        "no signature": replace(real, signature=""),
+        "no statement": replace(real, digests={}),
+        "no digest": replace(real, digests={"statement": "../../etc/passwd"}),
+        "another person's": replace(real, digests={"statement": shop.evidence.put(own)}, actor=EVE),
+    }
+
+
+@pytest.mark.parametrize("what", ["no signature", "no statement", "no digest", "another person's"])
+def test_a_forged_decision_is_set_aside_with_its_reason(board: Board, what: str) -> None:
+    shop = board.shop
+    real = forge(shop, shop.sign())[what]
+    with shop.engine.begin() as connection:
+        connection.execute(text("DELETE FROM selfdrive.decisions"))
+    now = datetime.now(UTC)
+    told = {**msgspec.structs.asdict(real), "now": now}
+    wanted = ("change_id", "verdict", "actor", "reason", "now", "digests", "signature")
+    shop.decisions.record(**{name: told[name] for name in wanted})
+    assert not board.run()
+    assert state(shop) is State.AWAITING_APPROVAL
+    [row] = shop.ledger.find("decision.set_aside", found.CHANGE)
+    assert row.entry.body["because"]
+    assert shop.decisions.waiting() == ()
+
+
+def test_an_approval_that_comes_too_late_is_set_aside(shop: SignedProduct) -> None:
+    shop.propose()
+    shop.sign()
+    shop.move(Event.REJECT, Actor.HUMAN)
+    assert look_around(shop.workshop, "run-8")["decisions"] == 1
+    assert shop.decisions.waiting() == ()
+    [row] = shop.ledger.find("decision.set_aside", found.CHANGE)
+    assert "does not wait for approve" in row.entry.body["because"]

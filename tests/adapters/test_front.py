@@ -1,0 +1,119 @@
+"""A front as it runs: Traefik, processes of two revisions, visitors that keep their cookies."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fakes.fronts import SOUND, MadeFront
+
+from selfdrive_dagster.adapters.traefik import TraefikActuator
+from selfdrive_dagster.errors import Refused
+from selfdrive_dagster.rollout.traffic import Cause
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeFront]:
+    """One front for the tests that leave it as they found it: nothing on trial."""
+    made = MadeFront(tmp_path_factory.mktemp("front"))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[MadeFront]:
+    """A front of one test's own, not yet started, with a short lease."""
+    made = MadeFront(tmp_path)
+    yield made
+    made.close()
+
+
+def change(number: int) -> str:
+    return f"chg_{number:08x}00000000"
+
+
+def test_sessions_stay_where_they_are_and_all_go_back(front: MadeFront) -> None:
+    canary = front.commit(SOUND)
+    process_before = front.named("stable").pid
+    front.stage(change(1), canary)
+    assert front.named(f"stable-{change(1)}").pid != process_before
+    assert front.answers(front.crowd(20)) == {front.stable: 20}
+    front.set(0.05)
+    first = front.crowd(100)
+    assert 3 <= front.answers(first)[canary] <= 7
+    where = {visitor: visitor.visit() for visitor in first}
+    front.set(0.25)
+    assert {visitor: visitor.visit() for visitor in first} == where
+    second = front.crowd(100)
+    assert 21 <= front.answers(second)[canary] <= 29
+    traffic = front.actuator.to_stable("a test")
+    assert traffic.seen and traffic.seen.share == 0.0
+    assert front.answers(first + second) == {front.stable: 200}
+    assert front.files.journal()[-1].share == 0.25
+
+
+def test_old_cookies_do_not_enter_the_next_canary(front: MadeFront) -> None:
+    front.stage(change(2), front.commit(SOUND))
+    front.set(0.5)
+    old = [visitor for visitor in front.crowd(40) if visitor.visit() != front.stable]
+    assert len(old) >= 15
+    front.actuator.to_stable("over")
+    following = front.commit(SOUND)
+    front.stage(change(3), following)
+    front.set(0.05)
+    assert front.answers(old)[following] <= 2
+    front.actuator.to_stable("over")
+
+
+def test_only_who_has_read_the_current_generation_may_write(front: MadeFront) -> None:
+    staged = front.stage(change(4), front.commit(SOUND))
+    read = front.actuator.read().wanted.generation
+    assert read == staged.wanted.generation
+    front.set(0.05)
+    with pytest.raises(Refused, match=f"generation {read + 1}, not {read}"):
+        front.actuator.set(0.1, read)
+    with pytest.raises(Refused, match="under way"):
+        front.actuator.stage(
+            generation=read + 1, stable=front.stable, change_id=change(5), canary=front.stable
+        )
+    assert front.actuator.read().wanted.share == 0.05
+    zombie = front.actuator.to_stable("over").wanted.generation
+    with pytest.raises(Refused, match="no canary"):
+        front.actuator.set(0.05, zombie)
+
+
+def test_without_a_controller_the_lease_ends_the_trial(front: MadeFront) -> None:
+    canary = front.commit(SOUND)
+    front.stage(change(6), canary)
+    short = TraefikActuator(front.home, lease_seconds=1.5)
+    read = short.read().wanted.generation
+    wanted = short.set(0.5, read).wanted
+    front.wait_seen(lambda seen: seen.share == 0.5)
+    crowd = front.crowd(20)
+    assert front.answers(crowd)[canary] >= 8
+    front.wait(lambda: front.answers(crowd[:10]) == {front.stable: 10}, 4)
+    assert (datetime.now(UTC) - wanted.lease_until).total_seconds() < 2
+    entry = front.files.journal()[-1]
+    assert (entry.cause, entry.generation, entry.share) == (Cause.LEASE, read + 2, 0.5)
+    assert front.files.dynamic.is_file()
+    with pytest.raises(Refused, match=f"not {read + 1}"):
+        short.set(0.5, read + 1)
+
+
+def test_the_kill_switch_is_a_file(front: MadeFront) -> None:
+    canary = front.commit(SOUND)
+    front.stage(change(7), canary)
+    front.set(0.5)
+    crowd = front.crowd(10)
+    front.files.kill_switch.touch()
+    try:
+        front.wait(lambda: front.answers(crowd) == {front.stable: 10}, 2)
+        assert front.files.journal()[-1].cause is Cause.KILL_SWITCH
+        generation = front.actuator.read().wanted.generation
+        with pytest.raises(Refused, match=r"kill switch is thrown: .*STOP"):
+            front.actuator.stage(
+                generation=generation, stable=front.stable, change_id=change(8), canary=canary
+            )
+    finally:
+        front.files.kill_switch.unlink()
