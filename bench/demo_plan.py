@@ -5,8 +5,8 @@
 Equal and bad canaries under the demonstration's traffic, with telemetry that comes late and the
 fuse taken out, so that only the e-processes decide. Printed is how rollouts end, in which stage,
 and after how many seconds. Exit code 1 when equal canaries are rolled back in more than 5 %, do
-not pass in about 60 to 120 s (the median), or a canary that harms 10 % of its sessions passes in
-more than 5 %.
+not pass in about 60 to 130 s (the median), or a canary that harms 10 % of its sessions passes in
+more than 5 %; two standard errors are allowed for.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def worse(rate: float, harm: dict[str, float], kind: str) -> float:
 def roll_out(chance: random.Random, case: Case) -> Ending:
     """Look every two seconds, as a controller does, and go up on SAFE."""
     width = PLAN.window_seconds
-    steps = [Step(BEGIN - timedelta(seconds=width), PLAN.stages[0].share)]
+    steps = [Step(BEGIN, PLAN.stages[0].share)]
     drawn: list[tuple[Window, dict[str, Count]]] = []
     stage, now, last = 0, 0.0, Verdict.NO_DATA
     while now < LONGEST_SECONDS:
@@ -165,14 +165,16 @@ def tell(case: Case, endings: list[Ending]) -> bool:
     safe = share.get((Verdict.SAFE, 2), 0.0)
     seconds = sorted(one.seconds for one in endings)
     median, late = seconds[len(seconds) // 2], seconds[int(0.9 * len(seconds))]
-    rest = 100 - sum(harm) - safe
+    rest = abs(100 - sum(harm) - safe)
     print(
         f"{case.says:38}{safe:>8.1f}{harm[0]:>10.1f}{harm[1]:>10.1f}{rest:>8.1f}"
         f"{median:>8.0f}{late:>8.0f}"
     )
+    chance = 200 * math.sqrt(PROMISE * (1 - PROMISE) / len(endings))
+    most = 100 * PROMISE + chance
     if not case.harm:
-        return sum(harm) <= 100 * PROMISE and 60 <= median <= 120
-    return case.harm < 0.10 or safe <= 100 * PROMISE
+        return sum(harm) <= most and 60 <= median <= 130
+    return case.harm < 0.10 or safe <= most
 
 
 def main() -> int:
