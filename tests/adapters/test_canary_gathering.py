@@ -34,19 +34,19 @@ PLAN = Plan(
         Guardrail("issue", tolerable=0.05), Guardrail("new_crashes", tolerable=0.05),
     ),
 )  # fmt: skip
-SECONDS = 120
+SECONDS = 100
 STEPS = (Step(BEGIN - timedelta(seconds=PLAN.window_seconds), STAGE.share),)
 
 
 class Shop:
-    """Fifteen sessions a second, three requests each. Some of the canary's fail at checkout."""
+    """Twelve sessions a second, three requests each. Some of the canary's fail at checkout."""
 
     def __init__(self, home: Path, harm: float, seed: int = 1) -> None:
         self.home, self.warehouse = home, Warehouse(home)
         self.log: list[Asked] = []
         self.spans, self.crashes = [], []
         chance = random.Random(seed)
-        for number in range(-60 * 15, SECONDS * 15):
+        for number in range(-60 * 12, SECONDS * 12):
             arm = "canary" if number >= 0 and chance.random() < STAGE.share else "stable"
             self.visit(chance, number, arm, harm if arm == "canary" else 0.0)
         self.log.sort(key=answered)
@@ -59,7 +59,7 @@ class Shop:
         session, version = f"s{number}", NEW if arm == "canary" else OLD
         fails = chance.random() < harm
         for turn in range(3):
-            second = number / 15 + turn + chance.random() / 2
+            second = number / 12 + turn + chance.random() / 2
             status, seconds = (500 if fails and turn else 200), chance.lognormvariate(-4, 0.5)
             self.log.append(ask(second, session, arm, status=status, seconds=seconds))
             span = span_of(BEGIN + timedelta(seconds=second), number * 3 + turn + 10**6)
@@ -74,8 +74,8 @@ class Shop:
         self.warehouse.append("exceptions", self.crashes)
         refresh(self.warehouse, (), Grouping())
 
-    def open(self) -> Gathering:
-        store = WindowStore(self.home, CHANGE)
+    def open(self, home: Path | None = None) -> Gathering:
+        store = WindowStore(home or self.home, CHANGE)
         usual = usual_slowness(self.log, PLAN.window_seconds, BEGIN)
         assert usual is not None
         store.freeze(usual)
@@ -106,12 +106,11 @@ def test_without_telemetry_harm_is_found_and_nothing_is_safe(tmp_path) -> None:
 
 
 def test_a_restart_resets_nothing_and_changes_nothing(tmp_path) -> None:
-    whole, broken = Shop(tmp_path / "whole", 0.02), Shop(tmp_path / "broken", 0.02)
-    whole.ingest()
-    broken.ingest()
-    expected = whole.judge(whole.open(), SECONDS)
-    for until in (31, 64, 64.5, 90):
-        broken.judge(broken.open(), until)
-    assert broken.judge(broken.open(), SECONDS) == expected
-    stores = [WindowStore(shop.home, CHANGE) for shop in (whole, broken)]
-    assert stores[0].read() == stores[1].read()
+    shop = Shop(tmp_path, 0.02)
+    shop.ingest()
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    expected = shop.judge(shop.open(whole), SECONDS)
+    for until in (31, 64, 64.5):
+        shop.judge(shop.open(broken), until)
+    assert shop.judge(shop.open(broken), SECONDS) == expected
+    assert WindowStore(whole, CHANGE).read() == WindowStore(broken, CHANGE).read()

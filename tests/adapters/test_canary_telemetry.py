@@ -34,6 +34,11 @@ def visit(second: float, session: str | None, version: str = OLD, late: float = 
     return replace(span, service_version=version, session_id=session, received_at=received)
 
 
+def stay(second: float, session: str, version: str = OLD):
+    """A visit of two requests, half a second apart."""
+    return visit(second, session, version), visit(second + 0.5, session, version)
+
+
 def crash(second: float, session: str, version: str = OLD, function: str = KNOWN):
     ago = NOW - BEGIN - timedelta(seconds=second)
     made = crash_of(function, ago=ago, session=session, ordinal=1)
@@ -78,8 +83,8 @@ def until(second: float):
 
 def test_sessions_count_in_the_window_where_they_were_first_seen(telling: Telling) -> None:
     telling.hear(
-        visit(1, "ada", NEW), visit(15, "ada", NEW), visit(2, "bo"), visit(12, "cy"),
-        visit(-50, "di"), visit(3, "of another", "3" * 40), *until(45),
+        *stay(1, "ada", NEW), visit(15, "ada", NEW), *stay(2, "bo"), *stay(12, "cy"),
+        *stay(-50, "di"), *stay(3, "of another", "3" * 40), *until(45),
     )  # fmt: skip
     first, second = telling.count()[:2]
     assert (first.start, first.source) == (BEGIN, Source.TELEMETRY)
@@ -88,15 +93,28 @@ def test_sessions_count_in_the_window_where_they_were_first_seen(telling: Tellin
 
 def test_the_issue_and_crashes_that_are_new_are_met_in_the_follow_up(telling: Telling) -> None:
     telling.hear(
-        visit(1, "ada", NEW), crash(10.5, "ada", NEW, FRESH), crash(5, "ada", NEW, FRESH),
-        visit(2, "bo"), crash(3, "bo"), crash(4, "bo"),
-        visit(3, "cy"), crash(14, "cy"),
+        *stay(1, "ada", NEW), crash(10.5, "ada", NEW, FRESH), crash(5, "ada", NEW, FRESH),
+        *stay(2, "bo"), crash(3, "bo"), crash(4, "bo"),
+        *stay(3, "cy"), crash(14, "cy"),
         *until(45),
     )  # fmt: skip
     telling.refresh()
     first = telling.count()[0]
     assert first.exposed == Arms(1, 2)
     assert first.affected == {"issue": Arms(0, 1), "new_crashes": Arms(1, 0)}
+
+
+def test_who_asks_once_and_who_only_crashes_is_nobody_there(telling: Telling) -> None:
+    """Health checks and robots begin a session with each request; a second one comes too late."""
+    checks = [visit(second / 2, f"check {second}", NEW) for second in range(18)]
+    slow = visit(1, "slow"), visit(11.5, "slow")
+    both_sdks = replace(visit(3, "one request"), source="sentry"), visit(3.01, "one request")
+    telling.hear(
+        *checks, *slow, *both_sdks, crash(2, "unseen"), crash(3, "unseen"), *stay(4, "bo"),
+        *until(45),
+    )  # fmt: skip
+    telling.refresh()
+    assert telling.count()[0].exposed == Arms(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +132,7 @@ def test_a_time_in_the_future_does_not_make_anything_pass(telling: Telling) -> N
 
 
 def test_a_window_waits_until_its_exceptions_have_their_issues(telling: Telling) -> None:
-    telling.hear(visit(2, "bo"), crash(3, "bo"), *until(45))
+    telling.hear(*stay(2, "bo"), crash(3, "bo"), *until(45))
     assert telling.count() == ()
     telling.refresh()
     assert telling.count()[0].affected["issue"] == Arms(0, 1)

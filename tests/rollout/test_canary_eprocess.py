@@ -14,10 +14,11 @@ from selfdrive_dagster.rollout.canary.eprocess import (
     LATENCY_BETS,
     SAFE_BETS,
     gain,
+    last,
     log_e,
     log_e_below,
-    log_e_block,
     log_e_ratio,
+    log_es_block,
 )
 
 ROUNDING = 1e-9
@@ -53,8 +54,10 @@ def test_harm_gains_nothing_while_the_canary_is_no_worse(exposed, rate, ratio) -
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_so_does_the_block_form(exposed, rate, ratio) -> None:
-    value = expected(exposed, ratio * rate, rate, lambda p: log_e_block(p, LATENCY_BETS, rate))
-    assert value <= 1 + ROUNDING
+    def value(counts) -> float:
+        return last(log_es_block(counts, LATENCY_BETS, rate))
+
+    assert expected(exposed, ratio * rate, rate, value) <= 1 + ROUNDING
 
 
 @pytest.mark.parametrize("exposed", SIZES)

@@ -20,7 +20,7 @@ from selfdrive_dagster.rollout.canary import (
     Window,
     exposures_for_silence,
     judge,
-    minutes_to_safe,
+    minutes_to_pass,
 )
 
 BEGIN = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -224,15 +224,31 @@ def test_what_cannot_be_is_refused(fault) -> None:
         fault()
 
 
+def forecast(plan: Plan, sessions_per_minute: float, **more) -> tuple[float, ...]:
+    rates = {"errors": 0.005}
+    return minutes_to_pass(plan, sessions_per_minute=sessions_per_minute, rates=rates, **more)
+
+
 def test_the_forecast_is_about_right_and_grows_as_traffic_falls() -> None:
-    plan, stage = PLAN, Stage(share=0.5, margin=2.0)
-    many = minutes_to_safe(stage, plan, sessions_per_minute=6000, rate=0.005)
-    few = minutes_to_safe(stage, plan, sessions_per_minute=60, rate=0.005)
-    assert 1 <= many <= 6
+    plan = replace(PLAN, stages=(Stage(share=0.5, margin=2.0),))
+    (many,), (few,) = forecast(plan, 6000), forecast(plan, 60)
+    assert 4 <= many <= 8
     assert 60 < few < 600
-    assert minutes_to_safe(stage, plan, sessions_per_minute=0, rate=0.005) == math.inf
-    assert [minutes_to_safe(s, DEMO_PLAN, sessions_per_minute=500, rate=0.02) < 20
-            for s in DEMO_PLAN.stages] == [True, True]  # fmt: skip
+    assert forecast(plan, 60, lag_minutes=30)[0] == pytest.approx(few + 30, rel=0.02)
+    assert forecast(plan, 0) == (math.inf,)
+    assert forecast(DEFAULT_PLAN, 0.01) == (math.inf,) * 4
+
+
+def test_the_forecast_of_a_plan_grows_from_stage_to_stage() -> None:
+    """At 100 sessions a second, rollout.md §3: 10, 7, fewer than 10 and 16 minutes."""
+    ends = forecast(replace(PLAN, warm_up_windows=0), 6000)
+    took = [end - begin for begin, end in zip((0.0, *ends), ends, strict=False)]
+    assert 8 <= took[0] <= 14
+    assert all(2 <= each <= 20 for each in took)
+    demo = minutes_to_pass(
+        DEMO_PLAN, sessions_per_minute=17 * 60, rates={"errors": 0.02}, lag_minutes=0.5
+    )
+    assert demo == pytest.approx((1.0, 1.35), abs=0.3)
 
 
 @pytest.mark.parametrize(("rate", "sessions"), [(1.0, 1), (0.5, 5), (0.01, 299), (0.001, 2995)])

@@ -1,6 +1,10 @@
 """Sessions of a rollout as telemetry tells them: who was there, who met the issue or a new one.
 
-A window is told once everything has come that will: both arms' newest events, by their own clock
+Who was there is told by spans: a session counts from its first request if a second one followed
+within its window, as the proxy's log counts those that came back with their cookies. So health
+checks and robots, which begin a session with each request, stay outside. Exceptions and logs tell
+nobody's presence, since those who fail tell more of themselves; without spans nothing is measured.
+A window is told once everything has come that will: both arms' newest spans, by their own clock
 and ours, lie beyond its follow-up, and every exception until then has its issue. Where only one
 arm goes on telling, a window's length more is waited; whether an arm's telemetry was lost is then
 seen by its number of sessions (`rollout.canary.judge`). Late events change nothing any more.
@@ -23,27 +27,21 @@ from selfdrive_dagster.rollout.canary.lines import Line, Source
 SETTLE = timedelta(seconds=5)
 """Exporters send in batches: an event of one signal may come so much later than of another."""
 
-_SEEN = """
-WITH seen AS (
-    SELECT session_id, service_version, timestamp, received_at FROM spans
-    WHERE service_name = $service AND timestamp >= $begin
-        AND service_version IN ($canary, $stable)
-    UNION ALL
-    SELECT session_id, service_version, timestamp, received_at FROM log_events
-    WHERE service_name = $service AND timestamp >= $begin
-        AND service_version IN ($canary, $stable)
-    UNION ALL
-    SELECT session_id, service_version, timestamp, received_at FROM exceptions
-    WHERE service_name = $service AND timestamp >= $begin
-        AND service_version IN ($canary, $stable)
-)
-"""
-
-_SESSIONS = (
-    _SEEN  # noqa: S608 - two texts of this file
-    + """, sessions AS (
+_SESSIONS = """
+WITH requests AS (
+    SELECT session_id, source, service_version, span_id, min(timestamp) AS timestamp FROM spans
+    WHERE service_name = $service AND timestamp >= $begin AND kind = 'SERVER'
+        AND service_version IN ($canary, $stable) AND session_id IS NOT NULL
+    GROUP BY ALL
+), first AS (
     SELECT session_id, min(timestamp) AS began, arg_min(service_version, timestamp) AS version
-    FROM seen WHERE session_id IS NOT NULL GROUP BY session_id
+    FROM requests GROUP BY session_id
+), sessions AS (
+    SELECT DISTINCT first.session_id, first.began, first.version
+    FROM first INNER JOIN requests ON first.session_id = requests.session_id
+    WHERE requests.timestamp < first.began + to_microseconds($width)
+    GROUP BY first.session_id, first.began, first.version, requests.source
+    HAVING count(*) >= 2
 ), known AS (
     SELECT DISTINCT issue_id FROM issue_events
     WHERE service_name = $service AND timestamp < $begin
@@ -69,25 +67,25 @@ SELECT
 FROM sessions LEFT JOIN met ON sessions.session_id = met.session_id
 GROUP BY ALL
 """
-)
 
-_REACHED = (
-    _SEEN  # noqa: S608 - two texts of this file
-    + """
-SELECT
-    max(least(timestamp, received_at)) FILTER (WHERE service_version = $canary) AS canary,
-    max(least(timestamp, received_at)) FILTER (WHERE service_version = $stable) AS stable,
-    (
-        SELECT min(exceptions.timestamp) FROM exceptions
-        LEFT JOIN issue_events ON exceptions.event_id = issue_events.event_id
-        WHERE exceptions.service_name = $service AND exceptions.timestamp >= $begin
-            AND issue_events.event_id IS NULL
-    ) AS unnamed,
-    list(DISTINCT (epoch_us(timestamp) - epoch_us($begin)) // $width)
-        FILTER (WHERE session_id IS NOT NULL) AS named
-FROM seen
-"""
+_REACHED = """
+WITH newest AS (
+    SELECT
+        max(least(timestamp, received_at)) FILTER (WHERE service_version = $canary) AS canary,
+        max(least(timestamp, received_at)) FILTER (WHERE service_version = $stable) AS stable,
+        list(DISTINCT (epoch_us(timestamp) - epoch_us($begin)) // $width)
+            FILTER (WHERE session_id IS NOT NULL) AS named
+    FROM spans
+    WHERE service_name = $service AND timestamp >= $since
+        AND service_version IN ($canary, $stable)
+), unnamed AS (
+    SELECT min(exceptions.timestamp) AS unnamed FROM exceptions
+    LEFT JOIN issue_events ON exceptions.event_id = issue_events.event_id
+    WHERE exceptions.service_name = $service AND exceptions.timestamp >= $since
+        AND issue_events.event_id IS NULL
 )
+SELECT canary, stable, named, unnamed FROM newest CROSS JOIN unnamed
+"""
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +103,9 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """How far telemetry has come: each arm's newest event, and the first without its issue.
+    """How far telemetry has come: each arm's newest span, and the first event without its issue.
 
-    `named` are the windows with an event that tells its session.
+    `named` are the windows with a span that tells its session.
     """
 
     canary: datetime | None
@@ -131,13 +129,13 @@ def count_telemetry(
 ) -> tuple[Line, ...]:
     """Return the lines of those windows that telemetry has passed, oldest first.
 
-    `windows` are the ones that it said nothing of yet. Where the proxy saw sessions and no event
-    told its own, nothing is measured: such a line has no guardrail.
+    `windows` are the ones that it said nothing of yet, oldest first. Where the proxy saw sessions
+    and no span told its own, nothing is measured: such a line has no guardrail.
     """
     if not windows:
         return ()
     width = timedelta(seconds=watched.window_seconds)
-    reached = _reached(warehouse, watched)
+    reached = _reached(warehouse, watched, windows[0].start - 2 * width)
     ready = [one for one in windows if reached.passed(one.start + 2 * width, width)]
     if not ready:
         return ()
@@ -146,9 +144,9 @@ def count_telemetry(
     return tuple(_lines(watched, ready, rows, frozenset(reached.named or ())))
 
 
-def _reached(warehouse: Warehouse, watched: Watched) -> _Reached:
-    asked = _asked(watched)
-    (row,) = warehouse.query(_REACHED, asked, pick=_since(watched.begin)).to_dicts()
+def _reached(warehouse: Warehouse, watched: Watched, since: datetime) -> _Reached:
+    asked = {**_asked(watched), "since": since}
+    (row,) = warehouse.query(_REACHED, asked, pick=_since(since)).to_dicts()
     return _Reached(**row)
 
 

@@ -5,7 +5,7 @@ windows so far, so no restart resets it and looking often costs nothing (`eproce
 """
 
 from selfdrive_dagster.rollout.canary.counts import Arms, Count, Window
-from selfdrive_dagster.rollout.canary.forecast import exposures_for_silence, minutes_to_safe
+from selfdrive_dagster.rollout.canary.forecast import exposures_for_silence, minutes_to_pass
 from selfdrive_dagster.rollout.canary.judge import Judgement, Verdict, judge
 from selfdrive_dagster.rollout.canary.lines import Line, Source, Step, share_in, windows_of
 from selfdrive_dagster.rollout.canary.plan import (
@@ -16,6 +16,7 @@ from selfdrive_dagster.rollout.canary.plan import (
     Plan,
     Stage,
 )
+from selfdrive_dagster.rollout.canary.plots import as_markdown, evidence_svg, rates_svg
 from selfdrive_dagster.rollout.canary.readings import Reading
 
 __all__ = [
@@ -34,9 +35,12 @@ __all__ = [
     "Step",
     "Verdict",
     "Window",
+    "as_markdown",
+    "evidence_svg",
     "exposures_for_silence",
     "judge",
-    "minutes_to_safe",
+    "minutes_to_pass",
+    "rates_svg",
     "share_in",
     "windows_of",
 ]

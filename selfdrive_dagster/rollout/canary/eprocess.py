@@ -49,7 +49,7 @@ def gain(count: Count, bet: float, null: float) -> float:
 
 def log_e(counts: Iterable[Count], bets: Sequence[float], null: float) -> float:
     """Return the logarithm of the e-value of all windows: the bets' mean."""
-    return _last(log_es(counts, bets, null))
+    return last(log_es(counts, bets, null))
 
 
 def log_es(counts: Iterable[Count], bets: Sequence[float], null: float) -> Iterator[float]:
@@ -61,16 +61,11 @@ def log_es(counts: Iterable[Count], bets: Sequence[float], null: float) -> Itera
         yield log_mean(totals)
 
 
-def log_e_block(counts: Iterable[Count], bets: Sequence[float], rate: float) -> float:
-    """Return the e-value against "no worse" for outcomes that are not rare.
+def log_es_block(counts: Iterable[Count], bets: Sequence[float], rate: float) -> Iterator[float]:
+    """Yield the e-value against "no worse" for outcomes that are not rare, after each window.
 
     `rate` is the historical one. What is expected of a window is fixed before it is seen.
     """
-    return _last(log_es_block(counts, bets, rate))
-
-
-def log_es_block(counts: Iterable[Count], bets: Sequence[float], rate: float) -> Iterator[float]:
-    """Yield the same after each window."""
     totals = [0.0] * len(bets)
     hits, sessions = PRIOR_SESSIONS * rate, float(PRIOR_SESSIONS)
     for count in counts:
@@ -81,7 +76,7 @@ def log_es_block(counts: Iterable[Count], bets: Sequence[float], rate: float) ->
         yield log_mean(totals)
 
 
-def _last(values: Iterable[float]) -> float:
+def last(values: Iterable[float]) -> float:
     """Return the last of the values; before the first window an e-value is 1."""
     last = 0.0
     for value in values:

@@ -123,14 +123,29 @@ DEFAULT_PLAN = Plan(
 )
 
 DEMO_PLAN = Plan(
-    stages=(Stage(share=0.10, margin=6.0, minimum=20), Stage(share=0.50, margin=4.0, minimum=40)),
+    stages=(
+        Stage(share=0.10, margin=10.0, minimum=30, windows=3),
+        Stage(share=0.50, margin=5.0, minimum=60, windows=2),
+    ),
     bake_minutes=0.5,
+    guardrails=(
+        Guardrail("errors", tolerable=0.08),
+        Guardrail("latency", Measure.LATENCY, tolerable=0.15),
+        Guardrail("issue", tolerable=0.15),
+        Guardrail("new_crashes", tolerable=0.15),
+    ),
     window_seconds=5.0,
     warm_up_windows=2,
     longest_minutes=4.0,
     rests=False,
+    lag_windows=10,
+    stale_windows=6,
+    beta=0.10,
 )
-"""Two steps for a demonstration: its margins are wide, so that minutes suffice."""
+"""Two steps for a demonstration, with 10 to 25 new sessions a second: its margins are wide and it
+tolerates much, so that SAFE takes 80 to 110 s; HARM is as strict as ever. `bench/demo_plan.py`
+simulates it. In earnest it would let pass what it should not.
+"""
 
 PLANS = {"default": DEFAULT_PLAN, "demo": DEMO_PLAN}
 """The plans that `[rollout] plan` may name."""

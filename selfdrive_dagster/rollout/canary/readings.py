@@ -4,7 +4,7 @@ Belongs here: which e-process reads which kind of guardrail, and what is missing
 belong: the arithmetic (`eprocess`), and the verdict over all guardrails (`judge`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -13,10 +13,12 @@ from selfdrive_dagster.rollout.canary.eprocess import (
     HARM_BETS,
     LATENCY_BETS,
     SAFE_BETS,
+    last,
     log_e,
     log_e_below,
-    log_e_block,
     log_e_ratio,
+    log_es,
+    log_es_block,
     log_mean,
 )
 from selfdrive_dagster.rollout.canary.plan import Guardrail, Measure, Stage
@@ -53,11 +55,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(rail: Guardrail, windows: Sequence[Window], stage: Stage) -> Reading | None:
     """Read a guardrail over these windows, oldest first; None where no window measured it."""
-    seen = [
-        number
-        for number, window in enumerate(windows)
-        if all(name in window.measured for name in rail.counted)
-    ]
+    seen = [number for number, window in enumerate(windows) if _is_measured(rail, window)]
     if not seen:
         return None
     measured = [windows[number] for number in seen]
@@ -67,7 +65,7 @@ def read(rail: Guardrail, windows: Sequence[Window], stage: Stage) -> Reading | 
     return Reading(
         name=rail.name,
         counted=sum(first, start=Count()),
-        log_harm=_worse(rail, counts),
+        log_harm=last(_worse(rail, counts)),
         log_safe=min(_not_worse(each, rail, stage) for each in counts.values()),
         log_ratio=log_e_ratio(
             (one.exposed, share) for one, share in zip(first, shares, strict=True)
@@ -78,18 +76,29 @@ def read(rail: Guardrail, windows: Sequence[Window], stage: Stage) -> Reading | 
     )
 
 
-def _worse(rail: Guardrail, counts: dict[str, list[Count]]) -> float:
-    """Return the e-value against "no worse"; of a latency the mean of three, which is one again."""
+def harm_so_far(rail: Guardrail, windows: Sequence[Window]) -> list[tuple[Window, float]]:
+    """Return the logarithm of HARM's e-value as it stood after each measured window."""
+    measured = [window for window in windows if _is_measured(rail, window)]
+    counts = {name: [one.measured[name] for one in measured] for name in rail.counted}
+    return list(zip(measured, _worse(rail, counts), strict=True))
+
+
+def _is_measured(rail: Guardrail, window: Window) -> bool:
+    return all(name in window.measured for name in rail.counted)
+
+
+def _worse(rail: Guardrail, counts: dict[str, list[Count]]) -> Iterator[float]:
+    """Yield the e-value against "no worse"; of a latency the mean of three, which is one again."""
     if rail.measure is Measure.EVENT:
-        return log_e(counts[rail.name], HARM_BETS, 1.0)
+        yield from log_es(counts[rail.name], HARM_BETS, 1.0)
+        return
     half, tenth, hundredth = counts.values()
-    return log_mean(
-        [
-            log_e_block(half, LATENCY_BETS, USUAL_MEDIAN),
-            log_e(tenth, LATENCY_BETS, 1.0),
-            log_e(hundredth, LATENCY_BETS, 1.0),
-        ]
+    three = (
+        log_es_block(half, LATENCY_BETS, USUAL_MEDIAN),
+        log_es(tenth, LATENCY_BETS, 1.0),
+        log_es(hundredth, LATENCY_BETS, 1.0),
     )
+    yield from (log_mean(each) for each in zip(*three, strict=True))
 
 
 def _not_worse(counts: Sequence[Count], rail: Guardrail, stage: Stage) -> float:
