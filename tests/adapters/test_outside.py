@@ -251,7 +251,7 @@ def test_a_remote_that_is_away_is_an_error_not_silence(
         look(made, proposal, branch="live")
 
 
-@pytest.mark.parametrize("state", set(State) - {State.AWAITING_APPROVAL})
+@pytest.mark.parametrize("state", set(State) - {State.AWAITING_APPROVAL, State.APPROVED})
 def test_only_changes_that_wait_are_looked_at(state: State, made: MadeRepository) -> None:
     proposal = put(made, found.certified())
     merge(made)
@@ -259,6 +259,10 @@ def test_only_changes_that_wait_are_looked_at(state: State, made: MadeRepository
     known = {found.CHANGE: proposal}
     assert look_outside(repository, [waiting(state)], known, remote=None, branch="main") == ()
     assert look_outside(repository, [waiting()], {}, remote=None, branch="main") == ()
+    signed = [waiting(State.APPROVED)]
+    assert (
+        look_outside(repository, signed, known, remote=None, branch="main")[0].seen is Seen.MERGED
+    )
 
 
 # In the database
