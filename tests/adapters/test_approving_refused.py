@@ -107,6 +107,12 @@ def other_rules(shop: SignedProduct) -> None:
     toml.write_text(toml.read_text() + "[autonomy]\nprotected = []\n")
 
 
+def rewritten_history(shop: SignedProduct) -> None:
+    tree = shop.product.git("rev-parse", "main^{tree}")
+    anew = shop.product.git("commit-tree", tree, "-m", "Anew")
+    shop.product.git("update-ref", "refs/heads/main", anew)
+
+
 def refused_later(shop: SignedProduct) -> None:
     shop.move(Event.REJECT, Actor.HUMAN)
 
@@ -122,6 +128,7 @@ DEEDS = {
     "the statement is lost": (lost_statement, "NOT RECORDED"),
     "it was proven anew": (other_report, "was proposed with another report"),
     "the ledger's row was altered": (altered_row, "of the ledger was altered"),
+    "the product's branch left its base": (rewritten_history, "no part of the product's branch"),
     "the rules were changed": (other_rules, "is for another policy"),
     "it was refused afterwards": (refused_later, "went to rejected after"),
     "the base moved": (base_moved, "went to validating after"),
@@ -176,6 +183,17 @@ def test_nobody_approves_what_they_made(shop: SignedProduct) -> None:
     shop.ledger.append(edited)
     with pytest.raises(Refused, match="made this change"):
         shop.sign()
+
+
+def test_a_base_of_ones_own_lets_nobody_in(shop: SignedProduct) -> None:
+    """Whoever may write to git and the ledger still cannot name their own signers."""
+    shop.product.git("checkout", "-q", "-b", "aside")
+    shop.product.write(".selfdrive/allowed_signers", line(EVE, shop.eve))
+    shop.base = shop.product.commit("Let Eve approve")
+    shop.product.git("checkout", "-q", "main")
+    shop.propose()
+    with pytest.raises(Refused, match="no part of the product's branch"):
+        shop.sign(shop.eve)
 
 
 def test_the_loop_does_not_approve_itself(shop: SignedProduct) -> None:
