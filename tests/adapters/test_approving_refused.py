@@ -196,6 +196,27 @@ def test_a_base_of_ones_own_lets_nobody_in(shop: SignedProduct) -> None:
         shop.sign(shop.eve)
 
 
+@pytest.mark.parametrize("how", ["another tree", "another base"])
+def test_a_commit_that_is_not_what_was_proven_is_refused(shop: SignedProduct, how: str) -> None:
+    """A proposal's record can be forged by who writes to the ledger; its commit is made anew."""
+    put = shop.propose()
+    tree = shop.product.git("rev-parse", f"{put.branch}^{{tree}}")
+    parent = shop.base
+    if how == "another tree":
+        shop.product.git("checkout", "-q", put.branch)
+        shop.product.write("shop/shipping.py", "def shipping_cost(zone):\n    return 0\n")
+        shop.product.git("add", "-A")
+        tree = shop.product.git("write-tree")
+        shop.product.git("checkout", "-q", "-f", "main")
+    else:
+        parent = shop.product.commit("Go on")
+    evil = shop.product.git("commit-tree", tree, "-p", parent, "-m", "Fix it")
+    shop.product.git("branch", "-f", put.branch, evil)
+    shop.note("rollout/proposal", replace(put, commit=evil))
+    with pytest.raises(Refused, match=r"something else than|does not stand on"):
+        shop.sign()
+
+
 def test_the_loop_does_not_approve_itself(shop: SignedProduct) -> None:
     shop.product.write(".selfdrive/allowed_signers", line("selfdrive@localhost", shop.ada))
     shop.base = shop.product.commit("Trust the loop")
