@@ -71,6 +71,7 @@ def standing_of(
     now: datetime,
     module: str = "",
     modules: Mapping[str, str] = {},
+    rests: bool = True,
 ) -> Standing:
     """Say whether a change for an issue may go on, as far as the service's past tells."""
     closed = Ledger(engine).find(CLOSED, "", {"service": service})
@@ -81,4 +82,5 @@ def standing_of(
         fingerprint=issue_id,
         now=now,
         closed_at=closed[0].entry.at if closed else None,
+        rests=rests,
     )
