@@ -284,6 +284,19 @@ def test_a_key_for_claude_is_needed_only_when_chosen(shop: MadeRepository) -> No
     assert "hunter2" not in found.says
 
 
+def test_a_proxy_is_needed_only_when_chosen(shop: MadeRepository) -> None:
+    assert "none needed" in look("proxy", patient(shop.path)).says
+    shop.write("selfdrive.toml", '[rollout]\nactuator = "traefik"\nrun = "serve {port}"\n')
+    assert "Traefik at /" in look("proxy", patient(shop.path)).says
+
+
+def test_a_thrown_kill_switch_is_told(shop: MadeRepository, tmp_path: Path) -> None:
+    assert look("kill switch", patient(shop.path, tmp_path)).state is State.FINE
+    (tmp_path / "STOP").symlink_to("nowhere")
+    found = look("kill switch", patient(shop.path, tmp_path))
+    assert (found.state, found.mend) == (State.DEGRADED, f"rm {tmp_path / 'STOP'}")
+
+
 def test_an_approvers_key_that_the_loop_could_use(shop: MadeRepository, tmp_path: Path) -> None:
     here = patient(shop.path, HOME=str(tmp_path))
     assert "no allowed_signers" in look("approval key", here).says

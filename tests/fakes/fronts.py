@@ -129,7 +129,9 @@ class MadeFront:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(20)
-            self.process.stdin.close()
+        for pipe in (self.process.stdin, self.process.stdout) if self.process else ():
+            if pipe:
+                pipe.close()
         self.wait(lambda: not self.processes(), 10)
 
     def processes(self) -> tuple[psutil.Process, ...]:
