@@ -63,7 +63,10 @@ def test_a_rollout_that_could_not_serve_is_told(line: str, fault: str, tmp_path:
 UNUSED = {
     '[service]\nsetup = "make"': ("[service] setup",),
     '[autonomy]\nlevel = "L3"': ('[autonomy] level "L3" without a [rollout] actuator',),
-    '[autonomy]\nlevel = "L4"\n[rollout]\nactuator = "traefik"': ('[autonomy] level above "L3"',),
+    '[autonomy]\nlevel = "L4"': (
+        '[autonomy] level above "L3"',
+        '[autonomy] level "L3" without a [rollout] actuator',
+    ),
     '[patches]\ngenerators = ["claude"]': ('[patches] generators "claude"',),
     "[patches]\nbudget_usd_per_day = 0.5": ("[patches] budget_usd_per_day",),
     '[patches]\nmodel = "x"': ("[patches] model",),
