@@ -292,7 +292,7 @@ RULES = (
         Event.REVERTED,
         Actor.CONTROLLER,
         State.LEARNED,
-        (Fact.REVERTED_OR_NEVER_MERGED, Fact.OUTCOME_RECORDED),
+        (Fact.REVERTED_OR_NEVER_MERGED,),
     ),
     Rule(State.PROMOTED, Event.SOAKED, Actor.ANALYST, State.LEARNED, (Fact.OUTCOME_RECORDED,)),
     Rule(State.PROMOTED, Event.HARM, Actor.ANALYST, State.ROLLING_BACK, (Fact.EVIDENCE_STORED,)),

@@ -15,11 +15,11 @@ from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, Sessions
 from selfdrive_dagster.orchestration import sensors
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG
-from selfdrive_dagster.orchestration.observing import SOAK
 from selfdrive_dagster.orchestration.opening import ATTEMPTS, change_id_of
 from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
 from selfdrive_dagster.orchestration.stages import CHANGE, note
 from selfdrive_dagster.orchestration.workshop import Workshop
+from selfdrive_dagster.rollout.canary import DEFAULT_PLAN
 from selfdrive_dagster.rollout.lifecycle import MAKING, Actor, Event, Fact
 
 ROOM = 2
@@ -266,7 +266,7 @@ def test_an_outcome_is_asked_for_once_the_soak_is_over(floor: Floor) -> None:
     floor.open(first("tax"), *MERGED, name="tax")
     sensor = sensors.soaked_sensor(propose, 60, clock=lambda: floor.now)
     assert isinstance(floor.tick(sensor), dg.SkipReason)
-    floor.now += SOAK
+    floor.now += timedelta(minutes=DEFAULT_PLAN.soak_minutes)
     request = floor.tick(sensor)
     assert request.partition_key == first("price")
     assert floor.tick(sensor).run_key == request.run_key, "one run in an hour"

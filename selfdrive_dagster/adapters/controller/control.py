@@ -18,7 +18,7 @@ from selfdrive_dagster.adapters.controller.checks import Checks, Question
 from selfdrive_dagster.adapters.controller.journal import adopt, returned_for
 from selfdrive_dagster.adapters.controller.stores import Stores
 from selfdrive_dagster.adapters.controller.traffic import Follower, is_taken_up
-from selfdrive_dagster.adapters.controller.watch import Observed, Watch, freeze_thresholds
+from selfdrive_dagster.adapters.controller.watch import Watch, freeze_thresholds
 from selfdrive_dagster.adapters.decisions import Decision, Decisions
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.evidence import Evidence
@@ -43,6 +43,7 @@ from selfdrive_dagster.rollout.canary import Step as Served
 from selfdrive_dagster.rollout.canary.plan import PLANS
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, Actor, Event, Fact, State
+from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.rollout.steering import Sight, Step, steer
 from selfdrive_dagster.rollout.traffic import Cause, Traffic
 
