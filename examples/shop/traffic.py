@@ -2,7 +2,7 @@
 
 `python traffic.py --url http://127.0.0.1:8000 --seconds 60 --rate 20`
 
-Each visit has its own cookie and browser, and follows one journey. A share of the journeys
+Each visit has its own cookies and browser, and follows one journey. A share of the journeys
 walks into each seeded defect; `JOURNEYS` names the shares. The first visits take every
 journey once, so that a short run meets them all.
 """
@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 import httpx2
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-COOKIE = "shop_session"
 PASSWORD = "tea-and-toast"
 BROWSERS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -209,13 +208,13 @@ JOURNEYS: tuple[tuple[Callable[[random.Random], Walk], int], ...] = (
 
 @dataclass
 class Visit:
-    """A journey on its way: its cookie, browser and next request."""
+    """A journey on its way: its cookies, browser and next request."""
 
     journey: str
     walk: Walk
     browser: str
     next: Ask
-    cookie: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)
     failed: bool = False
 
 
@@ -257,8 +256,9 @@ class Crowd:
 
     def _send(self, visit: Visit) -> Answer:
         headers = {"user-agent": visit.browser}
-        if visit.cookie:
-            headers["cookie"] = f"{COOKIE}={visit.cookie}"
+        if visit.cookies:
+            kept = (f"{name}={value}" for name, value in visit.cookies.items())
+            headers["cookie"] = "; ".join(kept)
         ask = visit.next
         try:
             answer = self._client.request(
@@ -266,7 +266,7 @@ class Crowd:
             )
         except httpx2.TransportError:
             return Answer(status=0)
-        visit.cookie = answer.cookies.get(COOKIE) or visit.cookie
+        visit.cookies.update(answer.cookies)  # a proxy before the shop may give out its own
         self._client.cookies.clear()  # cookies belong to visits, not to our connection
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return Answer(status=answer.status_code, body=answer.json() if is_json else None)
