@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from selfdrive_dagster.adapters.traefik.access_log import AccessLog, Position, Request, cookies_of
+from selfdrive_dagster.adapters.traefik.config import cookie_value
 
 CHANGE = "chg_0123456789abcdef"
-ARM = "selfdrive_01234567=caaa0750ce22da84"
+ARM = f"selfdrive_01234567={cookie_value(f'canary-{CHANGE}')}"
 
 
 def line(service: str = f"canary-{CHANGE}@file", cookie: str = "", **more: object) -> str:
@@ -53,9 +54,16 @@ def test_a_request_is_told_with_arm_and_a_digest_of_its_session(path: Path) -> N
     assert (other.arm, other.session, other.has_arm_cookie) == ("stable", request.session, False)
 
 
+def test_who_was_given_an_arm_that_is_down_is_told_by_the_cookie(path: Path) -> None:
+    path.write_text(line(f"stable-{CHANGE}@file", cookie=ARM))
+    assert [(one.arm, one.assigned) for one in read(path)] == [("stable", "canary")]
+
+
 def test_who_brings_no_session_or_another_change_s_cookie_is_told_so(path: Path) -> None:
-    path.write_text(line() + line(cookie="selfdrive_ffffffff=caaa0750ce22da84; shop_session="))
-    assert [(one.session, one.has_arm_cookie) for one in read(path)] == [("", False)] * 2
+    path.write_text(line() + line(cookie=ARM.replace("0123", "ffff") + "; shop_session="))
+    with path.open("a") as file:
+        file.write(line(cookie="selfdrive_01234567=made-up"))
+    assert [(one.session, one.has_arm_cookie) for one in read(path)] == [("", False)] * 3
 
 
 def test_what_no_arm_served_is_no_request(path: Path) -> None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fakes.fronts import DIES, DIES_AT_ONCE, SOUND, MadeFront, Visitor, kill_hard
+from fakes.fronts import DIES, DIES_AT_ONCE, SICKENS, SOUND, MadeFront, Visitor, kill_hard
 
-from selfdrive_dagster.adapters.traefik import TraefikActuator
+from selfdrive_dagster.adapters.traefik import AccessLog, TraefikActuator
+from selfdrive_dagster.adapters.traefik.access_log import Position
+from selfdrive_dagster.adapters.traefik.program import turn_log
 from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.rollout.traffic import Cause
 
@@ -35,6 +37,10 @@ def change(number: int) -> str:
     return f"chg_{number:08x}00000000"
 
 
+def log_of(front: MadeFront) -> AccessLog:
+    return AccessLog(front.files.access_log, "visit", b"key")
+
+
 def test_sessions_stay_where_they_are_and_all_go_back(front: MadeFront) -> None:
     canary = front.commit(SOUND)
     process_before = front.named("stable").pid
@@ -49,12 +55,18 @@ def test_sessions_stay_where_they_are_and_all_go_back(front: MadeFront) -> None:
     assert {visitor: visitor.visit() for visitor in first} == where
     second = front.crowd(100)
     assert 21 <= front.answers(second)[canary] <= 29
+    requests = [one for one in log_of(front).read(Position())[0] if one.assigned]
+    assert {one.session for one in requests if one.arm != one.assigned} == set()
+    sessions = {one.session: one.arm for one in requests}
+    assert len(sessions) == 200
+    assert 24 <= list(sessions.values()).count("canary") <= 36
     traffic = front.actuator.to_stable("a test")
     assert traffic.seen and traffic.seen.share == 0.0
     assert front.answers(first + second) == {front.stable: 200}
     assert front.files.journal()[-1].share == 0.25
 
 
+@pytest.mark.slow
 def test_old_cookies_do_not_enter_the_next_canary(front: MadeFront) -> None:
     front.stage(change(2), front.commit(SOUND))
     front.set(0.5)
@@ -133,8 +145,46 @@ def test_a_canary_that_dies_is_taken_out_and_visitors_hardly_notice(own: MadeFro
     (entry,) = own.files.journal()
     assert (entry.cause, entry.change_id) == (Cause.CANARY, change(1))
     assert "died 3 times" in entry.reason
-    assert own.answers(own.crowd(20)) == {own.stable: 20}
     own.wait_seen(lambda seen: seen.canary_healthy is None and seen.share == 0.0)
+    assert own.answers(own.crowd(20)) == {own.stable: 20}
+
+
+@pytest.mark.slow
+def test_a_sick_canary_is_left_out_and_then_given_up(own: MadeFront) -> None:
+    own.start()
+    canary = own.commit(SICKENS)
+    own.stage(change(1), canary)
+    own.set(0.5)
+    crowd = own.crowd(20)
+    position = log_of(own).read(Position())[1]
+    next(one for one in crowd if one.visit() == canary).visit("/sicken")
+    own.wait(lambda: own.answers(crowd) == {own.stable: 20})
+    assert own.files.journal() == ()  # the proxy was quicker than we
+    requests, _ = log_of(own).read(position)
+    assert {(one.arm, one.assigned) for one in requests[-20:]} == {
+        ("stable", "stable"),
+        ("stable", "canary"),
+    }
+    own.wait(own.files.journal, 15)
+    assert "health checks in a row" in own.files.journal()[-1].reason
+
+
+@pytest.mark.slow
+def test_a_full_access_log_is_turned_and_no_request_is_lost(own: MadeFront) -> None:
+    own.start()
+    own.crowd(10)
+    requests, position = log_of(own).read(Position())
+    assert len(requests) >= 10
+    own.crowd(5)
+    turn_log(own.files.access_log, own.files.folder / "served", full_bytes=1)
+    later = []
+    own.wait(lambda: later.extend(own.crowd(1)) or own.files.access_log.stat().st_size)
+    assert own.files.access_log.stat().st_mode & 0o077 == 0
+    found = []
+    for _ in range(3):
+        requests, position = log_of(own).read(position)
+        found += requests
+    assert len(found) == 5 + len(later)
 
 
 @pytest.mark.slow

@@ -8,10 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import made_findings as found
 from fakes.fronts import SOUND, MadeFront, Visitor, kill_hard
+from fakes.noted_loop import NotedLoop
 from fakes.selfdrive_program import environment, selfdrive
+from sqlalchemy import Engine
+from typer.testing import CliRunner, Result
 
+from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.processes import leftovers
+from selfdrive_dagster.cli import Command, Invocation, build_app
+from selfdrive_dagster.cli.rollback import rollback as rollback_command
+from selfdrive_dagster.cli.serve import serve
+from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.rollout.traffic import Cause
 
 SETTINGS = """
@@ -113,14 +122,37 @@ def fields(record: object) -> dict[str, object]:
     return {name: getattr(record, name) for name in record.__struct_fields__}
 
 
-def test_a_rollback_needs_a_change_or_now(tmp_path: Path) -> None:
-    for arguments in ([], ["chg_0", "--now"]):
-        said = selfdrive("rollback", *arguments, cwd=tmp_path)
-        assert said.code == 2
-        assert "rollback --now" in said.err
+APP = build_app((Command("rollback", rollback_command, "Loop"), Command("serve", serve, "Loop")))
+
+
+def run(*arguments: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(APP, list(arguments), obj=Invocation())
+
+
+def test_what_is_on_no_front_of_ours_is_noted_for_the_loop(
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("SELFDRIVE_HOME", str(home))
+    monkeypatch.setenv("SELFDRIVE_DATABASE_URL", database_url)
+    NotedLoop(engine, home).opens(found.CHANGE, found.ISSUE)
+    done = run("rollback", found.CHANGE, "--reason", "it hurts", "--json")
+    told = json.loads(done.stdout)
+    assert (told["moved"], told["noted"]) == (False, "the loop's decisions")
+    (decision,) = Decisions(engine).waiting()
+    assert (decision.verdict, decision.reason) == ("abort", "it hurts")
+    assert isinstance(run("rollback", "chg_ffff").exception, BadInput)
+    assert not (home / "front").exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("chg_0", "--now"), ("chg_0", "--reason", " ")])
+def test_a_rollback_needs_a_change_or_now_and_a_reason(arguments: tuple[str, ...]) -> None:
+    assert isinstance(run("rollback", *arguments).exception, BadInput)
 
 
 def test_a_product_that_nobody_can_start_is_not_served(tmp_path: Path) -> None:
-    said = selfdrive("serve", cwd=tmp_path)
-    assert said.code == 2
-    assert "[rollout] run" in said.err
+    failed = run("serve", str(tmp_path)).exception
+    assert isinstance(failed, BadInput)
+    assert "[rollout] run" in failed.remedy

@@ -43,6 +43,10 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 SOUND = "pass"
 DIES = "os._exit(3) if self.path != '/health' else None"
+SICKENS = (
+    "Handler.sick = getattr(Handler, 'sick', False) or self.path == '/sicken'\n"
+    "        if Handler.sick and self.path == '/health': return self.send_error(500)"
+)
 DIES_AT_ONCE = "os._exit(3)"
 
 
