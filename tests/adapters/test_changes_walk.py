@@ -32,12 +32,16 @@ from selfdrive_dagster.rollout.lifecycle import (
     advance,
 )
 
-SEED, STEPS = 20261123, 700
+SEED, STEPS = 20261123, 500
 WHO = {one.event: one.actor for one in RULES} | {Event.DEADLINE: Actor.GUARD}
 USUAL = (Event.SAFE, Event.STOP, Event.PAUSE, Event.HARM)
-EVENTS, KINDS, FACTS = tuple(Event), tuple(Kind), tuple(Fact)
-HOURS = (0, 0, 0, 0.5, 25)
+EVENTS, FACTS = tuple(Event), tuple(Fact)
+KINDS = (*Kind, *(Kind.SET_WEIGHT,) * len(Kind))
+HOURS = (0.01,) * 8 + (0.5, 25)
 NEXT = {
+    State.VALIDATING: Event.PROVEN,
+    State.VALIDATED: Event.PROPOSE,
+    State.AWAITING_APPROVAL: Event.APPROVE,
     State.APPROVED: Event.BUILT,
     State.STAGED: Event.EXPOSED,
     State.CANARY: Event.SAFE,
@@ -45,6 +49,9 @@ NEXT = {
     State.BAKING: Event.BAKED,
     State.PROMOTED: Event.HARM,
     State.ROLLING_BACK: Event.RESTORED,
+    State.ROLLED_BACK: Event.REVERTED,
+    State.MERGED_OUTSIDE: Event.RELEASED,
+    State.OBSERVING: Event.SOAKED,
 }
 """The usual way, with late harm at its end: so the walk has all of a rollout."""
 
@@ -91,6 +98,8 @@ class Walk:
         change = self.change(which)
         late = change.deadline is not None and self.now >= change.deadline
         event = Event.DEADLINE if late else NEXT.get(change.state, Event.STOP)
+        if event is Event.SAFE and self.chance.random() < 0.4:
+            event = Event.PAUSE
         self.move(which, event, ALL, current)
 
     def fall(self, which: int, current: bool) -> None:
@@ -184,6 +193,8 @@ class Walk:
         for effect in found.repeat:
             change = self.changes.get(effect.change_id)
             assert not why_not(effect.kind, effect.stage, change.state, change.stage)
+            if self.chance.random() < 0.3:
+                self.truth.add(effect.key)
         self.closed |= {one.key for one in (*found.done, *found.given_up)}
         left = {one.key for one in self.effects.open("shop")}
         assert left == {one.key for one in (*found.repeat, *found.waits)}
