@@ -16,6 +16,7 @@ from selfdrive_dagster.adapters.decisions import Decision, Decisions
 from selfdrive_dagster.adapters.evidence import Evidence, EvidenceAltered, EvidenceNotRecorded
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.audit import Link
+from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Diagnosis
 from selfdrive_dagster.rollout import Proposal
@@ -30,6 +31,9 @@ STAGES = (DIAGNOSIS, "patches/reproducer", "patches/candidates", "validation/rep
 
 APPROVAL = "rollout/approval"
 APPROVED = f"change.{Event.APPROVE.value}"
+
+OUTCOME = "audit/outcome"
+RESTORED = f"change.{Event.RESTORED.value}"
 
 SHOWN = 12
 
@@ -75,7 +79,10 @@ class Approved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """All that can be told of one change. `title` is None when nothing tells it."""
+    """All that can be told of one change. `title` is None when nothing tells it.
+
+    `outcome` is what came of it with users: the outcome's kind, or "rolled back".
+    """
 
     change: Change
     title: str | None
@@ -84,6 +91,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     waiting: tuple[Decision, ...]
     approval: Approved | None = None
+    outcome: str | None = None
 
 
 class Storyteller:
@@ -127,7 +135,14 @@ class Storyteller:
             steps=tuple(as_step(row) for row in rows if row.entry.kind != MADE),
             waiting=tuple(d for d in waiting if d.change_id == change.change_id),
             approval=self._approval(rows, self._record(made, APPROVAL, Approval)),
+            outcome=self._outcome(rows, made),
         )
+
+    def _outcome(self, rows: tuple[Link, ...], made: Mapping[str, Link]) -> str | None:
+        found = self._record(made, OUTCOME, Outcome)
+        if found is not None:
+            return found.kind.value
+        return "rolled back" if any(row.entry.kind == RESTORED for row in rows) else None
 
     def _approval(self, rows: tuple[Link, ...], kept: Approval | None) -> Approved | None:
         """Return the newest approval that the ledger tells of, None when there is none."""

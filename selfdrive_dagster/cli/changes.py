@@ -66,6 +66,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     approved_by: str | None = None
     approved_at: datetime | None = None
     approved_until: datetime | None = None
+    outcome: str | None = None
 
 
 def changes(
@@ -241,6 +242,7 @@ def line_of(story: "Story") -> Line:
         approved_by=story.approval.approver if story.approval else None,
         approved_at=story.approval.at if story.approval else None,
         approved_until=story.approval.expires if story.approval else None,
+        outcome=story.outcome,
     )
 
 

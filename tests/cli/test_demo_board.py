@@ -16,7 +16,7 @@ ISSUE = {
     "triage": {"decision": "autofix"},
 }
 CHANGE = {"issue_id": "iss_1", "change_id": "chg_1", "state": "validating", "seconds": None}
-WHOLE = Found(ending=Ending.WHOLE)
+WHOLE = Found(ending=Ending.DRIVE)
 WITHOUT = Found(ending=Ending.OBSERVE, missing="user namespaces are off", remedy="sysctl")
 
 

@@ -1,4 +1,4 @@
-"""`selfdrive demo`: the loop on the example shop, under traffic, up to proposals.
+"""`selfdrive demo`: the loop on the example shop, under traffic, to users and back.
 
 The demo drives the product from outside, as a user would: over HTTP, with git and with the
 commands of this program. Nothing of it reaches into the library.
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from selfdrive_dagster.cli.demo.board import Row, draw, rows_of, settled
 from selfdrive_dagster.cli.demo.preflight import Ending, Found, preflight
@@ -38,7 +39,7 @@ def demo(
     ] = GIVE_UP_SECONDS,
     as_json: AsJson = False,
 ) -> None:
-    """Break a small shop, send it visitors, and watch the loop up to its proposals."""
+    """Break a small shop, send it visitors, and watch the loop mend it on them, in stages."""
     begun = time.monotonic()
     app = find_app(None)
     found = preflight(app)
@@ -46,7 +47,11 @@ def demo(
     found.tell(console)
     if found.ending is Ending.TOUR:
         raise SelfdriveError(f"The demo cannot run here: {found.missing}.", remedy=found.remedy)
-    with Theatre(app, defect, observe=found.ending is Ending.OBSERVE) as theatre:
+    drive = found.ending is Ending.DRIVE and defect is None
+    if drive:
+        tell_plans(console)
+    observe = found.ending is Ending.OBSERVE
+    with Theatre(app, defect, observe=observe, drive=drive) as theatre:
         with progress("Raising the curtain") as say:
             theatre.open(say)
             rows = watch(theatre, found.ending, begun + seconds, say)
@@ -64,6 +69,8 @@ def demo(
 
 def complain(rows: list[Row], found: Found, seconds: float) -> None:
     """Raise unless all was shown. Raises Refused without a sandbox, else SelfdriveError."""
+    if found.ending is Ending.PROPOSE:
+        raise Refused(f"The demo ended at proposals: {found.missing}.", remedy=found.remedy)
     if found.ending is Ending.OBSERVE:
         raise Refused(
             f"The demo ended at the issues: {found.missing}. Untrusted code runs only in a "
@@ -86,6 +93,8 @@ def watch(theatre: Theatre, ending: Ending, until: float, say: Progress) -> list
         seen = rows_of(theatre.issues(), theatre.changes())
         if seen != rows:
             rows, news = seen, time.monotonic()
+        if theatre.drives:
+            sign(theatre, rows, say)
         say(f"{theatre.telling()}; {len(rows) - unfinished(rows, ending)} of {len(rows)} settled")
         calm = time.monotonic() - news >= CALM_SECONDS
         if settled(rows, theatre) or (ending is Ending.OBSERVE and rows and calm):
@@ -94,9 +103,35 @@ def watch(theatre: Theatre, ending: Ending, until: float, say: Progress) -> list
     return rows
 
 
+def tell_plans(console: Console) -> None:
+    """Say before anything starts by which plan users will meet a change, and whose key signs."""
+    from selfdrive_dagster.rollout.canary import DEFAULT_PLAN, DEMO_PLAN
+
+    for name, plan in (("The demonstration's", DEMO_PLAN), ("The default", DEFAULT_PLAN)):
+        shares = ", ".join(f"{stage.share:.0%} (R0 {stage.margin:g})" for stage in plan.stages)
+        minutes = f"{plan.bake_minutes:g} min at {plan.bake_share:.0%}"
+        console.print(Text(f"{name} plan: {shares}, then {minutes}."))
+    console.print(
+        Text("Approvals are signed with a key made for this demonstration: nobody looks.")
+    )
+
+
+def sign(theatre: Theatre, rows: list[Row], say: Progress) -> None:
+    """Approve each proven repair that waits: one approval for all issues that it serves."""
+    for change in sorted({row.change for row in rows if row.waits_for_a_key} - theatre.signed):
+        if fault := theatre.approve(change):
+            say(f"{change} was not approved: {fault}")
+        else:
+            theatre.signed.add(change)
+            say(f"{change} is approved with the demonstration's key")
+
+
 def unfinished(rows: list[Row], ending: Ending) -> int:
     """Count the issues of which more is to come; where nothing may run the ranking is the end."""
-    return 0 if ending is Ending.OBSERVE else sum(not row.is_settled for row in rows)
+    if ending is Ending.OBSERVE:
+        return 0
+    over = (row.is_over if ending is Ending.DRIVE else row.is_settled for row in rows)
+    return sum(not each for each in over)
 
 
 def silent_rows(theatre: Theatre, ending: Ending, say: Progress) -> list[Row]:

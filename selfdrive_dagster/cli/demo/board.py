@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from selfdrive_dagster.cli.demo.theatre import Theatre
 
 SETTLED = ("awaiting_approval", "rejected", "expired")
+ENDED = ("learned", "rejected", "expired")
 WIDE = 140
 STYLES = {"certified": "bold green", "contained": "yellow"}
 
@@ -31,6 +32,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     claim: str = ""
     seconds: str = ""
     triage: str = ""
+    outcome: str = ""
+
+    @property
+    def waits_for_a_key(self) -> bool:
+        """Say whether a proven repair waits for an approval."""
+        return self.verdict == "certified" and self.state == "awaiting_approval"
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether a proven repair has been with users and was judged, and others settled."""
+        ends = ENDED if self.verdict == "certified" else (*SETTLED, *ENDED)
+        return self.triage != "autofix" or self.state in ends
 
     @property
     def is_settled(self) -> bool:
@@ -92,11 +105,17 @@ def _row(issue: dict[str, Any], change: dict[str, Any]) -> Row:
         claim=word("claim"),
         seconds=f"{change['seconds']:.0f}" if change.get("seconds") is not None else "",
         triage=issue["triage"]["decision"],
+        outcome=word("outcome"),
     )
 
 
 def settled(rows: Sequence[Row], theatre: "Theatre") -> bool:
-    """Say whether visitors have left and every issue has come to its end."""
+    """Say whether visitors have left and every issue has come to its end.
+
+    Where changes are driven visitors stay, and the end is what came of them with users.
+    """
+    if theatre.drives:
+        return bool(rows) and all(row.is_over for row in rows)
     return theatre.traffic_is_over and bool(rows) and all(row.is_settled for row in rows)
 
 
@@ -105,12 +124,12 @@ def draw(rows: Sequence[Row], seconds: float, ui: str, *, stays: bool, console: 
     wide = console if console.is_terminal else Console(width=WIDE)
     table = Table(title="What hurt, and what came of it")
     table.add_column("issue", no_wrap=True, max_width=44)
-    for head in ("users", "reproducer", "tried", "verdict", "claim", "s", "change"):
+    for head in ("users", "reproducer", "tried", "verdict", "claim", "s", "with users", "change"):
         table.add_column(head, no_wrap=True)
     for row in rows:
         verdict = Text(row.came_of_it, style=STYLES.get(row.verdict, ""))
         cells = [Text(clean(cell)) for cell in (row.issue, row.users, row.reproducer or "none")]
-        table.add_row(*cells, row.tried, verdict, row.claim, row.seconds, row.change)
+        table.add_row(*cells, row.tried, verdict, row.claim, row.seconds, row.outcome, row.change)
     wide.print(table)
     console.print(Text(f"{seconds:.0f} s in all."))
     console.print(Text(f"Assets: {ui}/asset-groups  Runs: {ui}/runs"))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from selfdrive_dagster.config import open_home
+from selfdrive_dagster.errors import MissingTool
 from selfdrive_dagster.model import SandboxLevel
 
 NEEDED = ("starlette", "uvicorn", "httpx2", "sentry_sdk", "opentelemetry.sdk")
@@ -20,7 +21,8 @@ NEEDED = ("starlette", "uvicorn", "httpx2", "sentry_sdk", "opentelemetry.sdk")
 class Ending(Enum):
     """How far the demo can go."""
 
-    WHOLE = "the whole loop, up to proposals"
+    DRIVE = "the whole loop, to users and back"
+    PROPOSE = "the loop up to proposals"
     OBSERVE = "issues only: without a full sandbox nothing untrusted runs"
     TOUR = "nothing: something that the shop needs is missing"
 
@@ -65,5 +67,19 @@ def of_sandbox() -> Found:
 
     findings = BwrapSandbox(open_home(os.environ) / "sandbox").findings()
     if findings.level is SandboxLevel.FULL:
-        return Found(ending=Ending.WHOLE)
+        return of_traffic()
     return Found(ending=Ending.OBSERVE, missing=findings.missing, remedy=findings.remedy)
+
+
+def of_traffic() -> Found:
+    """Look for what approvals and rollouts need beyond a sandbox."""
+    from selfdrive_dagster.adapters.traefik.program import program
+
+    if shutil.which("ssh-keygen") is None:
+        remedy = "apt-get install openssh-client"
+        return Found(ending=Ending.PROPOSE, missing="ssh-keygen", remedy=remedy)
+    try:
+        program()
+    except MissingTool as fault:
+        return Found(ending=Ending.PROPOSE, missing=fault.message, remedy=fault.remedy)
+    return Found(ending=Ending.DRIVE)

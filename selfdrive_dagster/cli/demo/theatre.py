@@ -62,6 +62,7 @@ class Theatre:
         self._defect = defect
         self._observe = observe
         self._drive = drive
+        self.signed: set[str] = set()
         self._stack = ExitStack()
         self._stack.callback(self._no_more)
         self.folder = Path(tempfile.mkdtemp(prefix="selfdrive-demo-"))
@@ -89,6 +90,11 @@ class Theatre:
     def has_own_defect(self) -> bool:
         """Say whether the user brought a patch that breaks the shop."""
         return self._defect is not None
+
+    @property
+    def drives(self) -> bool:
+        """Say whether what is approved here is rolled out."""
+        return self._drive
 
     @property
     def ui(self) -> str:
