@@ -229,6 +229,36 @@ def test_a_killed_front_takes_all_along_and_a_new_one_exposes_no_more(own: MadeF
 
 
 @pytest.mark.slow
+def test_a_lease_that_ran_out_while_no_front_ran_is_not_taken_up(own: MadeFront) -> None:
+    own.start()
+    own.stage(change(1), own.commit(SOUND))
+    own.set(0.5)
+    short = TraefikActuator(own.home, lease_seconds=0.1)
+    short.set(0.5, short.read().wanted.generation)
+    own.kill()
+    own.wait(lambda: not own.processes(), 10)
+    own.start()
+    assert own.answers(own.crowd(10)) == {own.stable: 10}
+    assert own.files.journal()[-1].cause is Cause.LEASE
+    with pytest.raises(AssertionError, match="no process of canary"):
+        own.named("canary")
+
+
+@pytest.mark.slow
+def test_who_hangs_with_the_lock_keeps_nobody_from_stable(own: MadeFront) -> None:
+    own.start()
+    own.stage(change(1), own.commit(SOUND))
+    own.set(0.5)
+    crowd = own.crowd(20)
+    with own.files.locked():
+        traffic = own.actuator.to_stable("the holder hangs")
+        assert traffic.seen and traffic.seen.share == 0.0
+        assert own.answers(crowd) == {own.stable: 20}
+    own.wait_seen(lambda seen: seen.generation == traffic.wanted.generation)
+    assert own.answers(crowd) == {own.stable: 20}
+
+
+@pytest.mark.slow
 def test_a_hung_front_does_not_keep_sessions_from_stable(own: MadeFront) -> None:
     own.start()
     canary = own.commit(SOUND)

@@ -18,7 +18,7 @@ from selfdrive_dagster.adapters.processes import Running, end_all, held
 from selfdrive_dagster.adapters.traefik import TraefikActuator, ask
 from selfdrive_dagster.adapters.traefik.actuator import put, utc_now
 from selfdrive_dagster.adapters.traefik.program import proxy, turn_log
-from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.errors import Busy, SelfdriveError
 from selfdrive_dagster.model import Progress, silent
 from selfdrive_dagster.rollout.traffic import Cause, Seen, Wanted, must_return
 
@@ -68,8 +68,7 @@ class Front:
             self._begin()
             try:
                 while not self._stopping:
-                    self._tick()
-                    time.sleep(TICK_SECONDS)
+                    time.sleep(self._try_tick())
             finally:
                 if self._proxy is not None:
                     self._proxy.ask_to_stop()
@@ -83,19 +82,35 @@ class Front:
         self._routes = Routes(health=self._plan.health, api=free_port())
         self._told = Look(self._fleet.pool, lambda: ask(self._routes.api, self._routes.change_id))
         with self._files.locked():
-            if not self._wanted().stable:
-                first = Wanted(generation=1, stable=self._plan.stable, reason="first served")
+            wanted = self._wanted()
+            if not wanted.stable:
+                first = Wanted(
+                    generation=wanted.generation + 1,
+                    stable=self._plan.stable,
+                    reason="first served",
+                )
                 self._files.write(self._files.wanted_file, first)
             put(self._files, self._routes)
+
+    def _try_tick(self) -> float:
+        """Look once, and say how soon to look again: a full disk must not end what is served."""
+        try:
+            self._tick()
+        except (Busy, OSError) as error:
+            self._progress(f"this look failed: {error}")
+            return SEEN_SECONDS
+        return TICK_SECONDS
 
     def _tick(self) -> None:
         """Look once, and do what follows from it."""
         wanted = self._wanted()
+        # Before anything is started: what ran out while no front ran is not tried again.
+        if why := must_return(wanted, self._clock(), killed=self._files.is_killed()):
+            wanted = self._return(*why)
         self._fleet.want(self._keys(wanted))
         self._fleet.keep()
-        if why := self._why_return(wanted):
-            self._return(*why)
-            wanted = self._wanted()
+        if wanted.canary and (why := self._why_over(wanted)):
+            wanted = self._return(*why)
         self._route(wanted)
         self._keep_proxy()
         self._tell(wanted)
@@ -105,8 +120,7 @@ class Front:
         try:
             return self._files.wanted()
         except SelfdriveError as error:
-            self._return(Cause.FAULT, str(error))
-            return self._files.wanted()
+            return self._return(Cause.FAULT, str(error))
 
     def _keys(self, wanted: Wanted) -> tuple[Key, ...]:
         """Return the processes that must run: those wanted, and the one that serves until then."""
@@ -117,22 +131,20 @@ class Front:
             keys.append(self._serving.key)
         return tuple(keys)
 
-    def _why_return(self, wanted: Wanted) -> tuple[Cause, str] | None:
-        """Say why traffic must return to stable now, None while it may stay."""
-        if why := must_return(wanted, self._clock(), killed=self._files.is_killed()):
-            return why
-        if not wanted.canary:
-            return None
+    def _why_over(self, wanted: Wanted) -> tuple[Cause, str] | None:
+        """Say why the canary's trial is over, None while it may go on."""
         key = Key("canary", wanted.change_id, wanted.canary)
         if told := self._fleet.failed.get(key):
             return Cause.FAULT, f"the canary cannot be started: {told}"
         over = why_over(self._fleet.processes[key])
         return (Cause.CANARY, over) if over else None
 
-    def _return(self, cause: Cause, reason: str) -> None:
+    def _return(self, cause: Cause, reason: str) -> Wanted:
+        """Return to stable, and what is wanted then."""
         self._progress(f"back to stable: {reason}")
-        self._actuator.to_stable(reason, cause)
+        wanted = self._actuator.to_stable(reason, cause).wanted
         self._routes = msgspec.structs.replace(self._routes, canary=0, share=0.0)
+        return wanted
 
     def _route(self, wanted: Wanted) -> None:
         """Bring the proxy's configuration to what is wanted, as far as processes are ready."""

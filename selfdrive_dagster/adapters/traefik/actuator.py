@@ -126,8 +126,11 @@ class TraefikActuator:
         """
         with patient_lock(self.files):
             wanted = self._wanted_or_lost()
-            self.files.write(self.files.wanted_file, after := returned(wanted, reason))
-            routes = close_canary(self.files)
+            after = returned(wanted, reason)
+            try:
+                self.files.write(self.files.wanted_file, after)
+            finally:  # whatever else fails: the traffic first
+                routes = close_canary(self.files)
         entry = Returned(
             at=self._clock(),
             cause=cause,
