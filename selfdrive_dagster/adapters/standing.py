@@ -1,7 +1,7 @@
 """How a service's changes ended, read from the ledger, for the breaker and its kin to judge.
 
 The ledger alone is asked: what it does not tell did not happen. Does not belong here: the
-judgement (`rollout.breaker`), and who may close a breaker.
+judgement (`rollout.breaker`), and how a person proves who they are.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,13 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from selfdrive_dagster.adapters.changes import Authority
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.postgres.tables import changes, ledger
+from selfdrive_dagster.audit import Entry, Link
+from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.rollout.breaker import Ended, Standing, stand
-from selfdrive_dagster.rollout.lifecycle import Event, State
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
 
 CLOSED = "breaker.closed"
 """The kind of the ledger row by which a person closes a breaker; its body names the `service`."""
@@ -84,3 +87,25 @@ def standing_of(
         closed_at=closed[0].entry.at if closed else None,
         rests=rests,
     )
+
+
+def close_breaker(
+    engine: Engine, service: str, *, by: Authority, reason: str, now: datetime
+) -> Link:
+    """Let a service's breaker count anew from now. Raises Refused for whoever is no person.
+
+    A cool-down and a quarantine stay as they are.
+    """
+    if by.role not in (Actor.HUMAN, Actor.OPERATOR):
+        raise Refused(f"A breaker is closed by a person, not by the {by.role.value}.")
+    if not reason.strip():
+        raise BadInput("A breaker is not closed without a reason.")
+    entry = Entry(
+        at=now,
+        actor=by.who,
+        kind=CLOSED,
+        body={"role": by.role.value, "service": service, "reason": reason.strip()},
+        run_id=by.run_id,
+        signature=by.signature,
+    )
+    return Ledger(engine).append(entry)

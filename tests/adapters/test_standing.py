@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from fakes.rolling import ALL, NOW, STAGES, TO_APPROVED, TO_CANARY, TO_PROMOTED, TO_STAGED, by, led
 from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.changes import Change, Changes
-from selfdrive_dagster.adapters.ledger import Ledger
-from selfdrive_dagster.adapters.standing import CLOSED, endings, standing_of
-from selfdrive_dagster.audit import Entry
+from selfdrive_dagster.adapters.standing import close_breaker, endings, standing_of
+from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact
 
 LATER = NOW + timedelta(days=3)
@@ -54,12 +54,14 @@ def test_two_that_came_back_open_the_breaker_until_a_person_closes_it(engine: En
         return standing_of(engine, service="shop", issue_id="iss_x", now=LATER).facts
 
     assert Fact.BREAKER_CLOSED not in facts()
-    for service in ("other", "shop"):
-        assert Fact.BREAKER_CLOSED not in facts()
-        body = {"service": service, "reason": "the proxy was at fault"}
-        Ledger(engine).append(
-            Entry(at=NOW, actor="ada", kind=CLOSED, body=body, signature="signed")
-        )
+    ada, told = by(Actor.OPERATOR), "the proxy was at fault"
+    close_breaker(engine, "other", by=ada, reason=told, now=NOW)
+    with pytest.raises(Refused, match="by a person, not by the controller"):
+        close_breaker(engine, "shop", by=by(Actor.CONTROLLER), reason=told, now=NOW)
+    with pytest.raises(BadInput, match="without a reason"):
+        close_breaker(engine, "shop", by=ada, reason=" ", now=NOW)
+    assert Fact.BREAKER_CLOSED not in facts()
+    assert close_breaker(engine, "shop", by=ada, reason=told, now=NOW).entry.body["reason"] == told
     assert Fact.BREAKER_CLOSED in facts()
 
 
