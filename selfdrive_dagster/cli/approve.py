@@ -99,7 +99,7 @@ def advance(
             desk.desk,
             decisions_of(desk.engine),
             signer_of(desk, key, principal),
-            stage=stage_of(desk.story),
+            stage=desk.story.change.stage,
             reason=reason,
             now=datetime.now(UTC),
         )
@@ -158,14 +158,6 @@ def require_waiting(story: "Story", verdict: str) -> None:
             f"{change.change_id} is {words(change.state.value)}: it does not wait for this.",
             remedy=f"selfdrive show {change.change_id}",
         )
-
-
-def stage_of(story: "Story") -> int:
-    """Return the stage that a change stands in, as the ledger tells: 0 before it met users."""
-    from selfdrive_dagster.rollout.lifecycle import RULES
-
-    climbs = {(f"change.{rule.event.value}", rule.to.value) for rule in RULES if rule.climbs}
-    return sum((step.kind, step.body.get("to")) in climbs for step in story.steps)
 
 
 def noted(story: "Story", verdict: str) -> "Decision | None":

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from fakes import made_findings as found
 from fakes.signers import ADA, SignedProduct, key_of
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from selfdrive_dagster.adapters.signatures import fingerprint
-from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.approve import advance, approve
 from selfdrive_dagster.cli.changes import changes, show
 from selfdrive_dagster.errors import BadInput, MissingTool, Refused
 from selfdrive_dagster.rollout.approval import Approval, Statement
-from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 
 APP = build_app(
     (
@@ -166,11 +165,17 @@ def test_a_step_on_weak_evidence_is_signed_for_the_stage_it_leaves(shop: SignedP
 
 
 def on_hold(shop: SignedProduct) -> None:
-    """Tell of a change what the controller would: it met its first users, and is held there."""
-    shop.move(Event.BUILT, Actor.CONTROLLER)
-    for kind, to in (("change.exposed", "canary"), ("change.stalled", "hold")):
-        entry = Entry(at=datetime.now(UTC), actor="selfdrive", kind=kind, change_id=found.CHANGE,
-                      body={"to": to}, run_id="run-1")  # fmt: skip
-        shop.ledger.append(entry)
-    with shop.engine.begin() as connection:
-        connection.execute(text("UPDATE selfdrive.changes SET state = 'hold'"))
+    """Lead a change to its first stage, and hold it there for want of visitors."""
+    for event, role in (
+        (Event.BUILT, Actor.CONTROLLER),
+        (Event.EXPOSED, Actor.CONTROLLER),
+        (Event.STALLED, Actor.ANALYST),
+    ):
+        shop.changes.move(
+            found.CHANGE,
+            event,
+            by=shop.by(role),
+            now=datetime.now(UTC),
+            facts=frozenset(Fact),
+            stages=2,
+        )
