@@ -60,5 +60,6 @@ def candidates(bench: Bench, found: Diagnosis, made: Reproduction) -> Made:
         max_candidates=limits.max_candidates,
         seconds=limits.seconds,
         progress=bench.say,
+        proposers=bench.workshop.proposers(),
     )
     return Made(tried, pages.of_search(tried))

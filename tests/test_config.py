@@ -45,7 +45,7 @@ def test_a_secret_in_a_faulty_address_is_not_repeated(tmp_path: Path) -> None:
 UNUSED = {
     '[service]\nsetup = "make"': ("[service] setup",),
     '[autonomy]\nlevel = "L3"': ('[autonomy] level above "L2"',),
-    '[patches]\ngenerators = ["claude"]': ('[patches] generators other than "builtin"',),
+    '[patches]\ngenerators = ["claude"]': ('[patches] generators "claude"',),
     "[patches]\nbudget_usd_per_day = 0.5": ("[patches] budget_usd_per_day",),
     '[patches]\nmodel = "x"': ("[patches] model",),
     '[notify]\nurls = ["mailto://a"]': ("[notify] urls",),

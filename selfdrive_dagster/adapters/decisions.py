@@ -80,6 +80,13 @@ class Decisions:
         with self._engine.connect() as connection:
             return tuple(as_decision(row) for row in connection.execute(query).mappings())
 
+    def of(self, change_id: str) -> tuple[Decision, ...]:
+        """Return all decisions on a change, oldest first."""
+        query = select(decisions).where(decisions.c.change_id == change_id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(decisions.c.decision_id)).mappings()
+            return tuple(as_decision(row) for row in rows)
+
 
 def as_decision(row: Mapping[Any, Any]) -> Decision:
     """Gather a decision from the table's columns; times in UTC."""

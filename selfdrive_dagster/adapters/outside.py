@@ -26,7 +26,7 @@ from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.audit import Entry, Link
 from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.rollout import Proposal
-from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, Actor, Event, Fact, State
 
 WAITING = (State.AWAITING_APPROVAL, State.APPROVED)
 
@@ -214,25 +214,43 @@ def note_merge(found: Found, changes: Changes, *, by: Authority, now: datetime) 
     return changes.move(found.change_id, found.event, by=by, now=now, facts=facts, body=body)
 
 
-VERDICTS = {"reject": (Event.REJECT, frozenset({Fact.REASON_GIVEN}))}
-"""What can be decided, the move it asks for and what the decision itself makes known."""
+REASONED = frozenset({Fact.REASON_GIVEN})
+
+VERDICTS: dict[str, tuple[Event, Actor, frozenset[Fact]]] = {
+    "reject": (Event.REJECT, Actor.HUMAN, REASONED),
+    "abort": (Event.ABORT, Actor.HUMAN, REASONED),
+    "pause": (Event.PAUSE, Actor.HUMAN, REASONED),
+    "resume": (Event.RESUME, Actor.OPERATOR, REASONED),
+}
+"""What can be decided, the move and the role it asks for, and what the decision makes known."""
 
 SIGNED = {"approve": State.AWAITING_APPROVAL, "advance_on_weak_evidence": State.HOLD}
 """What is decided by signature, and where a change waits for it: others carry that out."""
 
+ROLLED_OUT = frozenset({"abort", "pause", "resume"})
+"""What the controller carries out, which looks every second and knows the traffic."""
+
 
 def is_left_to_others(decision: Decision, changes: Changes, now: datetime) -> bool:
-    """Say whether a decision by signature waits where it can be carried out."""
+    """Say whether a decision waits where somebody else carries it out."""
     change = changes.get(decision.change_id)
+    if change is not None and decision.verdict in ROLLED_OUT:
+        return change.state in (*IN_FLIGHT, State.PROMOTED)
     if change is None or change.state is not SIGNED.get(decision.verdict):
         return False
     return change.deadline is None or now < change.deadline
 
 
 def carry_out(
-    decision: Decision, changes: Changes, engine: Engine, *, by: Authority, now: datetime
+    decision: Decision,
+    changes: Changes,
+    engine: Engine,
+    *,
+    by: Authority,
+    now: datetime,
+    known: frozenset[Fact] = frozenset(),
 ) -> Moved | Link:
-    """Carry out a person's decision in their name; `by` is the run that does it.
+    """Carry out a person's decision in their name; `by` is who does it, `known` what they know.
 
     A decision that came too late is answered with a ledger row that says why, so that it does
     not wait for ever. Raises BadInput for a verdict that nobody knows.
@@ -241,11 +259,11 @@ def carry_out(
         late = f"the change does not wait for {decision.verdict.replace('_', ' ')} any more"
         return set_aside(decision, engine, late, by=by, now=now)
     if decision.verdict not in VERDICTS:
-        known = ", ".join(VERDICTS)
-        raise BadInput(f"Nobody can carry out {decision.verdict!r}.", remedy=f"known: {known}")
-    event, facts = VERDICTS[decision.verdict]
-    signature = decision.signature
-    person = Authority(who=decision.actor, role=Actor.HUMAN, run_id=by.run_id, signature=signature)
+        names = ", ".join(VERDICTS)
+        raise BadInput(f"Nobody can carry out {decision.verdict!r}.", remedy=f"known: {names}")
+    event, role, facts = VERDICTS[decision.verdict]
+    signature = decision.signature or by.signature
+    person = Authority(who=decision.actor, role=role, run_id=by.run_id, signature=signature)
     body = dict(told_by(decision))
     try:
         return changes.move(
@@ -253,7 +271,7 @@ def carry_out(
             event,
             by=person,
             now=now,
-            facts=facts,
+            facts=facts | known,
             body=body,
             decision_id=decision.decision_id,
         )

@@ -26,7 +26,7 @@ Level = Annotated[
     Meta(description='"L0", "L1" (observe), "L2" (propose), "L3" (drive approved) or "L4"'),
 ]
 Format = Literal["otlp", "sentry", "events"]
-Generator = Literal["builtin", "claude"]
+Generator = Literal["builtin", "drafts", "claude"]
 Actuator = Literal["none", "traefik"]
 
 BUILTIN: tuple[Generator, ...] = ("builtin",)
@@ -86,10 +86,13 @@ class Autonomy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Patches(msgspec.Struct, frozen=True, kw_only=True):
-    """`[patches]`: who drafts, and what it may cost."""
+    """`[patches]`: who drafts, and what it may cost.
+
+    "builtin" draws from templates; "drafts" takes patches that lie in `drafts/` of the home.
+    """
 
     generators: Annotated[
-        tuple[Generator, ...], Meta(description='a list out of "builtin", "claude"')
+        tuple[Generator, ...], Meta(description='a list out of "builtin", "drafts", "claude"')
     ] = BUILTIN
     budget_usd_per_day: Dollars = 0.0
     model: Text = ""
@@ -166,7 +169,7 @@ class Idle(NamedTuple):
 IDLE = (
     Idle("[service] setup", lambda s: bool(s.service.setup)),
     Idle('[autonomy] level above "L2"', lambda s: s.autonomy.level in ("L3", "L4")),
-    Idle('[patches] generators other than "builtin"', lambda s: s.patches.generators != BUILTIN),
+    Idle('[patches] generators "claude"', lambda s: "claude" in s.patches.generators),
     Idle("[patches] budget_usd_per_day", lambda s: s.patches.budget_usd_per_day > 0),
     Idle("[patches] model", lambda s: bool(s.patches.model)),
     Idle("[notify] urls", lambda s: bool(s.notify.urls)),

@@ -14,7 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.ingest import waiting_segments
-from selfdrive_dagster.adapters.ledger import MADE
+from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
@@ -78,7 +78,7 @@ def changes_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorD
         context: dg.SensorEvaluationContext, workshop: Held
     ) -> dg.SensorResult | dg.SkipReason:
         known = {change.change_id: change for change in workshop.changes.all()}
-        making = _making(context.instance, known)
+        making = _making(context.instance, workshop.ledger, known)
         now = clock()
         requests = [
             _request(change_id, job.name, past.runs + 1)
@@ -170,18 +170,24 @@ def waiting_sensor(
     return sensor
 
 
-def _making(instance: dg.DagsterInstance, known: Mapping[str, Change]) -> dict[str, Past]:
+def _making(
+    instance: dg.DagsterInstance, ledger: Ledger, known: Mapping[str, Change]
+) -> dict[str, Past]:
     """Return the past of each change in the making, and of those that were never opened."""
     return {
-        change_id: _past(instance, change_id)
+        change_id: _past(instance, ledger, change_id)
         for change_id in instance.get_dynamic_partitions(str(CHANGE.name))
         if change_id not in known or known[change_id].state in MAKING
     }
 
 
-def _past(instance: dg.DagsterInstance, change_id: str) -> Past:
+def _past(instance: dg.DagsterInstance, ledger: Ledger, change_id: str) -> Past:
+    """Return the runs of a change: those before its base moved say nothing of it now."""
     records = instance.get_run_records(dg.RunsFilter(tags={CHANGE_TAG: change_id}))
     runs = [record.dagster_run for record in records]
+    moved = ledger.find(f"change.{Event.BASE_MOVED.value}", change_id)
+    if moved:
+        records = [one for one in records if one.create_timestamp >= moved[0].entry.at]
     ended = [
         datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
         for record in records

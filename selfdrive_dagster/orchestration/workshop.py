@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from selfdrive_dagster.adapters.approving import Approvals, Desk
 from selfdrive_dagster.adapters.changes import Changes
 from selfdrive_dagster.adapters.decisions import Decisions
+from selfdrive_dagster.adapters.drafts import handed_in
 from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.ledger import Ledger
@@ -29,6 +30,7 @@ from selfdrive_dagster.config import Settings, home_path, load
 from selfdrive_dagster.errors import MissingTool
 from selfdrive_dagster.model import History, Product, Progress
 from selfdrive_dagster.orchestration.instance import booted_at
+from selfdrive_dagster.patches.proposers import Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.validation.repair import measure_base
 
@@ -136,6 +138,11 @@ class Workshop:
             product, _ = self.product(revision)
             self._bases[revision] = measure_base(product, self.sandbox, progress)
         return self._bases[revision]
+
+    def proposers(self) -> tuple[Proposer, ...]:
+        """Return who drafts patches here, as the settings name them."""
+        known: dict[str, Proposer] = {"builtin": Templates(), "drafts": handed_in(self.home)}
+        return tuple(known[name] for name in self.settings.patches.generators if name in known)
 
     def close(self) -> None:
         """Give back connections and remove exported trees."""

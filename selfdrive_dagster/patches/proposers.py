@@ -16,7 +16,7 @@ from selfdrive_dagster.patches.claims import supports
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.templates import generate
 from selfdrive_dagster.patches.templates.generate import is_editable
-from selfdrive_dagster.patches.text import apply_patch, changed_lines
+from selfdrive_dagster.patches.text import apply_patch, changed_lines, render_diff
 
 INVENTS = "Invents:"
 """How a handed-in patch says, above its diff, what it makes up."""
@@ -86,7 +86,7 @@ def _draft(patch: Patch, diagnosis: Diagnosis, product: Product) -> Draft | None
         path=path,
         line=frame.line,
         function=frame.function,
-        patch=start + diff,
+        patch=render_diff(path, product.read(path), source),
         source=source,
         invented=_invented(words),
         tokens=changed_lines(product.read(path), source),

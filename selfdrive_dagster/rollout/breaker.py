@@ -99,7 +99,7 @@ def cool_down(in_a_row: int) -> timedelta:
     if in_a_row <= len(COOL_DOWNS):
         return COOL_DOWNS[in_a_row - 1]
     doublings = min(in_a_row - len(COOL_DOWNS), 16)
-    return min(COOL_DOWNS[-1] * 2**doublings, LONGEST_COOL_DOWN)
+    return min(COOL_DOWNS[-1] * int(2**doublings), LONGEST_COOL_DOWN)
 
 
 def cools_until(ended: Sequence[Ended]) -> datetime | None:
@@ -133,27 +133,29 @@ def stand(
     fingerprint: str,
     now: datetime,
     closed_at: datetime | None = None,
+    rests: bool = True,
 ) -> Standing:
     """Say whether a change may go on: an issue's, in a module of a service.
 
     `ended` are all that ended, in any order; `closed_at` is when a person last closed the
-    breaker, which counts anew from there. Cool-down and quarantine heed nobody.
+    breaker, which counts anew from there. Cool-down and quarantine heed nobody; `rests` False
+    is for a demonstration, which cannot wait an hour.
     """
     here = sorted((one for one in ended if one.service == service), key=lambda one: one.at)
     counted = [one for one in here if closed_at is None or one.at > closed_at]
     opened = tripped_at(counted)
-    rests = _ahead(cools_until(here), now)
+    cools = _ahead(cools_until(here), now) if rests else None
     barred = _ahead(quarantined_until(here, module, fingerprint), now)
     back = sum(one.came_back for one in counted)
     reasons = (
         (opened, f"{back} of {len(counted)} changes of {service} came back: a person must look"),
-        (rests, f"{service} rests after a change that came back, until {rests}"),
+        (cools, f"{service} rests after a change that came back, until {cools}"),
         (barred, f"changes for {fingerprint} in {module} did harm, proposals only until {barred}"),
     )
     return Standing(
         log_evidence=[0.0, *log_evidence(one.came_back for one in counted)][-1],
         tripped_at=opened,
-        cools_until=rests,
+        cools_until=cools,
         quarantined_until=barred,
         reasons=tuple(says for when, says in reasons if when is not None),
     )

@@ -11,15 +11,18 @@ from datetime import datetime, timedelta
 import msgspec
 
 from selfdrive_dagster.rollout.canary import Judgement, Plan, Verdict
-from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, Actor, Event, Fact, State
+from selfdrive_dagster.rollout.lifecycle import ROLLING, Actor, Event, Fact, State
+from selfdrive_dagster.rollout.traffic import Cause
 
 TOLERANCE = 1e-6
 
 ALONE = {
-    "lease": (Event.LEASE_LOST, Actor.GUARD),
-    "stop": (Event.STOP, Actor.GUARD),
-    "health": (Event.STOP, Actor.GUARD),
-    "command": (Event.ABORT, Actor.HUMAN),
+    Cause.LEASE: (Event.LEASE_LOST, Actor.GUARD),
+    Cause.KILL_SWITCH: (Event.STOP, Actor.GUARD),
+    Cause.CANARY: (Event.STOP, Actor.GUARD),
+    Cause.FAULT: (Event.STOP, Actor.GUARD),
+    Cause.COMMAND: (Event.ABORT, Actor.HUMAN),
+    Cause.HARM: (Event.HARM, Actor.ANALYST),
 }
 """Why traffic went back to stable without us, and the move that tells of it afterwards."""
 
@@ -28,7 +31,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one rollout in one look. None and "" are "not known" and "nothing".
 
     `share` was read back from the proxy, `acknowledged` says that the proxy has taken up our
-    last order. `returned` names why traffic went back to stable by itself (`ALONE`), `held_for`
+    last order. `returned` tells why traffic went back to stable before the state did, `held_for`
     the event that led to HOLD. `facts` were checked for this look.
     """
 
@@ -39,7 +42,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool
     stable_healthy: bool | None
     canary_healthy: bool | None
-    returned: str = ""
+    returned: Cause | None = None
     held_for: str = ""
     judgement: Judgement | None = None
     facts: frozenset[Fact] = frozenset()
@@ -65,9 +68,9 @@ def share_of(state: State, stage: int, plan: Plan) -> float | None:
 
 def steer(sight: Sight, plan: Plan, now: datetime) -> Step | None:
     """Return the next step of a rollout, None while there is nothing to do but to wait."""
-    if sight.state in ROLLING and sight.returned:
+    if sight.state in ROLLING and sight.returned is not None:
         event, actor = ALONE[sight.returned]
-        return Step(event=event, actor=actor, facts=sight.facts, says=sight.returned)
+        return Step(event=event, actor=actor, facts=sight.facts, says=sight.returned.value)
     found, exposed = sight.judgement, (State.CANARY, State.HOLD, State.BAKING)
     if found is not None and found.verdict is Verdict.HARM and sight.state in exposed:
         return _step(sight, Event.HARM, Actor.ANALYST, found.reason)
@@ -170,8 +173,3 @@ def _stands_at(sight: Sight, share: float) -> bool:
 
 def _step(sight: Sight, event: Event, actor: Actor, says: str, *known: Fact) -> Step:
     return Step(event=event, actor=actor, facts=sight.facts | set(known), says=says)
-
-
-def holds_traffic(state: State) -> bool:
-    """Say whether a change in this state has the service's traffic to itself."""
-    return state in IN_FLIGHT

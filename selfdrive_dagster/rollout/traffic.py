@@ -63,12 +63,13 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(Enum):
-    """Why traffic returned to stable without its controller."""
+    """Why traffic returned to stable before the lifecycle said so."""
 
     LEASE = "lease"
     KILL_SWITCH = "kill switch"
     CANARY = "canary"
     COMMAND = "command"
+    HARM = "harm"
     FAULT = "fault"
 
 

@@ -15,6 +15,7 @@ from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.outside import (
+    WAITING,
     Found,
     Seen,
     carry_out,
@@ -251,7 +252,7 @@ def test_a_remote_that_is_away_is_an_error_not_silence(
         look(made, proposal, branch="live")
 
 
-@pytest.mark.parametrize("state", set(State) - {State.AWAITING_APPROVAL})
+@pytest.mark.parametrize("state", set(State) - set(WAITING))
 def test_only_changes_that_wait_are_looked_at(state: State, made: MadeRepository) -> None:
     proposal = put(made, found.certified())
     merge(made)

@@ -281,7 +281,7 @@ def test_a_supervisor_killed_while_the_box_is_built_starts_no_program(sandbox):
         time.sleep(0.15 + 0.025 * moment)
         supervisor.send_signal(signal.SIGKILL)
         supervisor.wait()
-        assert wait_until(lambda: not programs(sandbox.harness) and not alive(mark))
+        assert wait_until(lambda mark=mark: not programs(sandbox.harness) and not alive(mark))
     time.sleep(0.5)  # what was not there yet at a look would be there now
     assert alive(f"early-{os.getpid()}-") == []
     sandbox.run(act("pass"))

@@ -24,13 +24,12 @@ from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Candidate, Report, Reproduction, SandboxLevel, Verdict, digest
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Binding, Policy
-from selfdrive_dagster.rollout.canary.plan import DEFAULT_PLAN, DEMO_PLAN
+from selfdrive_dagster.rollout.canary.plan import PLANS
 from selfdrive_dagster.rollout.lifecycle import Event
 from selfdrive_dagster.validation import Proof
 from selfdrive_dagster.validation.policy import POLICY
 
 PROPOSAL, REPORT, REPRODUCER = "rollout/proposal", "validation/report", "patches/reproducer"
-PLANS = {"default": DEFAULT_PLAN, "demo": DEMO_PLAN}
 HELD = (Verdict.CERTIFIED, Verdict.CONTAINED)
 LOOP = "selfdrive"
 

@@ -6,6 +6,9 @@ signers of the base, and compares what was signed with what ledger, evidence and
 
 from datetime import datetime
 
+import msgspec
+
+from selfdrive_dagster.adapters.approving.carrying import bound_to
 from selfdrive_dagster.adapters.approving.facts import (
     Desk,
     Facts,
@@ -95,7 +98,12 @@ class Approvals:
         statement = stored(self._desk.evidence, sha256, Statement)
         signed = statement.to_sign()
         key = verify(signed, signature, statement.approver, facts.signers, NAMESPACE)
-        judge(statement, facts, key, self._desk.settings, now, verdict)
+        if verdict == "approve":
+            binding = bound_to(statement, facts, self._desk)
+            carried = msgspec.structs.replace(statement, binding=binding)
+            judge(carried, facts, key, self._desk.settings, now, verdict)
+        else:
+            judge(statement, facts, key, self._desk.settings, now, verdict)
         return statement, key
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -90,11 +91,13 @@ class Changes:
         decision_id: int | None = None,
         stages: int = 0,
         epoch: int | None = None,
+        base_revision: str = "",
     ) -> Moved:
         """Move a change by the lifecycle's table. Raises MoveRefused, and nothing is written.
 
         `decision_id` is the decision that this move carries out; it is marked as done. `stages`
         is how many its plan has. `epoch` is given by a controller: Refused when it is over.
+        `base_revision` is the new one where the base moved.
         """
         with self._engine.begin() as connection:
             change = locked(connection, change_id)
@@ -113,6 +116,8 @@ class Changes:
             if isinstance(step, Refusal):
                 raise MoveRefused(change_id, step)
             after = stepped(change, step)
+            if base_revision:
+                after = msgspec.structs.replace(after, base_revision=base_revision)
             write(connection, after, step)
             told = {"from": step.state.value, "to": step.to.value, **told_stage(step), **body}
             moved = self._noted(connection, after, f"change.{event.value}", by, now, told)

@@ -11,13 +11,14 @@ cookie is a digest of that name; both arms have health checks; the dynamic file 
 deleted; requests without the sticky cookie stay outside the statistics.
 """
 
-from selfdrive_dagster.adapters.traefik.access_log import AccessLog, Request
+from selfdrive_dagster.adapters.traefik.access_log import AccessLog, Position, Request
 from selfdrive_dagster.adapters.traefik.actuator import TraefikActuator
 from selfdrive_dagster.adapters.traefik.asking import Told, ask
 from selfdrive_dagster.adapters.traefik.config import dynamic_config, static_config
 
 __all__ = [
     "AccessLog",
+    "Position",
     "Request",
     "Told",
     "TraefikActuator",

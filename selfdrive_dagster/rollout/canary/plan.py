@@ -69,6 +69,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     A session is followed for `window_seconds` from its start. Telemetry arrives later than the
     proxy's log: a guardrail's newest `lag_windows` may be unmeasured yet. The newest session may
     have begun in a window that ended `stale_windows` ago; follow-up alone takes more than one.
+    A stage that says nothing for `longest_minutes` is held; with `rests` a service cools down
+    after a rollback.
     """
 
     stages: tuple[Stage, ...]
@@ -79,6 +81,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warm_up_windows: int = 3
     lag_windows: int = 3
     stale_windows: int = 3
+    longest_minutes: float = 24 * 60.0
+    rests: bool = True
     alpha: float = 0.05
     beta: float = 0.05
     ratio_alpha: float = 0.001
@@ -91,6 +95,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise BadInput(f"A plan's shares grow from stage to stage, unlike {shares}.")
         if not self.guardrails:
             raise BadInput("A plan needs a guardrail: without one nothing could be harmed.")
+
+    @property
+    def patience_windows(self) -> int:
+        """So many windows a stage may be without data before it is held."""
+        return self.warm_up_windows + self.lag_windows + self.stale_windows + 2
 
     @property
     def harm_threshold(self) -> float:
@@ -129,9 +138,14 @@ DEMO_PLAN = Plan(
     warm_up_windows=2,
     lag_windows=10,
     stale_windows=6,
+    longest_minutes=4.0,
+    rests=False,
     beta=0.10,
 )
 """Two steps for a demonstration, with 10 to 25 new sessions a second: its margins are wide and it
 tolerates much, so that SAFE takes 80 to 110 s; HARM is as strict as ever. `bench/demo_plan.py`
 simulates it. In earnest it would let pass what it should not.
 """
+
+PLANS = {"default": DEFAULT_PLAN, "demo": DEMO_PLAN}
+"""The plans that `[rollout] plan` may name."""

@@ -1,0 +1,108 @@
+"""Watch: the evidence of one rollout, gathered anew at each look, and what it says.
+
+What is gathered is on the disk before it is judged. A watch is made again after a restart and
+goes on where the stored windows end: nothing of the statistics lives in this process.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from selfdrive_dagster.adapters.canary import (
+    Gathering,
+    Watched,
+    WindowStore,
+    usual_slowness,
+)
+from selfdrive_dagster.adapters.controller.stores import Stores
+from selfdrive_dagster.adapters.front_files import FrontFiles
+from selfdrive_dagster.adapters.handing import KEY_FILE
+from selfdrive_dagster.adapters.receiver import read_key
+from selfdrive_dagster.adapters.traefik import AccessLog, Position, Request
+from selfdrive_dagster.rollout.canary import Judgement, Plan, Stage, Step, judge
+from selfdrive_dagster.rollout.lifecycle import State
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judgement rests on, as evidence: the plan, and the stored windows by digest."""
+
+    change_id: str
+    canary: str
+    stable: str
+    state: str
+    stage: int
+    plan: Plan
+    windows_sha256: str
+    judgement: Judgement
+
+
+def access_log(stores: Stores) -> AccessLog:
+    """Return the proxy's log of this home."""
+    path = FrontFiles(stores.home).access_log
+    return AccessLog(path, stores.settings.rollout.session_cookie, read_key(stores.home / KEY_FILE))
+
+
+def freeze_thresholds(stores: Stores, change_id: str, plan: Plan, now: datetime) -> bool:
+    """Fix what counts as slow from the sessions so far, once; False while they are too few."""
+    store = WindowStore(stores.home, change_id)
+    if store.thresholds() is not None:
+        return True
+    requests: list[Request] = []
+    position = Position()
+    while True:
+        more, reached = access_log(stores).read(position)
+        if reached == position:
+            break
+        requests += more
+        position = reached
+    usual = usual_slowness(requests, plan.window_seconds, now)
+    if usual is not None:
+        store.freeze(usual)
+    return usual is not None
+
+
+class Watch:
+    """The evidence of one change since `begin`, when the first session could meet it."""
+
+    def __init__(self, stores: Stores, watched: Watched, change_id: str, plan: Plan) -> None:
+        self.change_id = change_id
+        self._stores = stores
+        self._watched = watched
+        self._plan = plan
+        self._log = access_log(stores)
+        self._position = Position()
+        self._store = WindowStore(stores.home, change_id)
+        self._gathering = Gathering(self._store, watched, change_id)
+
+    def look(self, state: State, stage: int, steps: Sequence[Step], now: datetime) -> Observed:
+        """Gather what is new and judge all of it; `steps` are the shares that were served."""
+        windows = self._gathering.look(self._fresh(), steps, self._stores.warehouse)
+        return Observed(
+            change_id=self.change_id,
+            canary=self._watched.canary,
+            stable=self._watched.stable,
+            state=state.value,
+            stage=stage,
+            plan=self._plan,
+            windows_sha256=self._store.digest(),
+            judgement=judge(windows, stage_of(state, stage, self._plan), self._plan, now),
+        )
+
+    def _fresh(self) -> tuple[Request, ...]:
+        """Return the log's requests since the last look."""
+        found: list[Request] = []
+        while True:
+            more, reached = self._log.read(self._position)
+            if reached == self._position:
+                return tuple(found)
+            found += more
+            self._position = reached
+
+
+def stage_of(state: State, stage: int, plan: Plan) -> Stage:
+    """Return what is judged in a state: the bake by the last stage's margin, at its own share."""
+    last = plan.stages[stage - 1]
+    if state is State.BAKING:
+        return msgspec.structs.replace(last, share=plan.bake_share)
+    return last
