@@ -44,7 +44,7 @@ from canary_rules import (  # noqa: E402
 )
 
 from selfdrive_dagster.rollout.canary import Guardrail  # noqa: E402
-from selfdrive_dagster.rollout.canary.eprocess import HARM_BETS, log_es  # noqa: E402
+from selfdrive_dagster.rollout.canary.eprocess import HARM_BETS, gains, log_es_from_any  # noqa: E402
 
 BASELINES = (0.005, 0.01, 0.05)
 SHARES = (0.01, 0.05, 0.10)
@@ -61,7 +61,8 @@ def stops(rule: Rule, minutes: Iterator[Seen]) -> int | None:
 def e_process_stops(minutes: Iterator[Seen]) -> int | None:
     """Return the same for the judge's own process; a day of looks by the judge takes too long."""
     limit = math.log(1 / PROMISE)
-    values = log_es((seen["errors"] for seen in minutes), HARM_BETS, 1.0)
+    gained = gains((seen["errors"] for seen in minutes), HARM_BETS, 1.0)
+    values = log_es_from_any(gained)
     return next((minute for minute, value in enumerate(values, start=1) if value >= limit), None)
 
 
