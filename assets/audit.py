@@ -12,7 +12,9 @@ from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 @change_asset(reads={"proposal": ("rollout/proposal", Proposal)}, kinds={"duckdb"}, version="1")
 def outcome(bench: Bench, proposal: Proposal) -> Made:
     """Is the issue gone: sessions before the release and on it, and what their silence says."""
-    found = weigh(bench.workshop, bench.change(), proposal.claim, datetime.now(UTC))
+    change = bench.change()
+    found = weigh(bench.workshop, change, proposal.claim, datetime.now(UTC))
     known = frozenset({Fact.OUTCOME_RECORDED})
-    move = Move(State.OBSERVING, Event.SOAKED, Actor.ANALYST, known)
+    at = State.PROMOTED if change.state is State.PROMOTED else State.OBSERVING
+    move = Move(at, Event.SOAKED, Actor.ANALYST, known)
     return Made(found, pages.of_outcome(found), move)

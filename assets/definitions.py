@@ -19,6 +19,7 @@ defs = build_definitions(
         rollout.proposal,
     ],
     approval=rollout.approval,
+    stage=rollout.stage,
     outcome=audit.outcome,
     look_outside=rollout.look_outside,
     observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),

@@ -5,11 +5,13 @@ from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.approving import approved
 from selfdrive_dagster.orchestration.build import plain_job
+from selfdrive_dagster.orchestration.observing import last_turn
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.proposing import look_around, put_forward
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Findings, Proposal
+from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 from selfdrive_dagster.validation import Proof
 
@@ -58,6 +60,21 @@ def approval(bench: Bench, proposal: Proposal, proof: Proof) -> Made:
     bench.say(f"{proposal.branch} at {proposal.commit[:12]}: is it what was signed?")
     found, move = approved(bench, proof)
     return Made(found, pages.of_approval(found), move)
+
+
+@change_asset(
+    reads={
+        "proposal": ("rollout/proposal", Proposal),
+        "approval": ("rollout/approval", Approval),
+    },
+    kinds={"traefik"},
+    version="1",
+)
+def stage(bench: Bench, proposal: Proposal, approval: Approval) -> Made:
+    """The last turn of a rollout: what live evidence said, how strongly, and on which windows."""
+    bench.say(f"{proposal.commit[:12]}, as {approval.statement.approver} allowed it")
+    found = last_turn(bench.workshop, bench.change_id)
+    return Made(found, pages.of_stage(found))
 
 
 look_outside = plain_job(

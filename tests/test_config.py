@@ -42,9 +42,31 @@ def test_a_secret_in_a_faulty_address_is_not_repeated(tmp_path: Path) -> None:
     assert "hunter" not in str(caught.value)
 
 
+ROLLOUTS = {
+    'actuator = "traefik"': '[rollout] run is not set; it wants a command, like "python -m shop',
+    'run = "python -m shop"': "[rollout] run is 'python -m shop'; it wants {port} where",
+    'run = "shop \'{port}"': "it wants quotes that are closed",
+    'health = "health"': "[rollout] health is 'health'; it wants a path, like \"/health\"",
+    'listen = "8000"': "[rollout] listen is '8000'; it wants \"host:port\"",
+    "environment = {RELEASE = 1}": "it wants a table of texts, like {RELEASE =",
+}
+
+
+@pytest.mark.parametrize(("line", "fault"), ROLLOUTS.items())
+def test_a_rollout_that_could_not_serve_is_told(line: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(f"[rollout]\n{line}", tmp_path / "selfdrive.toml")
+    (told,) = caught.value.faults
+    assert fault in told
+
+
 UNUSED = {
     '[service]\nsetup = "make"': ("[service] setup",),
-    '[autonomy]\nlevel = "L3"': ('[autonomy] level above "L2"',),
+    '[autonomy]\nlevel = "L3"': ('[autonomy] level "L3" without a [rollout] actuator',),
+    '[autonomy]\nlevel = "L4"': (
+        '[autonomy] level above "L3"',
+        '[autonomy] level "L3" without a [rollout] actuator',
+    ),
     '[patches]\ngenerators = ["claude"]': ('[patches] generators "claude"',),
     "[patches]\nbudget_usd_per_day = 0.5": ("[patches] budget_usd_per_day",),
     '[patches]\nmodel = "x"': ("[patches] model",),

@@ -2,7 +2,7 @@
 
 `python traffic.py --url http://127.0.0.1:8000 --seconds 60 --rate 20`
 
-Each visit has its own cookie and browser, and follows one journey. A share of the journeys
+Each visit has its own cookies and browser, and follows one journey. A share of the journeys
 walks into each seeded defect; `JOURNEYS` names the shares. The first visits take every
 journey once, so that a short run meets them all.
 """
@@ -208,7 +208,7 @@ JOURNEYS: tuple[tuple[Callable[[random.Random], Walk], int], ...] = (
 
 @dataclass
 class Visit:
-    """A journey on its way: its cookies (of the shop and of a proxy before it) and more."""
+    """A journey on its way: its cookies, browser and next request."""
 
     journey: str
     walk: Walk
@@ -257,7 +257,8 @@ class Crowd:
     def _send(self, visit: Visit) -> Answer:
         headers = {"user-agent": visit.browser}
         if visit.cookies:
-            headers["cookie"] = "; ".join(f"{name}={told}" for name, told in visit.cookies.items())
+            kept = (f"{name}={value}" for name, value in visit.cookies.items())
+            headers["cookie"] = "; ".join(kept)
         ask = visit.next
         try:
             answer = self._client.request(
@@ -265,7 +266,7 @@ class Crowd:
             )
         except httpx2.TransportError:
             return Answer(status=0)
-        visit.cookies.update(answer.cookies)
+        visit.cookies.update(answer.cookies)  # a proxy before the shop may give out its own
         self._client.cookies.clear()  # cookies belong to visits, not to our connection
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return Answer(status=answer.status_code, body=answer.json() if is_json else None)

@@ -18,6 +18,7 @@ from selfdrive_dagster.adapters.fencing import require_current
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.postgres.tables import effects
 from selfdrive_dagster.errors import BadInput, Refused
+from selfdrive_dagster.model import canonical
 from selfdrive_dagster.rollout.effects import Kind, why_not
 
 
@@ -70,12 +71,13 @@ class Effects:
         for a stale epoch, for a state in which this is not done, and for a key that was meant
         for something else.
         """
+        told = plain(wanted)
         with self._engine.begin() as connection:
             change = locked(connection, change_id)
             require_current(connection, change.service, epoch)
             known = find(connection, effects.c.key == key)
             if known is not None:
-                require_same(known, change_id, kind, stage, wanted)
+                require_same(known, change_id, kind, stage, told)
                 if not known.is_open:
                     return known
             if says := why_not(kind, stage, change.state, change.stage):
@@ -89,7 +91,7 @@ class Effects:
                 stage=stage,
                 kind=kind.value,
                 epoch=epoch,
-                wanted=dict(wanted),
+                wanted=told,
                 at=now,
             )
             return as_effect(connection.execute(row.returning(effects)).mappings().one())
@@ -102,7 +104,7 @@ class Effects:
 
         Raises Refused for a stale epoch, and for an effect that was given up.
         """
-        return self._close(key, dict(result), "", by=by, epoch=epoch, now=now)
+        return self._close(key, plain(result), "", by=by, epoch=epoch, now=now)
 
     def give_up(self, key: str, why: str, *, by: Authority, epoch: int, now: datetime) -> Effect:
         """Note that an effect was not done and never will be, with a row `effect.given_up`."""
@@ -183,15 +185,21 @@ def changed(connection: Connection, effect: Effect, **values: Any) -> Effect:
     return as_effect(connection.execute(row.returning(effects)).mappings().one())
 
 
+def plain(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of something told, as it will be read back: plain JSON."""
+    back: dict[str, Any] = msgspec.json.decode(canonical(dict(told)))
+    return back
+
+
 def require_same(
-    known: Effect, change_id: str, kind: Kind, stage: int, wanted: Mapping[str, Any]
+    known: Effect, change_id: str, kind: Kind, stage: int, wanted: dict[str, Any]
 ) -> None:
     """Refuse a key that names two things."""
     was = known.change_id, known.kind, known.stage, known.wanted
-    if was != (change_id, kind, stage, dict(wanted)):
+    if was != (change_id, kind, stage, wanted):
         raise Refused(
             f"{known.key} was intended as {known.kind.value} {known.wanted} of stage "
-            f"{known.stage}, not as {kind.value} {dict(wanted)} of stage {stage}.",
+            f"{known.stage}, not as {kind.value} {wanted} of stage {stage}.",
             remedy="Another effect needs a key of its own.",
         )
 

@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from selfdrive_dagster.config import KILL_SWITCH
 from selfdrive_dagster.errors import BadInput, Busy
 from selfdrive_dagster.rollout.traffic import Returned, Seen, Traffic, Wanted
 
 FRONT = "front"
-KILL_SWITCH = "STOP"
 LOCK_SECONDS = 2.0
 LOOK_SECONDS = 0.01
 

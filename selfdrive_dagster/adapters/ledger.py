@@ -74,6 +74,12 @@ class Ledger:
         with self._engine.connect() as connection:
             return tuple(as_link(row) for row in connection.execute(query).mappings())
 
+    def after(self, seq: int, limit: int = 200) -> tuple[Link, ...]:
+        """Return the rows behind a place, in order, at most `limit`: for whoever follows along."""
+        query = select(ledger).where(ledger.c.seq > seq).order_by(ledger.c.seq).limit(limit)
+        with self._engine.connect() as connection:
+            return tuple(as_link(row) for row in connection.execute(query).mappings())
+
     def head(self) -> Head | None:
         """Return the newest row's place and seal, to be anchored; None when there is no row."""
         with self._engine.connect() as connection:

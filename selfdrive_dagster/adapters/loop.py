@@ -33,6 +33,7 @@ PYTHON = (sys.executable, "-P")
 """Without the current directory on the path: what lies in the home is data, not code."""
 
 RECEIVER, CODE, WEBSERVER, DAEMON = "receiver", "code-server", "webserver", "daemon"
+CONTROLLER = "controller"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             "NO_COLOR": "1",
             **({"SELFDRIVE_OBSERVE": "1"} if self.observe else {}),
         }
+
+    @property
+    def drives(self) -> bool:
+        """Whether approved changes are rolled out from here."""
+        return not self.observe and self.settings.drives()
 
     @property
     def receiver_url(self) -> str:
@@ -149,6 +155,16 @@ def daemon(plan: Plan) -> Service:
         command=(*PYTHON, "-m", "dagster._daemon", "run", "-w", str(plan.workspace)),
         environ=plan.environment(),
         is_ready=lambda: Webserver(plan.ui_port).daemons_beat(begun),
+    )
+
+
+def controller(plan: Plan) -> Service:
+    """Return the controller, which rolls approved changes out; it serves nobody."""
+    return Service(
+        name=CONTROLLER,
+        command=(*PYTHON, "-m", "selfdrive_dagster.adapters.controller"),
+        environ=plan.environment(),
+        is_ready=lambda: True,
     )
 
 

@@ -43,7 +43,7 @@ COMMENTS = {
     "capture_arguments": "frame variables: they make crashes reproducible",
     "protected": "changes here are for humans alone",
     "max_lines": "a larger patch is not proposed",
-    "generators": 'builtin, drafts (a folder of the home), claude ("claude" needs ANTHROPIC_API_KEY)',
+    "generators": 'builtin, drafts (in the home), claude ("claude" needs ANTHROPIC_API_KEY)',
     "plan": "the stages of a rollout: default, or demo for minutes instead of days",
     "actuator": "none: you deploy; traefik: `selfdrive serve` does",
     "run": 'how one process starts: "python -m shop --port {port}"',

@@ -68,10 +68,10 @@ def serve(
 ) -> None:
     """Serve the product behind Traefik, so that a change can be tried on a share of sessions."""
     begun = time.monotonic()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave_well)
     settings = load(repo)
     require_run(settings)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave_well)
     home = open_home(os.environ).resolve()
     with ExitStack() as stack:
         with progress("Starting") as say:

@@ -22,7 +22,15 @@ from rich.text import Text
 import selfdrive_dagster
 from selfdrive_dagster.cli.doctor.loop import port_problem
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, progress
-from selfdrive_dagster.config import FILE_NAME, Settings, load, not_acted_on, open_home
+from selfdrive_dagster.config import (
+    FILE_NAME,
+    KILL_SWITCH,
+    Settings,
+    home_path,
+    load,
+    not_acted_on,
+    open_home,
+)
 from selfdrive_dagster.errors import BadInput, Busy
 from selfdrive_dagster.model import Progress, SandboxLevel
 
@@ -79,7 +87,7 @@ def up(
         signal.signal(number, leave_well)
     settings = load(repo)
     chosen = find_app(app)
-    warn(settings)
+    warn(settings, home_path(os.environ))
     why = why_only_observe(settings)
     observe = observe or bool(why)
     home = open_home(os.environ).resolve()
@@ -94,8 +102,11 @@ def up(
             watch(plan, crew, say)
 
 
-def warn(settings: Settings) -> None:
-    """Say before anything starts what a settings file does that its reader may not expect."""
+def warn(settings: Settings, home: Path) -> None:
+    """Say before anything starts what settings or home do that their owner may not expect."""
+    if os.path.lexists(stop := home / KILL_SWITCH):
+        told = f"The kill switch is thrown: no change is tried on users until you rm {stop}"
+        print(clean(told), file=sys.stderr, flush=True)
     if place := settings.telemetry.forwards_to():
         told = f"[telemetry] forward: Sentry envelopes go on, unredacted, to {place}"
         print(clean(told), file=sys.stderr, flush=True)
@@ -167,6 +178,8 @@ def running(plan: "Plan", say: Progress) -> Iterator[tuple["Crew", tuple[str, ..
         crew.start(loop.webserver(plan))
         crew.start(loop.daemon(plan))
         crew.wait_ready((loop.WEBSERVER, loop.DAEMON), READY_SECONDS)
+        if plan.drives:
+            crew.start(loop.controller(plan))
         yield crew, failed
     finally:
         ignore_signals()  # a second Ctrl-C must not cut the stopping short
@@ -180,7 +193,7 @@ def stop(plan: "Plan", crew: "Crew", say: Progress) -> None:
     from selfdrive_dagster.adapters.webserver import Webserver
 
     say("stopping: receiver")
-    crew.stop(loop.RECEIVER)
+    crew.stop(loop.RECEIVER, loop.CONTROLLER)
     say("stopping: daemon")
     crew.stop(loop.DAEMON)
     say("stopping: runs in flight, web server, database")
@@ -251,6 +264,7 @@ def tell(plan: "Plan", failed: tuple[str, ...], seconds: float, why: str, *, as_
     if ready.why:
         console.print(Text(f"It stops at issues: {clean(ready.why)}."), soft_wrap=True)
     until = "up to issues" if ready.observe else "up to proposals"
+    until = "through rollouts" if plan.drives else until
     console.print(f"ready after {ready.seconds} s: the loop runs {until}; Ctrl-C stops it.")
     sys.stdout.flush()
 

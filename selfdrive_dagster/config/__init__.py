@@ -6,7 +6,7 @@ belong: anything that acts on a setting.
 """
 
 from selfdrive_dagster.config.discover import Found, discover, find_python
-from selfdrive_dagster.config.home import home_path, open_home
+from selfdrive_dagster.config.home import KILL_SWITCH, home_path, open_home
 from selfdrive_dagster.config.reading import FILE_NAME, load, parse
 from selfdrive_dagster.config.settings import (
     Autonomy,
@@ -21,6 +21,7 @@ from selfdrive_dagster.config.settings import (
 
 __all__ = [
     "FILE_NAME",
+    "KILL_SWITCH",
     "Autonomy",
     "Found",
     "Notify",

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from selfdrive_dagster.errors import BadInput, Refused
 
+KILL_SWITCH = "STOP"
+"""A file of the home: while it is there, all traffic is stable's and no trial begins."""
+
 
 def home_path(environ: Mapping[str, str]) -> Path:
     """Return where the home is or would be; touches nothing."""

@@ -29,6 +29,9 @@ Format = Literal["otlp", "sentry", "events"]
 Generator = Literal["builtin", "drafts", "claude"]
 Actuator = Literal["none", "traefik"]
 
+DRIVING = ("L3", "L4")
+"""Levels at which Selfdrive itself rolls out what was approved."""
+
 BUILTIN: tuple[Generator, ...] = ("builtin",)
 
 ALWAYS_WORTH_A_HUMAN = ("**/auth/**", "**/billing/**", "**/payments/**", "**/migrations/**")
@@ -142,6 +145,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout = Rollout()
     notify: Notify = Notify()
 
+    def drives(self) -> bool:
+        """Say whether approved changes are rolled out by us: the level allows and a way is set."""
+        return self.autonomy.level in DRIVING and self.rollout.actuator != "none"
+
+    def lacks_actuator(self) -> bool:
+        """Say whether the level would have us drive and nothing is set to drive with."""
+        return self.autonomy.level in DRIVING and self.rollout.actuator == "none"
+
     @classmethod
     def default_for(cls, found: Found) -> "Settings":
         """Return the settings of a repository without a file, from what it told of itself."""
@@ -168,7 +179,8 @@ class Idle(NamedTuple):
 
 IDLE = (
     Idle("[service] setup", lambda s: bool(s.service.setup)),
-    Idle('[autonomy] level above "L2"', lambda s: s.autonomy.level in ("L3", "L4")),
+    Idle('[autonomy] level above "L3"', lambda s: s.autonomy.level == "L4"),
+    Idle('[autonomy] level "L3" without a [rollout] actuator', lambda s: s.lacks_actuator()),
     Idle('[patches] generators "claude"', lambda s: "claude" in s.patches.generators),
     Idle("[patches] budget_usd_per_day", lambda s: s.patches.budget_usd_per_day > 0),
     Idle("[patches] model", lambda s: bool(s.patches.model)),

@@ -20,10 +20,17 @@ from selfdrive_dagster.orchestration.workshop import Workshop, opened
 BATCH_SECONDS = 15
 CHANGE_SECONDS = 10
 LOOK_SECONDS = 60
-BATCHES, CHANGES, APPROVALS = "batches", "changes", "approvals"
+BATCHES, CHANGES, APPROVALS, TURNS = "batches", "changes", "approvals", "turns"
 """The lanes: of either one run is in flight, whoever asked for it."""
 
-MOST_SECONDS = {"batch": 900, "propose": 3600, "look_outside": 900, "learn": 900, "approve": 300}
+MOST_SECONDS = {
+    "batch": 900,
+    "propose": 3600,
+    "look_outside": 900,
+    "learn": 900,
+    "approve": 300,
+    "turn": 300,
+}
 
 
 def build_definitions(
@@ -32,6 +39,7 @@ def build_definitions(
     tables: Sequence[dg.AssetsDefinition],
     stages: Sequence[dg.AssetsDefinition],
     approval: dg.AssetsDefinition,
+    stage: dg.AssetsDefinition,
     outcome: dg.AssetsDefinition,
     look_outside: dg.JobDefinition,
     observe: bool = False,
@@ -42,11 +50,13 @@ def build_definitions(
     learn = _job("learn", [outcome], "What came of a change that others released.", CHANGES)
     # A lane of its own: who signed does not wait until the change in the making is done.
     approve = _job("approve", [approval], "What a person signed, checked again.", APPROVALS)
+    turn = _job("turn", [stage], "A turn of a rollout, with its evidence.", TURNS)
     moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
     if not observe:
         moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
         moving.append(sensors.approved_sensor(approve, CHANGE_SECONDS))
-        moving.append(sensors.soaked_sensor(learn, LOOK_SECONDS))
+        moving.append(sensors.turns_sensor(turn, CHANGE_SECONDS))
+        moving.append(sensors.soaked_sensor(learn, BATCH_SECONDS))
         moving.append(
             sensors.waiting_sensor(
                 "look_outside",
@@ -57,8 +67,8 @@ def build_definitions(
             )
         )
     return dg.Definitions(
-        assets=[*tables, *stages, approval, outcome],
-        jobs=[batch, propose, approve, learn, look_outside],
+        assets=[*tables, *stages, approval, stage, outcome],
+        jobs=[batch, propose, approve, turn, learn, look_outside],
         sensors=moving,
         schedules=[_hourly(batch)],
         resources={"workshop": _workshop(sql_dir)},

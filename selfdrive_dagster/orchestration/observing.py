@@ -1,4 +1,4 @@
-"""After a merge by others: notice the release, wait for the soak, weigh the outcome."""
+"""What comes of a change that users have: the turns of its rollout, its outcome after the soak."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,20 +6,26 @@ from typing import Any
 from selfdrive_dagster.adapters.changes import Authority, Change
 from selfdrive_dagster.adapters.git.releases import versions_with
 from selfdrive_dagster.adapters.warehouse.exposure import sessions_on, versions_of
+from selfdrive_dagster.audit import Link
 from selfdrive_dagster.audit.outcome import Outcome, judge_outcome
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Claim
 from selfdrive_dagster.orchestration.workshop import Workshop
+from selfdrive_dagster.rollout.canary import Plan
 from selfdrive_dagster.rollout.lifecycle import Event, Fact, State
-
-SOAK = timedelta(hours=24)
-"""How long a release is watched before its outcome is weighed."""
+from selfdrive_dagster.rollout.observed import Observed
 
 LOOKED_BACK = timedelta(days=7)
 """From so far back before the release the old rate is taken."""
 
+OBSERVED = "observed"
+"""Under this name a move names the evidence that it rests on."""
+
 MERGED = f"change.{Event.MERGED.value}"
 RELEASED = f"change.{Event.RELEASED.value}"
+EXPOSED, BUILT = f"change.{Event.EXPOSED.value}", f"change.{Event.BUILT.value}"
+WATCHED = (State.OBSERVING, State.PROMOTED)
+"""Where the soak runs."""
 
 
 def note_release(workshop: Workshop, change: Change, by: Authority, now: datetime) -> str | None:
@@ -42,17 +48,16 @@ def note_release(workshop: Workshop, change: Change, by: Authority, now: datetim
     return found[0]
 
 
-def is_soaked(change: Change, now: datetime) -> bool:
+def is_soaked(change: Change, plan: Plan, now: datetime) -> bool:
     """Say whether a release was watched long enough."""
-    return change.state is State.OBSERVING and now - change.since >= SOAK
+    return change.state in WATCHED and now - change.since >= timedelta(minutes=plan.soak_minutes)
 
 
 def weigh(workshop: Workshop, change: Change, claim: Claim | None, now: datetime) -> Outcome:
     """Count sessions before the release and on every version that holds it, and judge."""
-    release = told(workshop, change, RELEASED)
-    since = datetime.fromisoformat(str(release["first_seen"]))
+    commit, since = released(workshop, change)
     known = versions_of(workshop.warehouse, change.service)
-    versions = versions_with(workshop.repository(), str(release["commit"]), known)
+    versions = versions_with(workshop.repository(), commit, known)
 
     def count(start: datetime, end: datetime, *, on_them: bool) -> Any:
         return sessions_on(
@@ -69,9 +74,33 @@ def weigh(workshop: Workshop, change: Change, claim: Claim | None, now: datetime
     return judge_outcome(claim, before, count(since, now, on_them=True))
 
 
+def released(workshop: Workshop, change: Change) -> tuple[str, datetime]:
+    """Return the commit that users got, and since when the first of them had it."""
+    if change.state is State.PROMOTED:
+        rows = workshop.ledger.find(EXPOSED, change.change_id)
+        if not rows:
+            raise BadInput(f"The ledger has no row {EXPOSED} of {change.change_id}.")
+        return str(told(workshop, change, BUILT)["commit"]), rows[0].entry.at
+    release = told(workshop, change, RELEASED)
+    return str(release["commit"]), datetime.fromisoformat(str(release["first_seen"]))
+
+
 def told(workshop: Workshop, change: Change, kind: str) -> dict[str, Any]:
     """Return what the newest ledger row of a kind says. Raises BadInput when there is none."""
     rows = workshop.ledger.find(kind, change.change_id)
     if not rows:
         raise BadInput(f"The ledger has no row {kind} of {change.change_id}.")
     return rows[0].entry.body
+
+
+def last_turn(workshop: Workshop, change_id: str) -> Observed:
+    """Return what the newest move of a rollout rested on. Raises BadInput when it has none yet."""
+    turns = [row for row in workshop.ledger.entries(change_id) if is_turn(row)]
+    if not turns:
+        raise BadInput(f"No evidence was judged of {change_id} yet.")
+    return workshop.evidence.get(str(turns[-1].entry.body[OBSERVED]), Observed)
+
+
+def is_turn(row: Link) -> bool:
+    """Say whether a row of the ledger is a move that rests on evidence of a rollout."""
+    return row.entry.kind.startswith("change.") and bool(row.entry.body.get(OBSERVED))

@@ -4,6 +4,7 @@ Belongs here: choosing and escaping. Does not belong: the records themselves; wh
 them whole reads the evidence by its digest.
 """
 
+import math
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,8 @@ from selfdrive_dagster.orchestration.text import fenced, plain, table
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval
+from selfdrive_dagster.rollout.canary.plots import as_markdown, evidence_svg, rates_svg
+from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.validation import Proof
 
 SHOWN = 12
@@ -133,6 +136,38 @@ def of_approval(found: Approval) -> dict[str, Any]:
         "invented": plain(statement.invented) or "nothing",
         "statement_sha256": found.statement_sha256,
         "binding": dg.MetadataValue.json(msgspec.to_builtins(statement.binding)),
+    }
+
+
+def of_stage(found: Observed) -> dict[str, Any]:
+    """Show a turn of a rollout: the verdict, each guardrail's evidence, and how it grew."""
+    judged, plan = found.judgement, found.plan
+    rows = [
+        (
+            one.name,
+            f"{one.counted.affected.canary} of {one.counted.exposed.canary}",
+            f"{one.counted.affected.stable} of {one.counted.exposed.stable}",
+            f"{one.log_harm / math.log(10):.2f}",
+            f"{one.log_safe / math.log(10):.2f}",
+        )
+        for one in judged.readings
+    ]
+    heads = ("guardrail", "canary", "stable", "log10 e, harm", "log10 e, safe")
+    rates = [rates_svg(found.windows, plan, rail.name) for rail in plan.guardrails[:1]]
+    return {
+        "verdict": judged.verdict.value,
+        "reason": plain(judged.reason),
+        "stood": f"{found.state}, stage {found.stage} of {len(plan.stages)}",
+        "share": judged.share,
+        "guardrails": table(heads, rows),
+        "thresholds": f"harm {judged.log_harm_threshold / math.log(10):.2f}, "
+        f"safe {judged.log_safe_threshold / math.log(10):.2f} (log10 of the e-value)",
+        "evidence": dg.MetadataValue.md(
+            as_markdown(evidence_svg(found.windows, plan), "e-values over time")
+        ),
+        "rates": dg.MetadataValue.md("\n\n".join(as_markdown(svg, "rates") for svg in rates)),
+        "canary": found.canary,
+        "stable": found.stable,
     }
 
 

@@ -20,13 +20,14 @@ from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.approving import to_approve
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
-from selfdrive_dagster.orchestration.observing import is_soaked
+from selfdrive_dagster.orchestration.observing import is_soaked, is_turn
 from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
 from selfdrive_dagster.orchestration.stages import CHANGE
 from selfdrive_dagster.orchestration.tables import RANKING
 from selfdrive_dagster.orchestration.workshop import Workshop
+from selfdrive_dagster.rollout.canary.plan import PLANS
 from selfdrive_dagster.rollout.lifecycle import MAKING, Event, State
 
 HOUR_SECONDS = 3600
@@ -106,13 +107,38 @@ def soaked_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorDe
         description="Asks what came of a change, once its release was watched long enough.",
     )
     def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
-        now = clock()
-        soaked = [one for one in workshop.changes.all(active=True) if is_soaked(one, now)]
+        now, plan = clock(), PLANS[workshop.settings.rollout.plan]
+        soaked = [one for one in workshop.changes.all(active=True) if is_soaked(one, plan, now)]
         for change in soaked:
             hour = int(now.timestamp()) // HOUR_SECONDS
             yield _request(change.change_id, f"{job.name}:{hour}", 1)
         if not soaked:
             yield dg.SkipReason("No release was watched long enough.")
+
+    return sensor
+
+
+def turns_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
+    """Ask for a record of each rollout that made a move on evidence since the last look."""
+
+    @dg.sensor(
+        name="turns",
+        job=job,
+        minimum_interval_seconds=seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Follows the ledger: records each turn of a rollout with its evidence.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, workshop: Held
+    ) -> dg.SensorResult | dg.SkipReason:
+        rows = workshop.ledger.after(int(context.cursor or 0))
+        turns = {row.entry.change_id: row.seq for row in rows if is_turn(row)}
+        if not rows:
+            return dg.SkipReason("The ledger did not grow.")
+        return dg.SensorResult(
+            run_requests=[_request(name, job.name, seq) for name, seq in turns.items()],
+            cursor=str(rows[-1].seq),
+        )
 
     return sensor
 

@@ -45,16 +45,21 @@ def test_a_binding_names_what_was_decided_on(shop: SignedProduct) -> None:
     assert facts_of(found.CHANGE, shop.desk).diff.count("DEFAULT_RATE") == 1
 
 
-@pytest.mark.parametrize(
-    "settings",
-    ['[autonomy]\nlevel = "L2"\n', "[autonomy]\nprotected = []\n", '[rollout]\nplan = "demo"\n'],
-)
-def test_other_rules_are_another_policy(shop: SignedProduct, settings: str) -> None:
+def test_other_rules_are_another_policy(shop: SignedProduct) -> None:
     shop.propose()
     before = binding_of(found.CHANGE, shop.desk)
     toml = shop.product.path / "selfdrive.toml"
-    toml.write_text(toml.read_text() + settings)
-    assert binding_of(found.CHANGE, shop.desk).differing(before) == ("policy",)
+    plain = toml.read_text()
+    rules = (
+        '[autonomy]\nlevel = "L2"\n',
+        "[autonomy]\nprotected = []\n",
+        '[rollout]\nplan = "demo"\n',
+    )
+    for rule in rules:
+        toml.write_text(plain + rule)
+        assert binding_of(found.CHANGE, shop.desk).differing(before) == ("policy",)
+    toml.write_text(f"{plain}[telemetry]\nlisten = '127.0.0.1:4319'\n")
+    assert binding_of(found.CHANGE, shop.desk) == before
 
 
 def test_who_may_sign_is_read_at_the_base_alone(shop: SignedProduct) -> None:

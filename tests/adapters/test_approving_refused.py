@@ -4,22 +4,28 @@ Each is tried on a real database, repository and key, and refused with a reason 
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import msgspec
 import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget, PythonFileTarget
+from dagster_webserver.webserver import DagsterWebserver
 from fakes import made_findings as found
+from fakes.selfdrive_program import ROOT
 from fakes.signers import ADA, EVE, SETTINGS, SignedProduct, line
 from msgspec.structs import replace
 from sqlalchemy import Engine, text
+from starlette.testclient import TestClient
 
 from assets.rollout import approval
 from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.audit import Entry
-from selfdrive_dagster.errors import Refused
+from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import short_id
 from selfdrive_dagster.orchestration.approving import to_approve
 from selfdrive_dagster.orchestration.pins import pin
@@ -101,6 +107,12 @@ def other_rules(shop: SignedProduct) -> None:
     toml.write_text(toml.read_text() + "[autonomy]\nprotected = []\n")
 
 
+def rewritten_history(shop: SignedProduct) -> None:
+    tree = shop.product.git("rev-parse", "main^{tree}")
+    anew = shop.product.git("commit-tree", tree, "-m", "Anew")
+    shop.product.git("update-ref", "refs/heads/main", anew)
+
+
 def refused_later(shop: SignedProduct) -> None:
     shop.move(Event.REJECT, Actor.HUMAN)
 
@@ -116,6 +128,7 @@ DEEDS = {
     "the statement is lost": (lost_statement, "NOT RECORDED"),
     "it was proven anew": (other_report, "was proposed with another report"),
     "the ledger's row was altered": (altered_row, "of the ledger was altered"),
+    "the product's branch left its base": (rewritten_history, "no part of the product's branch"),
     "the rules were changed": (other_rules, "is for another policy"),
     "it was refused afterwards": (refused_later, "went to rejected after"),
     "the base moved": (base_moved, "went to validating after"),
@@ -159,17 +172,48 @@ def test_a_signature_is_not_lent_to_another_statement(shop: SignedProduct) -> No
         shop.approvals.examine(replace(decision, digests=digests), datetime.now(UTC))
 
 
-@pytest.mark.parametrize("author", [ADA, "ADA@example.com", "a.lovelace"])
-def test_nobody_approves_what_they_made(shop: SignedProduct, author: str) -> None:
+def test_nobody_approves_what_they_made(shop: SignedProduct) -> None:
     """Whoever amended is an author, under any name that their key goes by."""
     names = f"{ADA},a.lovelace"
     shop.product.write(".selfdrive/allowed_signers", line(names, shop.ada))
     shop.base = shop.product.commit("Two names for Ada")
     shop.propose()
-    edited = Entry(at=datetime.now(UTC), actor=author, kind="change.patch_edited",
+    edited = Entry(at=datetime.now(UTC), actor="A.Lovelace", kind="change.patch_edited",
                    change_id=found.CHANGE, run_id="run-3")  # fmt: skip
     shop.ledger.append(edited)
     with pytest.raises(Refused, match="made this change"):
+        shop.sign()
+
+
+def test_a_base_of_ones_own_lets_nobody_in(shop: SignedProduct) -> None:
+    """Whoever may write to git and the ledger still cannot name their own signers."""
+    shop.product.git("checkout", "-q", "-b", "aside")
+    shop.product.write(".selfdrive/allowed_signers", line(EVE, shop.eve))
+    shop.base = shop.product.commit("Let Eve approve")
+    shop.product.git("checkout", "-q", "main")
+    shop.propose()
+    with pytest.raises(Refused, match="no part of the product's branch"):
+        shop.sign(shop.eve)
+
+
+@pytest.mark.parametrize("how", ["another tree", "another base"])
+def test_a_commit_that_is_not_what_was_proven_is_refused(shop: SignedProduct, how: str) -> None:
+    """A proposal's record can be forged by who writes to the ledger; its commit is made anew."""
+    put = shop.propose()
+    tree = shop.product.git("rev-parse", f"{put.branch}^{{tree}}")
+    parent = shop.base
+    if how == "another tree":
+        shop.product.git("checkout", "-q", put.branch)
+        shop.product.write("shop/shipping.py", "def shipping_cost(zone):\n    return 0\n")
+        shop.product.git("add", "-A")
+        tree = shop.product.git("write-tree")
+        shop.product.git("checkout", "-q", "-f", "main")
+    else:
+        parent = shop.product.commit("Go on")
+    evil = shop.product.git("commit-tree", tree, "-p", parent, "-m", "Fix it")
+    shop.product.git("branch", "-f", put.branch, evil)
+    shop.note("rollout/proposal", replace(put, commit=evil))
+    with pytest.raises(Refused, match=r"something else than|does not stand on"):
         shop.sign()
 
 
@@ -221,17 +265,26 @@ class Board:
 
         assert dg.materialize([made], instance=self.instance, partition_key=found.CHANGE).success
 
-    def run(self) -> bool:
-        """Run the asset, as a click or a mutation of the web server would."""
+    def run(self, tags: dict[str, str] | None = None) -> bool:
+        """Run the asset, as a sensor or a click does; say whether it succeeded."""
         held = {"workshop": dg.ResourceDefinition.hardcoded_resource(self.shop.workshop)}
         asked = {"instance": self.instance, "partition_key": found.CHANGE, "resources": held}
-        return dg.materialize([approval], raise_on_error=False, **asked).success
+        return dg.materialize([approval], raise_on_error=False, tags=tags, **asked).success
 
 
 @pytest.fixture
 def board(shop: SignedProduct) -> Iterator[Board]:
     shop.propose()
     with dg.DagsterInstance.ephemeral() as instance:
+        yield Board(instance, shop)
+
+
+@pytest.fixture
+def served(shop: SignedProduct) -> Iterator[Board]:
+    """A board on an instance that the web server can open; runs start at once."""
+    shop.propose()
+    at_once = {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}
+    with dg.instance_for_test(overrides={"run_coordinator": at_once}) as instance:
         yield Board(instance, shop)
 
 
@@ -255,25 +308,103 @@ def test_a_signed_decision_is_carried_out_by_its_run(board: Board) -> None:
 
 
 def test_a_run_without_a_signature_moves_nothing(board: Board) -> None:
-    """A raw `launchRun` mutation, or a click on Materialize."""
+    """What a click on Materialize does."""
     assert not board.run()
-    assert state(board.shop) is State.AWAITING_APPROVAL
+    refuses(board)
 
 
-@pytest.mark.parametrize("tags", [{}, {"selfdrive/approved": "yes", "selfdrive/stage": "approved"}])
-def test_a_reported_event_or_a_forged_tag_approves_nothing(
-    board: Board, tags: dict[str, str]
-) -> None:
-    """What the web server's report endpoint and `reportRunlessAssetEvents` write."""
-    shop = board.shop
-    forged = dg.AssetMaterialization(
-        approval.key,
-        partition=found.CHANGE,
-        metadata={"sha256": shop.ledger_digest("validation/report"), "approver": ADA},
-        tags=tags,
+REPORT = """
+mutation {{ reportRunlessAssetEvents(eventParams: {{
+    eventType: ASSET_MATERIALIZATION,
+    assetKey: {{path: ["rollout", "approval"]}},
+    partitionKeys: ["{change}"],
+}}) {{ __typename }} }}
+"""
+
+
+def by_mutation(client: TestClient, _body: dict[str, Any]) -> Any:
+    return client.post("/graphql", json={"query": REPORT.format(change=found.CHANGE)})
+
+
+def by_address(client: TestClient, _body: dict[str, Any]) -> Any:
+    """As an image on a web page could do it."""
+    return client.get("/graphql", params={"query": REPORT.format(change=found.CHANGE)})
+
+
+def by_report(client: TestClient, body: dict[str, Any]) -> Any:
+    return client.post("/report_asset_materialization/rollout/approval", json=body)
+
+
+def test_what_the_web_server_takes_for_an_approval_is_none(served: Board) -> None:
+    """Dagster stores the event, even with a digest, an approver and tags; nothing moves."""
+    shop = served.shop
+    body = {
+        "partition": found.CHANGE,
+        "metadata": {"sha256": shop.ledger_digest("validation/report"), "approver": ADA},
+        "data_version": "approved",
+    }
+    with WorkspaceProcessContext(
+        served.instance, EmptyWorkspaceTarget(), version="", read_only=False
+    ) as workspace:
+        client = TestClient(DagsterWebserver(workspace).create_asgi_app())
+        answers = [deed(client, body) for deed in (by_mutation, by_address, by_report)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    events = dg.AssetRecordsFilter(asset_key=approval.key, asset_partitions=[found.CHANGE])
+    assert len(served.instance.fetch_materializations(events, limit=9).records) == len(answers)
+    refuses(served)
+
+
+def test_a_forged_tag_approves_nothing(board: Board) -> None:
+    tags = {"selfdrive/approved": "yes", "selfdrive/in.rollout.proposal": "0" * 32}
+    assert not board.run(tags)
+    board.instance.report_runless_asset_event(
+        dg.AssetMaterialization(approval.key, partition=found.CHANGE, tags=tags)
     )
-    board.instance.report_runless_asset_event(forged)
-    look_around(shop.workshop, "run-8")
+    refuses(board)
+
+
+LAUNCH = """
+mutation($where: JobOrPipelineSelector!, $tags: [ExecutionTag!]!) {
+  launchRun(executionParams: {selector: $where, executionMetadata: {tags: $tags}}) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+
+
+@pytest.mark.slow
+def test_a_raw_mutation_that_launches_the_job_approves_nothing(
+    served: Board, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = served.shop
+    monkeypatch.setenv("SELFDRIVE_HOME", str(shop.home))
+    monkeypatch.setenv("SELFDRIVE_PRODUCT", str(shop.product.path))
+    monkeypatch.setenv("SELFDRIVE_DATABASE_URL", database_url)
+    app = PythonFileTarget("assets/definitions.py", None, str(ROOT), "app")
+    where = {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "app",
+        "jobName": "approve",
+    }
+    tags = [{"key": "dagster/partition", "value": found.CHANGE}]
+    with WorkspaceProcessContext(served.instance, app, version="", read_only=False) as workspace:
+        client = TestClient(DagsterWebserver(workspace).create_asgi_app())
+        body = {"query": LAUNCH, "variables": {"where": where, "tags": tags}}
+        launched = client.post("/graphql", json=body).json()["data"]["launchRun"]
+        run_id = launched["run"]["runId"]
+        deadline = time.monotonic() + 90
+        while not (run := served.instance.get_run_by_id(run_id)).is_finished:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    told = [entry.dagster_event for entry in served.instance.all_logs(run_id)]
+    faults = [e.event_specific_data.error.to_string() for e in told if e and e.is_step_failure]
+    assert "a run alone approves nothing" in faults[0]
+    refuses(served)
+
+
+def refuses(board: Board) -> None:
+    """Nothing moved, nothing holds, and looking around finds nothing to carry out."""
+    shop = board.shop
+    assert look_around(shop.workshop, "run-8")["decisions"] == 0
     assert state(shop) is State.AWAITING_APPROVAL
     with pytest.raises(Refused, match="Nobody approved"):
         shop.approvals.holding(found.CHANGE, datetime.now(UTC))
@@ -291,20 +422,29 @@ def forge(shop: SignedProduct, real: Decision) -> dict[str, Decision]:
     }
 
 
-@pytest.mark.parametrize("what", ["no signature", "no statement", "no digest", "another person's"])
-def test_a_forged_decision_is_set_aside_with_its_reason(board: Board, what: str) -> None:
+def test_a_forged_decision_is_none(shop: SignedProduct) -> None:
+    shop.propose()
+    for what, decision in forge(shop, shop.sign()).items():
+        with pytest.raises((Refused, BadInput)):
+            shop.approvals.examine(decision, datetime.now(UTC))
+            pytest.fail(what)
+
+
+def test_a_forged_decision_is_set_aside_with_its_reason(board: Board) -> None:
     shop = board.shop
-    real = forge(shop, shop.sign())[what]
-    with shop.engine.begin() as connection:
-        connection.execute(text("DELETE FROM selfdrive.decisions"))
-    now = datetime.now(UTC)
-    told = {**msgspec.structs.asdict(real), "now": now}
-    wanted = ("change_id", "verdict", "actor", "reason", "now", "digests", "signature")
-    shop.decisions.record(**{name: told[name] for name in wanted})
+    shop.decisions.record(
+        found.CHANGE,
+        "approve",
+        actor=ADA,
+        reason="inserted by hand",
+        now=datetime.now(UTC),
+        digests={"statement": shop.evidence.put(shop.statement())},
+        signature="none",
+    )
     assert not board.run()
     assert state(shop) is State.AWAITING_APPROVAL
     [row] = shop.ledger.find("decision.set_aside", found.CHANGE)
-    assert row.entry.body["because"]
+    assert f"No signature of {ADA}" in row.entry.body["because"]
     assert shop.decisions.waiting() == ()
 
 

@@ -116,6 +116,9 @@ def test_a_key_means_one_thing(engine: Engine) -> None:
     desk.intend(Kind.SET_WEIGHT, share=0.05)
     with pytest.raises(Refused, match="not as set_weight"):
         desk.intend(Kind.SET_WEIGHT, share=0.5)
+    lease = {"until": NOW, "arms": ("stable", "canary")}  # told as records are, kept as JSON is
+    first = desk.intend(Kind.SET_WEIGHT, more="lease", **lease)
+    assert desk.intend(Kind.SET_WEIGHT, more="lease", **lease) == first
 
 
 def test_a_weight_after_a_pause_is_another_effect(engine: Engine) -> None:

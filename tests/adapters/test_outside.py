@@ -260,6 +260,10 @@ def test_only_changes_that_wait_are_looked_at(state: State, made: MadeRepository
     known = {found.CHANGE: proposal}
     assert look_outside(repository, [waiting(state)], known, remote=None, branch="main") == ()
     assert look_outside(repository, [waiting()], {}, remote=None, branch="main") == ()
+    signed = [waiting(State.APPROVED)]
+    assert (
+        look_outside(repository, signed, known, remote=None, branch="main")[0].seen is Seen.MERGED
+    )
 
 
 # In the database

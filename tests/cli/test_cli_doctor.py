@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.made_repository import MadeRepository
 from fakes.selfdrive_program import selfdrive
+from fakes.signers import key_of, line
 from rich.console import Console
 
 from selfdrive_dagster.cli.doctor import loop, machine, product, show
@@ -91,6 +92,29 @@ def test_source_files_that_do_not_parse_are_named(shop: MadeRepository) -> None:
     assert found.state is State.DEGRADED
     assert "2 of 2 do not parse: bag.py (" in found.says
     assert "shop.py (line 1: " in found.says
+
+
+DRIVES = '[autonomy]\nlevel = "L3"\n'
+
+
+def test_who_may_approve_is_read_at_the_head(shop: MadeRepository, tmp_path: Path) -> None:
+    found = look("approvals", patient(shop.path))
+    assert found.state is State.FINE
+    assert "at level L1 your merge does" in found.says
+    shop.write("selfdrive.toml", DRIVES)
+    found = look("approvals", patient(shop.path))
+    assert found.state is State.DEGRADED
+    assert ".selfdrive/allowed_signers" in found.mend
+    (tmp_path / ".ssh").mkdir()
+    key = key_of(tmp_path / ".ssh", "id_ed25519")
+    shop.write(".selfdrive/allowed_signers", line("ada@example.org", key))
+    assert "no signature can approve" in look("approvals", patient(shop.path)).says
+    shop.commit("Let Ada approve")
+    assert "no key of this account" in look("approvals", patient(shop.path)).says
+    found = look("approvals", patient(shop.path, HOME=str(tmp_path)))
+    assert found.state is State.DEGRADED
+    assert "ada@example.org may approve" in found.says
+    assert "proves no person" in found.says
 
 
 VERDICTS = {
@@ -258,6 +282,19 @@ def test_a_key_for_claude_is_needed_only_when_chosen(shop: MadeRepository) -> No
     found = look("claude", patient(shop.path, ANTHROPIC_API_KEY="hunter2"))
     assert found.state is State.FINE
     assert "hunter2" not in found.says
+
+
+def test_a_proxy_is_needed_only_when_chosen(shop: MadeRepository) -> None:
+    assert "none needed" in look("proxy", patient(shop.path)).says
+    shop.write("selfdrive.toml", '[rollout]\nactuator = "traefik"\nrun = "serve {port}"\n')
+    assert "Traefik at /" in look("proxy", patient(shop.path)).says
+
+
+def test_a_thrown_kill_switch_is_told(shop: MadeRepository, tmp_path: Path) -> None:
+    assert look("kill switch", patient(shop.path, tmp_path)).state is State.FINE
+    (tmp_path / "STOP").symlink_to("nowhere")
+    found = look("kill switch", patient(shop.path, tmp_path))
+    assert (found.state, found.mend) == (State.DEGRADED, f"rm {tmp_path / 'STOP'}")
 
 
 def test_an_approvers_key_that_the_loop_could_use(shop: MadeRepository, tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 SOUND = "pass"
 DIES = "os._exit(3) if self.path != '/health' else None"
+SICKENS = (
+    "Handler.sick = getattr(Handler, 'sick', False) or self.path == '/sicken'\n"
+    "        if Handler.sick and self.path == '/health': return self.send_error(500)"
+)
 DIES_AT_ONCE = "os._exit(3)"
 
 
@@ -129,7 +133,9 @@ class MadeFront:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(20)
-            self.process.stdin.close()
+        for pipe in (self.process.stdin, self.process.stdout) if self.process else ():
+            if pipe:
+                pipe.close()
         self.wait(lambda: not self.processes(), 10)
 
     def processes(self) -> tuple[psutil.Process, ...]:

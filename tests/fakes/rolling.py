@@ -29,12 +29,14 @@ def by(role: Actor) -> Authority:
     return Authority(who=role.value, role=role, signature="-----BEGIN SSH SIGNATURE-----")
 
 
-def led(engine: Engine, name: str, *steps: tuple[Event, Actor], service: str = "shop") -> Change:
+def led(
+    engine: Engine, name: str, *steps: tuple[Event, Actor], service: str = "shop", issue: str = ""
+) -> Change:
     """Open the change of that name and lead it through some steps, with all facts known."""
     changes, change_id = Changes(engine), short_id("chg", name)
     changes.open(
         change_id,
-        short_id("iss", name),
+        short_id("iss", issue or name),
         service=service,
         base_revision="abc",
         by=by(Actor.LOOP),

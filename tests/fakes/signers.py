@@ -25,6 +25,7 @@ from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.orchestration.proposing import put_forward
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout import Findings, Proposal
+from selfdrive_dagster.rollout.approval import Statement, draw_statement
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact
 
 ADA, EVE = "ada@example.com", "eve@example.com"
@@ -133,6 +134,20 @@ class SignedProduct:
         signer = choose_signer([key or self.ada], facts.signers, other.pop("wanted", ""))
         reason = other.pop("reason", "I read the diff and ran it")
         return approve(facts, desk, self.decisions, signer, reason=reason, typed=typed, now=now)
+
+    def statement(self) -> Statement:
+        """What Ada would sign, unsigned."""
+        facts = facts_of(found.CHANGE, self.desk)
+        return draw_statement(
+            facts.binding,
+            approver=ADA,
+            reason="nobody signed this",
+            typed="",
+            claim=facts.report.claim,
+            invented="",
+            is_key_readable=False,
+            now=datetime.now(UTC),
+        )
 
     def carry_out(self, decision: Decision, change_id: str = found.CHANGE) -> None:
         """Write the row of an approval as the loop's run does."""

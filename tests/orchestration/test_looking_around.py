@@ -22,7 +22,7 @@ from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.model import Candidate, Claim, digest, short_id
 from selfdrive_dagster.orchestration.instance import note_boot
-from selfdrive_dagster.orchestration.observing import SOAK, is_soaked, weigh
+from selfdrive_dagster.orchestration.observing import is_soaked, weigh
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.proposing import (
     ROUND_SECONDS,
@@ -36,6 +36,7 @@ from selfdrive_dagster.orchestration.stages import CHANGE, note
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.patches.text import render_diff
 from selfdrive_dagster.rollout import Findings, Proposal, branch_name
+from selfdrive_dagster.rollout.canary import DEFAULT_PLAN
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 from selfdrive_dagster.telemetry.rows import DeploymentRow
 
@@ -268,8 +269,8 @@ def test_an_outcome_weighs_sessions_before_and_on_the_release(yard: Yard) -> Non
     change = yard.changes.get(ONE)
     now = datetime.now(UTC)
     assert change is not None
-    assert not is_soaked(change, now)
-    assert is_soaked(change, now + SOAK)
+    assert not is_soaked(change, DEFAULT_PLAN, now)
+    assert is_soaked(change, DEFAULT_PLAN, now + timedelta(minutes=DEFAULT_PLAN.soak_minutes))
     found = weigh(yard.workshop, change, Claim.REPAIR, now)
     assert found.kind is OutcomeKind.INCONCLUSIVE  # nobody was there, before or after
     assert (found.before, found.after) == (Sessions(seen=0, affected=0),) * 2

@@ -11,13 +11,15 @@ from fakes import boards
 from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.changes import Authority, Changes
+from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, Sessions
 from selfdrive_dagster.orchestration import sensors
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG
-from selfdrive_dagster.orchestration.observing import SOAK
 from selfdrive_dagster.orchestration.opening import ATTEMPTS, change_id_of
+from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
 from selfdrive_dagster.orchestration.stages import CHANGE, note
 from selfdrive_dagster.orchestration.workshop import Workshop
+from selfdrive_dagster.rollout.canary import DEFAULT_PLAN
 from selfdrive_dagster.rollout.lifecycle import MAKING, Actor, Event, Fact
 
 ROOM = 2
@@ -264,12 +266,30 @@ def test_an_outcome_is_asked_for_once_the_soak_is_over(floor: Floor) -> None:
     floor.open(first("tax"), *MERGED, name="tax")
     sensor = sensors.soaked_sensor(propose, 60, clock=lambda: floor.now)
     assert isinstance(floor.tick(sensor), dg.SkipReason)
-    floor.now += SOAK
+    floor.now += timedelta(minutes=DEFAULT_PLAN.soak_minutes)
     request = floor.tick(sensor)
     assert request.partition_key == first("price")
     assert floor.tick(sensor).run_key == request.run_key, "one run in an hour"
     floor.now += timedelta(hours=1)
     assert floor.tick(sensor).run_key != request.run_key
+
+
+def test_an_approval_is_asked_for_while_it_waits_and_can_be_carried_out(floor: Floor) -> None:
+    floor.open(first("price"), *PROPOSED)
+    floor.open(first("tax"), (Event.START, Actor.LOOP), name="tax")
+    sensor = sensors.approved_sensor(propose, 10, clock=lambda: floor.now)
+    assert isinstance(floor.tick(sensor), dg.SkipReason)
+    decisions = Decisions(floor.workshop.engine)
+    for change_id in (first("price"), first("tax")):
+        decisions.record(change_id, "approve", actor="ada", reason="read it", now=floor.now)
+    decisions.record(first("price"), "reject", actor="eve", reason="no", now=floor.now)
+    context = dg.build_sensor_context(instance=floor.instance)
+    asked = list(sensor(context, workshop=floor.workshop))
+    assert [request.partition_key for request in asked] == [first("price")]
+    floor.now += timedelta(seconds=ROUND_SECONDS)
+    assert floor.tick(sensor).run_key != asked[0].run_key, "one that fails comes round again"
+    floor.now += timedelta(days=14)
+    assert isinstance(floor.tick(sensor), dg.SkipReason), "its deadline passed"
 
 
 @pytest.mark.parametrize("kind", OutcomeKind)

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fakes.selfdrive_program import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfdrive_dagster.rollout.effects import ANY, MAY
 from selfdrive_dagster.rollout.lifecycle import (
     BEGINNING,
     DEADLINES,
@@ -166,6 +168,25 @@ def test_work_that_is_taken_up_again_has_its_whole_time(state: State) -> None:
 
 
 def test_the_drawing_shows_every_line() -> None:
-    drawing = as_mermaid()
-    assert drawing.count("-->") == 1 + len(RULES) + len(DEADLINES) + len(ENDS)
-    assert "AWAITING_APPROVAL --> MERGED_OUTSIDE: merged (guard)" in drawing
+    arrows = dict(line.strip().split(": ") for line in as_mermaid().splitlines() if ": " in line)
+    for rule in RULES:
+        told = f"{rule.event.value} ({rule.actor.value})"
+        assert told in arrows[f"{rule.state.name} --> {rule.to.name}"].split(", ")
+    for state, silence in DEADLINES.items():
+        assert "deadline" in arrows[f"{state.name} --> {silence.to.name}"]
+    assert arrows["CANARY --> BAKING"] == "safe (analyst) at the last stage"
+    assert "STAGED --> BAKING" not in arrows
+
+
+def test_the_documentation_draws_the_table_as_it_is() -> None:
+    page = (ROOT / "docs" / "lifecycle.md").read_text()
+    drawn = page.split("```mermaid\n")[1].split("```")[0]
+    assert drawn == as_mermaid(), f"put this into docs/lifecycle.md:\n{as_mermaid()}"
+
+
+def test_the_documentation_names_every_effect_and_its_states() -> None:
+    page = (ROOT / "docs" / "lifecycle.md").read_text()
+    rows = dict(line.strip("|").split("|", 1) for line in page.splitlines() if line.count("|") == 3)
+    for kind, states in MAY.items():
+        told = set(rows[f" `{kind.value}` "].strip().split(", "))
+        assert told == {state.name for state in states} or (told, states) == ({"any"}, ANY)

@@ -73,6 +73,7 @@ REFUSED = {
     "a test": ("tests/test_prices.py", "x = 1\n", "belongs to the tests"),
     "a protected path": ("shop/auth/login.py", "x = 1\n", "protected by **/auth/**"),
     "a build file": ("setup.py", "x = 1\n", "protected by setup.py"),
+    "who may approve": (".selfdrive/allowed_signers", "x = 1\n", "protected by .selfdrive/**"),
     "another file": ("notes.py", "x = 1\n", "not the product's own code"),
     "a new file beside the code": ("shop/json.py", "x = 1\n", "not the product's own code"),
     "another kind of file": ("shop/rates.json", "[]\n", "not the product's own code"),

@@ -14,7 +14,7 @@ from selfdrive_dagster.adapters.evidence import Evidence, EvidenceAltered, Evide
 from selfdrive_dagster.adapters.git import GitRepository, branches
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
-from selfdrive_dagster.adapters.outside import names_between
+from selfdrive_dagster.adapters.outside import fork_of, names_between
 from selfdrive_dagster.adapters.proposals import overlay_of, reader
 from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.audit import Link
@@ -71,6 +71,7 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
     refuse_first(doubts(proposal, proof_sha256, candidate, report), change_id)
     tip = tip_of(desk.repository, proposal)
     base, tree = standing(desk.repository, proposal, tip)
+    refuse_foreign(base, desk)
     if tree != tree_of(desk.repository, base, proposal, candidate, made):
         raise Refused(
             f"{proposal.branch} holds something else than what was proven.",
@@ -197,6 +198,17 @@ def standing(repository: GitRepository, proposal: Proposal, tip: str) -> tuple[s
             remedy="let the change be proposed again",
         )
     return proposal.base_revision, told[0]
+
+
+def refuse_foreign(base: str, desk: Desk) -> None:
+    """Refuse a base that is no part of the product's branch: nobody let its signers in."""
+    head = desk.repository.revision(desk.settings.service.branch or "HEAD")
+    if fork_of(desk.repository, base, head) != base:
+        raise Refused(
+            f"The base {base[:12]} is no part of the product's branch, which is at {head[:12]}.",
+            remedy="name the released branch in [service] branch; a change that stands elsewhere "
+            "has to be proposed again",
+        )
 
 
 def tree_of(

@@ -20,6 +20,7 @@ from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.adapters.signatures import principals, verify
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.config import Settings
+from selfdrive_dagster.config.settings import DRIVING
 from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.rollout.approval import NAMESPACE, Approval, Given, Statement, check
 from selfdrive_dagster.rollout.lifecycle import ROLLING, Event, State
@@ -27,9 +28,6 @@ from selfdrive_dagster.rollout.lifecycle import ROLLING, Event, State
 APPROVED = f"change.{Event.APPROVE.value}"
 ONWARD = frozenset(state.value for state in (State.APPROVED, *ROLLING, State.PROMOTED))
 """Where a change may go and keep its approval; a move anywhere else ends it."""
-
-DRIVING = ("L3", "L4")
-"""Levels at which an approval alone leads to users, so that a person must stand behind it."""
 
 
 class Approvals:

@@ -15,11 +15,10 @@ from selfdrive_dagster.adapters.approving import Approvals, Desk
 from selfdrive_dagster.adapters.canary import Watched
 from selfdrive_dagster.adapters.changes import Authority, Change, Changes, MoveRefused
 from selfdrive_dagster.adapters.controller.checks import Checks, Question
-from selfdrive_dagster.adapters.controller.history import standing
 from selfdrive_dagster.adapters.controller.journal import adopt, returned_for
 from selfdrive_dagster.adapters.controller.stores import Stores
 from selfdrive_dagster.adapters.controller.traffic import Follower, is_taken_up
-from selfdrive_dagster.adapters.controller.watch import Observed, Watch, freeze_thresholds
+from selfdrive_dagster.adapters.controller.watch import Watch, freeze_thresholds
 from selfdrive_dagster.adapters.decisions import Decision, Decisions
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.evidence import Evidence
@@ -33,6 +32,7 @@ from selfdrive_dagster.adapters.outside import (
     set_aside,
     told_by,
 )
+from selfdrive_dagster.adapters.standing import standing_of
 from selfdrive_dagster.adapters.traefik import TraefikActuator
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import BadInput, SelfdriveError
@@ -43,6 +43,7 @@ from selfdrive_dagster.rollout.canary import Step as Served
 from selfdrive_dagster.rollout.canary.plan import PLANS
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, Actor, Event, Fact, State
+from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.rollout.steering import Sight, Step, steer
 from selfdrive_dagster.rollout.traffic import Cause, Traffic
 
@@ -179,7 +180,13 @@ class Controller:
 
     def _standing(self, change: Change, now: datetime) -> Standing:
         """Say whether the loop may go on with this change, by what became of those before it."""
-        return standing(self._ledger, self._evidence, change, now, rests=self.plan.rests)
+        return standing_of(
+            self._stores.engine,
+            service=change.service,
+            issue_id=change.issue_id,
+            now=now,
+            rests=self.plan.rests,
+        )
 
     # On the way
 

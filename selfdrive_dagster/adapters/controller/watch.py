@@ -20,21 +20,9 @@ from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.handing import KEY_FILE
 from selfdrive_dagster.adapters.receiver import read_key
 from selfdrive_dagster.adapters.traefik import AccessLog, Position, Request
-from selfdrive_dagster.rollout.canary import Judgement, Plan, Stage, Step, judge
+from selfdrive_dagster.rollout.canary import Plan, Stage, Step, judge
 from selfdrive_dagster.rollout.lifecycle import State
-
-
-class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a judgement rests on, as evidence: the plan, and the stored windows by digest."""
-
-    change_id: str
-    canary: str
-    stable: str
-    state: str
-    stage: int
-    plan: Plan
-    windows_sha256: str
-    judgement: Judgement
+from selfdrive_dagster.rollout.observed import Observed
 
 
 def access_log(stores: Stores) -> AccessLog:
@@ -85,6 +73,7 @@ class Watch:
             state=state.value,
             stage=stage,
             plan=self._plan,
+            windows=windows,
             windows_sha256=self._store.digest(),
             judgement=judge(windows, stage_of(state, stage, self._plan), self._plan, now),
         )

@@ -2,14 +2,16 @@
 
 import shlex
 import sys
-import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
 
 from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.processes import Service
+from selfdrive_dagster.adapters.traefik.actuator import utc_now
+from selfdrive_dagster.adapters.traefik.asking import DIRECT
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.rollout.traffic import FRESH_SECONDS, Seen
 
@@ -90,8 +92,6 @@ def service(plan: FrontPlan, environ: Mapping[str, str]) -> Service:
 
 def serves(files: FrontFiles, plan: FrontPlan) -> bool:
     """Say whether visitors are answered, by a front that saw it itself just now."""
-    from selfdrive_dagster.adapters.traefik.actuator import utc_now
-
     seen = files.read(files.seen_file, Seen)
     if seen is None or (utc_now() - seen.at).total_seconds() > FRESH_SECONDS:
         return False
@@ -101,7 +101,7 @@ def serves(files: FrontFiles, plan: FrontPlan) -> bool:
 def is_healthy(url: str) -> bool:
     """Say whether a GET of this address ends as a health check wants it."""
     try:
-        with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:  # noqa: S310
+        with DIRECT.open(url, timeout=HEALTH_SECONDS) as answer:
             return answer.status in HEALTHY
-    except (OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         return False

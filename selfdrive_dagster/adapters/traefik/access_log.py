@@ -13,26 +13,36 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from selfdrive_dagster.adapters.traefik.config import cookie_name
+from selfdrive_dagster.adapters.traefik.config import arm_service, cookie_name, cookie_value
 
 MOST_BYTES = 8 * 2**20
 """Read at most so much at a time; the rest comes with the next call."""
+
+Arm = Literal["canary", "stable"]
+Assigned = Literal["canary", "stable", ""]
+ARMS: tuple[Arm, ...] = ("canary", "stable")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request. `session` is a digest, "" when the visitor sent no session cookie.
 
-    `has_arm_cookie` says whether the visitor had been given an arm before: without it a
-    request stays outside the statistics. `seconds` is the time from arrival to the last byte.
+    `arm` answered; `assigned` is the arm that the visitor had been given before, by its sticky
+    cookie, "" without one: such a request stays outside the statistics. The two differ when the
+    proxy leaves out an arm that is down. `seconds` last from arrival to the last byte.
     """
 
     at: datetime
-    arm: Literal["canary", "stable"]
+    arm: Arm
     change_id: str
     session: str
-    has_arm_cookie: bool
+    assigned: Assigned
     status: int
     seconds: float
+
+    @property
+    def has_arm_cookie(self) -> bool:
+        """Whether the visitor had been given an arm before."""
+        return bool(self.assigned)
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,16 +108,17 @@ class AccessLog:
             told = LINES.decode(line)
         except msgspec.DecodeError:
             return None
-        arm, _, change_id = told.service.removesuffix("@file").partition("-")
-        if arm not in ("canary", "stable"):
+        name, _, change_id = told.service.removesuffix("@file").partition("-")
+        arm = next((one for one in ARMS if one == name), None)
+        if arm is None:
             return None
         cookies = cookies_of(told.cookie)
         return Request(
             at=told.started.astimezone(UTC),
-            arm="canary" if arm == "canary" else "stable",
+            arm=arm,
             change_id="" if change_id == "none" else change_id,
             session=self._digest(cookies.get(self._session_cookie, "")),
-            has_arm_cookie=cookie_name(change_id) in cookies,
+            assigned=assigned(change_id, cookies.get(cookie_name(change_id), "")),
             status=told.status,
             seconds=told.nanoseconds / 1e9,
         )
@@ -116,6 +127,11 @@ class AccessLog:
         if not session:
             return ""
         return hmac.new(self._key, session.encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def assigned(change_id: str, cookie: str) -> Assigned:
+    """Return the arm that a sticky cookie stands for, "" for none of this change's."""
+    return next((a for a in ARMS if cookie_value(arm_service(a, change_id)) == cookie), "")
 
 
 def inode(path: Path) -> int:

@@ -4,6 +4,7 @@ It answers None for "could not be asked", which is never the same as "nothing".
 """
 
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ import msgspec
 from selfdrive_dagster.adapters.traefik.config import ROUTER, arm_service
 
 SECONDS = 1.0
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself, whatever proxy the user's environment names."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +33,10 @@ def ask(api: int, change_id: str) -> Told | None:
     if not api:
         return None
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{api}/api/rawdata", timeout=SECONDS) as page:
+        with DIRECT.open(f"http://127.0.0.1:{api}/api/rawdata", timeout=SECONDS) as page:
             told = msgspec.json.decode(page.read())
         return understood(told, change_id)
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+    except (OSError, HTTPException, msgspec.DecodeError, KeyError, TypeError, ValueError):
         return None  # an answer that we do not understand is none
 
 

@@ -1,5 +1,6 @@
 """What Traefik is told: pure functions of addresses, ports and a share."""
 
+import hashlib
 from typing import Any
 
 from selfdrive_dagster.adapters.front_files import FrontFiles, Routes
@@ -26,6 +27,11 @@ def split_service(change_id: str) -> str:
 def cookie_name(change_id: str) -> str:
     """Return the name of the cookie that keeps a session in its arm: `selfdrive_<8 hex>`."""
     return f"selfdrive_{change_id.removeprefix('chg_')[:8]}"
+
+
+def cookie_value(service: str) -> str:
+    """Return what that cookie holds for a service, as Traefik 3 makes it."""
+    return hashlib.sha256(service.encode()).hexdigest()[:16]
 
 
 def static_config(files: FrontFiles, listen: str, api: int) -> dict[str, Any]:

@@ -50,9 +50,9 @@ def make_log(path: Path) -> None:
     path.chmod(0o600)
 
 
-def turn_log(path: Path, served: Path) -> None:
+def turn_log(path: Path, served: Path, full_bytes: int = FULL_BYTES) -> None:
     """Keep a full access log as the older one, and tell Traefik to begin a new one."""
-    if not path.exists() or path.stat().st_size < FULL_BYTES:
+    if not path.exists() or path.stat().st_size < full_bytes:
         return
     path.replace(path.with_name(f"{path.name}.1"))
     make_log(path)

@@ -27,6 +27,27 @@ from selfdrive_dagster.model import Progress
 
 TRAFFIC_SECONDS = 45
 TRAFFIC_RATE = 25
+DRIVE_SECONDS = 1500
+DRIVE_RATE = 60
+"""While changes are tried on them visitors stay, and there are more of them."""
+
+APPROVER = "mira@shop.example"
+REASON = "The diff is what its lookalikes do, and every check passed."
+
+ROLLOUT = """
+[patches]
+generators = ["builtin", "drafts"]
+
+[rollout]
+actuator = "traefik"
+run = "python -m shop --port {{port}}"
+environment = {{SHOP_RELEASE = "{{revision}}", SHOP_DATABASE = "{database}"}}
+health = "/health"
+listen = "127.0.0.1:{port}"
+session_cookie = "shop_session"
+plan = "demo"
+"""
+
 READY_SECONDS = 150.0
 STOP_SECONDS = 20.0
 
@@ -34,10 +55,13 @@ STOP_SECONDS = 20.0
 class Theatre:
     """The demo's folder and processes; a context manager."""
 
-    def __init__(self, app: Path, defect: Path | None, *, observe: bool) -> None:
+    def __init__(
+        self, app: Path, defect: Path | None, *, observe: bool, drive: bool = False
+    ) -> None:
         self._app = app
         self._defect = defect
         self._observe = observe
+        self._drive = drive
         self._stack = ExitStack()
         self._stack.callback(self._no_more)
         self.folder = Path(tempfile.mkdtemp(prefix="selfdrive-demo-"))
@@ -92,6 +116,11 @@ class Theatre:
         if visitors:
             self._let_visitors_in()
 
+    @property
+    def key(self) -> Path:
+        """The demonstration's own key: it proves no person, and the approval says so."""
+        return self.folder / "demo_key"
+
     def _make_repository(self) -> None:
         shop = self._app / "examples" / "shop"
         chosen = ["--defects", "", "--extra", str(self._defect)] if self._defect else []
@@ -101,16 +130,40 @@ class Theatre:
         )  # fmt: skip
         if done.returncode:
             raise BadInput(f"The shop's history cannot be made: {done.stderr.strip()}")
+        if self._drive:
+            self._prepare_to_drive()
         remote = self.folder / "remote.git"
         self._git("clone", "--quiet", "--bare", str(self.repo), str(remote))
         self._git("-C", str(self.repo), "remote", "add", "origin", str(remote))
         settings = self.repo / "selfdrive.toml"
+        level = "L3" if self._drive else "L2"
         text = settings.read_text(encoding="utf-8")
         text = text.replace('repository = "."', 'repository = "origin"')
         listen = f'[telemetry]\nlisten = "127.0.0.1:{free_port()}"'
         text = text.replace("[telemetry]", listen)
-        text = text.replace('level = "L2"', 'level = "L2"\nmax_open_changes = 20')
-        settings.write_text(text, encoding="utf-8")
+        text = text.replace('level = "L2"', f'level = "{level}"\nmax_open_changes = 20')
+        settings.write_text(text + (self._rollout() if self._drive else ""), encoding="utf-8")
+
+    def _prepare_to_drive(self) -> None:
+        """Make the demonstration's key, name it as who may approve, and hand a patch in."""
+        ask_quietly("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", APPROVER, "-f", self.key)
+        public = self.key.with_suffix(".pub").read_text(encoding="ascii")
+        signers = self.repo / ".selfdrive" / "allowed_signers"
+        signers.parent.mkdir(exist_ok=True)
+        signers.write_text(f"{APPROVER} {public}", encoding="ascii")
+        self._git("-C", str(self.repo), "add", "-f", ".selfdrive/allowed_signers")
+        owner = ("-c", "user.name=Mira Lindqvist", "-c", "user.email=mira@shop.example")
+        words = "Say whose key approves"
+        self._git("-C", str(self.repo), *owner, "commit", "--quiet", "-m", words)
+        drafts = self.folder / "home" / "drafts"
+        drafts.mkdir(parents=True, mode=0o700)
+        drafts.parent.chmod(0o700)
+        for patch in (self._app / "examples" / "shop" / "drafts").glob("*.patch"):
+            shutil.copy(patch, drafts)
+
+    def _rollout(self) -> str:
+        """Return the settings of a shop that Selfdrive serves."""
+        return ROLLOUT.format(port=free_port(), database=self.folder / "shop.db")
 
     def _start_loop(self) -> None:
         observe = ["--observe"] if self._observe else []
@@ -138,16 +191,43 @@ class Theatre:
             "OTEL_SERVICE_NAME": "shop",
         }
         log = self._stack.enter_context((self.folder / "shop.log").open("wb"))
+        if self._drive:
+            self._serve(environ, log)
+            return
         self._start([sys.executable, "-m", "shop", "--port", str(port)], environ, log, self.repo)
         wait_for_port(port)
         self.shop = f"http://127.0.0.1:{port}"
+
+    def _serve(self, environ: Mapping[str, str], log: Any) -> None:
+        """Let the front serve the shop: Traefik, and the revisions behind it."""
+        command = [*SELFDRIVE, "serve", str(self.repo), "--json"]
+        process = self._start(command, environ, log, stdout=subprocess.PIPE)
+        line = process.stdout.readline() if process.stdout else b""
+        if not line.startswith(b"{"):
+            told = (self.folder / "shop.log").read_text(encoding="utf-8", errors="replace")
+            raise SelfdriveError(f"The shop was not served:\n{told[-2000:]}")
+        self.shop = str(json.loads(line)["address"])
+
+    def approve(self, change_id: str) -> str:
+        """Sign a change with the demonstration's key; return "" or why it could not be."""
+        done = subprocess.run(
+            [*SELFDRIVE, "approve", change_id, "--json", "--reason", REASON,
+             "--key", str(self.key), "--as", APPROVER, "--repo", str(self.repo)],
+            cwd=self.repo, env=self._environ(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
+
+    def _environ(self) -> dict[str, str]:
+        return {**os.environ, "SELFDRIVE_HOME": str(self.folder / "home")}
 
     def _let_visitors_in(self) -> None:
         log = self._stack.enter_context((self.folder / "visitors.log").open("wb"))
         visits = self._stack.enter_context((self.folder / "traffic.json").open("wb"))
         traffic = [sys.executable, str(self._app / "examples" / "shop" / "traffic.py")]
-        traffic += ["--url", self.shop, "--seconds", str(TRAFFIC_SECONDS)]
-        traffic += ["--rate", str(TRAFFIC_RATE), "--json"]
+        seconds, rate = (
+            (DRIVE_SECONDS, DRIVE_RATE) if self._drive else (TRAFFIC_SECONDS, TRAFFIC_RATE)
+        )
+        traffic += ["--url", self.shop, "--seconds", str(seconds), "--rate", str(rate), "--json"]
         self._traffic = self._start(traffic, {}, log, stdout=visits)
 
     def _start(
@@ -161,7 +241,7 @@ class Theatre:
         process = subprocess.Popen(
             command,
             cwd=cwd or self.folder,
-            env={**os.environ, "SELFDRIVE_HOME": str(self.folder / "home"), **environ},
+            env={**self._environ(), **environ},
             stdin=subprocess.DEVNULL,
             stdout=stdout or log,
             stderr=log,
@@ -187,7 +267,7 @@ class Theatre:
         done = subprocess.run(
             [*SELFDRIVE, *arguments],
             cwd=self.repo,
-            env={**os.environ, "SELFDRIVE_HOME": str(self.folder / "home")},
+            env=self._environ(),
             capture_output=True,
             check=False,
         )
@@ -219,6 +299,13 @@ class Theatre:
 
 
 SELFDRIVE = (sys.executable, "-m", "selfdrive_dagster")
+
+
+def ask_quietly(*command: str | Path) -> None:
+    """Run a program that has nothing to say. Raises SelfdriveError with what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SelfdriveError(f"{command[0]} failed: {done.stderr.strip()}")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
-from selfdrive_dagster.config import Settings
+from selfdrive_dagster.config import KILL_SWITCH, Settings
+from selfdrive_dagster.errors import MissingTool
 
 WEBSERVER = ("127.0.0.1", 3000)
 PINNED = ("dagster-webserver", "dagster-graphql", "dagster-postgres")
@@ -129,10 +130,32 @@ def key_of(public: Path) -> str:
     return words[1] if len(words) > 1 else "\0"
 
 
+def kill_switch(patient: Patient) -> Answer:
+    """Whether somebody stopped all trials; making the file is enough."""
+    stop = patient.home / KILL_SWITCH
+    if os.path.lexists(stop):
+        return degraded(f"{stop} is there: no change is tried on users", f"rm {stop}")
+    return fine(f"not thrown; to end every trial at once: touch {stop}")
+
+
+def proxy(patient: Patient) -> Answer:
+    """Traefik, which only a chosen actuator needs; what listens there may be our own front."""
+    if (patient.settings or Settings()).rollout.actuator == "none":
+        return fine("none needed: you deploy, Selfdrive watches")
+    from selfdrive_dagster.adapters.traefik.program import program
+
+    try:
+        return fine(f"Traefik at {program()}")
+    except MissingTool as error:
+        return missing(error.message, error.remedy)
+
+
 CHECKS = (
     Check("ports", ports),
     Check("database", database),
     Check("dagster", dagster),
     Check("claude", claude),
     Check("approval key", approval_key),
+    Check("proxy", proxy),
+    Check("kill switch", kill_switch),
 )

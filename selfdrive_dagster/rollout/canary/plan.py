@@ -64,18 +64,19 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is decided before the first session is exposed.
+    """All that is decided before the first session is exposed, and when the outcome is weighed.
 
-    A session is followed for `window_seconds` from its start. Telemetry arrives later than the
-    proxy's log: a guardrail's newest `lag_windows` may be unmeasured yet. The newest session may
-    have begun in a window that ended `stale_windows` ago; follow-up alone takes more than one.
-    A stage that says nothing for `longest_minutes` is held; with `rests` a service cools down
-    after a rollback.
+    That is `soak_minutes` after a promotion, or a release by others. A session is followed for
+    `window_seconds` from its start. Telemetry arrives later than the proxy's log: a guardrail's
+    newest `lag_windows` may be unmeasured yet. The newest session may have begun in a window that
+    ended `stale_windows` ago; follow-up alone takes more than one. A stage that says nothing for
+    `longest_minutes` is held. After a rollback a service `rests` (`rollout.breaker`).
     """
 
     stages: tuple[Stage, ...]
     bake_minutes: float
     bake_share: float = 0.95
+    soak_minutes: float = 24 * 60.0
     guardrails: tuple[Guardrail, ...] = GUARDRAILS
     window_seconds: float = 60.0
     warm_up_windows: int = 3
@@ -136,10 +137,11 @@ DEMO_PLAN = Plan(
     ),
     window_seconds=5.0,
     warm_up_windows=2,
-    lag_windows=10,
-    stale_windows=6,
     longest_minutes=4.0,
     rests=False,
+    soak_minutes=0.5,
+    lag_windows=10,
+    stale_windows=6,
     beta=0.10,
 )
 """Two steps for a demonstration, with 10 to 25 new sessions a second: its margins are wide and it
