@@ -17,6 +17,7 @@ from selfdrive_dagster import __version__
 from selfdrive_dagster.cli import (
     approve,
     audit,
+    breaker,
     changes,
     demo,
     doctor,
@@ -61,6 +62,7 @@ COMMANDS = (
     Command("resume", pausing.resume, LOOP),
     Command("serve", serve.serve, LOOP),
     Command("rollback", rollback.rollback, LOOP),
+    Command("breaker", breaker.breaker, LOOP),
     Command("audit", audit.audit, LOOP),
     Command("demo", demo.demo, ALONE),
 )
