@@ -1,6 +1,6 @@
 """What the canary's statistics promise, simulated with the code that judges, beside other rules.
 
-`python bench/canary.py [--runs 1000] [--seed 1] [--only aa power situations latency]`
+`python bench/canary.py [--runs 1000] [--seed 1] [--only aa power situations latency late]`
 
 Sessions are independent; each arm's share of new sessions is fixed; a rule looks once a minute.
 Beside this project's judge stand a z-test repeated at each look, a fixed threshold (stable plus
@@ -8,7 +8,8 @@ one percentage point, five looks in a row) and Mann-Whitney on the minutes' rate
 false rollbacks while both revisions are equal, and what share of bad ones is found after how many
 canary requests. Exit code 1 when a promise is broken: at most 5 % of equal canaries rolled back,
 wherever sessions are independent and the warm-up is left out; five times 0.5 % at a share of 1 %
-found within 240 canary requests (median); a latency of twice the usual always found. With few
+found within 240 canary requests (median); a latency of twice the usual always found; twice the
+errors after twelve quiet hours at half the traffic found within 15 minutes (median). With few
 `--runs` two standard errors are allowed for, and the median may still miss by chance.
 """
 
@@ -18,6 +19,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from canary_draws import (  # noqa: E402
     REQUESTS,
+    Rate,
     Slow,
     always,
     bursts,
@@ -44,7 +47,7 @@ from canary_rules import (  # noqa: E402
 )
 
 from selfdrive_dagster.rollout.canary import Guardrail  # noqa: E402
-from selfdrive_dagster.rollout.canary.eprocess import HARM_BETS, log_es  # noqa: E402
+from selfdrive_dagster.rollout.canary.eprocess import HARM_BETS, gains, log_es_from_any, log_mean  # noqa: E402
 
 BASELINES = (0.005, 0.01, 0.05)
 SHARES = (0.01, 0.05, 0.10)
@@ -58,16 +61,24 @@ def stops(rule: Rule, minutes: Iterator[Seen]) -> int | None:
     return next((minute for minute, seen in enumerate(minutes, start=1) if rule(seen)), None)
 
 
-def e_process_stops(minutes: Iterator[Seen]) -> int | None:
-    """Return the same for the judge's own process; a day of looks by the judge takes too long."""
+def e_process_stops(minutes: Iterator[Seen], *, from_any: bool = True) -> int | None:
+    """Return the same for the judge's own process; a day of looks by the judge takes too long.
+
+    Without `from_any` all bets are laid in the first window.
+    """
     limit = math.log(1 / PROMISE)
-    values = log_es((seen["errors"] for seen in minutes), HARM_BETS, 1.0)
+    gained = gains((seen["errors"] for seen in minutes), HARM_BETS, 1.0)
+    values = log_es_from_any(gained) if from_any else map(log_mean, accumulate(gained, added))
     return next((minute for minute, value in enumerate(values, start=1) if value >= limit), None)
 
 
 def is_kept(hits: float, runs: int) -> bool:
     """Say whether a share of hits may be chance while the promise of 5 % is kept."""
     return hits * runs <= PROMISE * runs + 2 * math.sqrt(PROMISE * (1 - PROMISE) * runs)
+
+
+def added(totals: list[float], gained: list[float]) -> list[float]:
+    return [total + more for total, more in zip(totals, gained, strict=True)]
 
 
 def chances(runs: int, seed: int) -> Iterator[random.Random]:
@@ -182,6 +193,30 @@ def situations(runs: int, seed: int) -> bool:
     return kept
 
 
+def harmed_from(begin: int, rate: float, base: float) -> Rate:
+    return lambda minute: rate if minute >= begin else base
+
+
+def late(runs: int, seed: int) -> bool:
+    """Print how soon harm is found that begins after twelve quiet hours at a share of 50 %."""
+    some, begin, share, base = max(20, runs // 20), 12 * HOUR, 0.5, 0.005
+    print(f"\nHarm that begins after 12 h, base 0.5 %, share 50 %, median minutes, of {some}")
+    kept = True
+    for factor in (1.5, 2.0, 5.0):
+        row = []
+        for from_any in (True, False):
+            draws = (
+                errors(c, share, harmed_from(begin, factor * base, base), always(base), DAY)
+                for c in chances(some, seed)
+            )
+            ends = [e_process_stops(each, from_any=from_any) or math.inf for each in draws]
+            row.append(sorted(ends)[some // 2] - begin)
+        kept = kept and (factor < 2 or row[0] <= 15)
+        print(f"{factor:g} times as many errors: {row[0]:.0f}, {row[1]:.0f} if all bets are laid "
+              "at once")  # fmt: skip
+    return kept
+
+
 SLOWED: dict[str, Slow] = {
     "none": (1.0, 0.0),
     "+10 %": (1.1, 1.0),
@@ -218,6 +253,7 @@ def main() -> int:
         "power": power,
         "situations": situations,
         "latency": latency,
+        "late": late,
     }
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

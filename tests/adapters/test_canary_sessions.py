@@ -1,5 +1,6 @@
 """From requests to sessions to windows: each session once, and nothing unknown counted as calm."""
 
+import json
 import random
 from datetime import timedelta
 
@@ -8,6 +9,8 @@ from fakes.visiting import BEGIN, CHANGE, ask
 
 from selfdrive_dagster.adapters.canary import SessionCounter, Thresholds, usual_slowness
 from selfdrive_dagster.adapters.canary.requests import answered
+from selfdrive_dagster.adapters.traefik import AccessLog, Position
+from selfdrive_dagster.adapters.traefik.config import cookie_name, cookie_value
 from selfdrive_dagster.rollout.canary import Arms, Line, Step
 
 WIDTH = 10.0
@@ -63,7 +66,7 @@ def test_where_traffic_stops_windows_stop() -> None:
 
 def test_who_has_no_arm_yet_or_no_session_stays_outside_and_is_told() -> None:
     (first, *_) = lines(
-        ask(1, "ada", "canary", has_arm_cookie=False, status=500),
+        ask(1, "ada", "canary", assigned="", status=500),
         ask(2, "", "canary", status=500),
         ask(3, "of another", change_id="chg_another"),
     )
@@ -82,6 +85,16 @@ def test_a_session_in_both_arms_counts_in_its_first_and_is_told() -> None:
     assert (told[0].exposed, errors(told[0])) == (Arms(1, 1), Arms())
     assert sum(line.exposed.total for line in told) == 2
     assert told[-1].left_out == {"moved": 2}
+
+
+def test_what_the_other_arm_answered_says_nothing_of_ones_own() -> None:
+    """The proxy leaves out an arm that is down; its visitors go on in the other one."""
+    (first, *_) = lines(
+        ask(1, "ada", "canary"), ask(2, "ada", "stable", assigned="canary", status=500),
+        ask(3, "bo", "stable", assigned="canary", status=500), ask(4, "bo", "canary"),
+    )  # fmt: skip
+    assert (first.exposed, errors(first)) == (Arms(2, 0), Arms())
+    assert first.left_out == {"elsewhere": 2}
 
 
 def test_slowness_is_the_slowest_request_against_what_was_usual() -> None:
@@ -171,3 +184,28 @@ def test_from_few_sessions_nothing_usual_can_be_told() -> None:
     assert usual_slowness(history(199), WIDTH, BEGIN) is None
     cut = [ask(-5, f"s{number}") for number in range(500)]  # nobody was followed for long enough
     assert usual_slowness(cut, WIDTH, BEGIN) is None
+
+
+def test_the_proxy_s_log_is_counted_as_it_is_written(tmp_path) -> None:
+    """Traefik's own lines: a visitor of each arm, the canary's with an error."""
+
+    def line(second: float, arm: str, session: str, status: int = 200) -> str:
+        at = BEGIN + timedelta(seconds=second)
+        cookie = f"{cookie_name(CHANGE)}={cookie_value(f'{arm}-{CHANGE}')}; shop_session={session}"
+        told = {
+            "StartUTC": at.isoformat().replace("+00:00", "Z"), "DownstreamStatus": status,
+            "Duration": 5_000_000, "ServiceName": f"{arm}-{CHANGE}@file",
+            "request_Cookie": cookie,
+        }  # fmt: skip
+        return json.dumps(told) + "\n"
+
+    path = tmp_path / "access.log"
+    path.write_text(
+        line(-5, "stable", "before") + line(1, "canary", "ada") + line(2, "stable", "bo")
+        + line(3, "canary", "ada", 503) + line(21, "stable", "bo")
+    )  # fmt: skip
+    requests, _ = AccessLog(path, "shop_session", b"k" * 32).read(Position())
+    counting = counter()
+    counting.take(requests)
+    (first,) = counting.closed(STEPS)
+    assert (first.exposed, errors(first)) == (Arms(1, 1), Arms(1, 0))

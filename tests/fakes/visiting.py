@@ -17,12 +17,13 @@ class Asked:
     status: int = 200
     seconds: float = 0.01
     change_id: str = CHANGE
-    has_arm_cookie: bool = True
+    assigned: str = ""
 
 
 def ask(
     second: float, session: str, arm: str = "stable", *, seconds: float = 0.01, **more
 ) -> Asked:
-    """Return a request that was answered so many seconds after the rollout began."""
+    """Return a request that its own arm answered so many seconds after the rollout began."""
     at = BEGIN + timedelta(seconds=second - seconds)
-    return Asked(at=at, arm=arm, session=session, seconds=seconds, **more)
+    return Asked(**{"at": at, "arm": arm, "assigned": arm, "session": session,
+                    "seconds": seconds, **more})  # fmt: skip

@@ -13,12 +13,14 @@ from selfdrive_dagster.rollout.canary.eprocess import (
     HARM_BETS,
     LATENCY_BETS,
     SAFE_BETS,
+    block_gains,
     gain,
+    gains,
     last,
     log_e,
     log_e_below,
     log_e_ratio,
-    log_es_block,
+    log_es_from_any,
 )
 
 ROUNDING = 1e-9
@@ -55,7 +57,7 @@ def test_harm_gains_nothing_while_the_canary_is_no_worse(exposed, rate, ratio) -
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_so_does_the_block_form(exposed, rate, ratio) -> None:
     def value(counts) -> float:
-        return last(log_es_block(counts, LATENCY_BETS, rate))
+        return last(log_es_from_any(block_gains(counts, LATENCY_BETS, rate)))
 
     assert expected(exposed, ratio * rate, rate, value) <= 1 + ROUNDING
 
@@ -71,6 +73,36 @@ def test_safe_gains_nothing_while_the_canary_is_worse_by_the_margin(exposed, mar
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.3])
 def test_silence_gains_nothing_while_the_rate_is_reached(rate) -> None:
     assert expected(Arms(40, 0), rate, 0.0, lambda p: log_e_below(p, rate)) <= 1 + ROUNDING
+
+
+def harm_from_any(counts) -> list[float]:
+    return list(log_es_from_any(gains(counts, HARM_BETS, 1.0)))
+
+
+def test_bets_that_are_laid_later_gain_nothing_either() -> None:
+    """Over all outcomes of three windows; the last looks at every number of windows."""
+    sizes, rate = (Arms(2, 3), Arms(1, 4), Arms(3, 1)), 0.3
+    each = [
+        [(Count(one, Arms(x, y)), binomial(one.canary, x, rate) * binomial(one.stable, y, rate))
+         for x in range(one.canary + 1) for y in range(one.stable + 1)]
+        for one in sizes
+    ]  # fmt: skip
+    means = [0.0] * 3
+    for outcome in itertools.product(*each):
+        likely = math.prod(chance for _, chance in outcome)
+        for number, value in enumerate(harm_from_any(count for count, _ in outcome)):
+            means[number] += likely * math.exp(value)
+    assert max(means) <= 1 + ROUNDING
+
+
+def test_harm_that_begins_late_is_heard_soon() -> None:
+    quiet = [Count(Arms(500, 500), Arms(5, 5))] * 600
+    harmed = [Count(Arms(500, 500), Arms(15, 5))] * 30
+    limit = math.log(80)
+    at_once = next(n for n, value in enumerate(harm_from_any(harmed)) if value >= limit)
+    late = next(n for n, value in enumerate(harm_from_any(quiet + harmed)[600:]) if value >= limit)
+    assert (at_once, late) == (2, 8)
+    assert log_e(quiet + harmed, HARM_BETS, 1.0) < 0
 
 
 @given(

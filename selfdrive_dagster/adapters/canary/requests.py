@@ -7,8 +7,9 @@ from typing import Protocol
 class Request(Protocol):
     """One request of a visitor.
 
-    `at` is when it arrived, `seconds` later it was answered with `status`. `session` is a digest,
-    "" when the visitor sent none; `has_arm_cookie` says whether an arm had been drawn before.
+    `at` is when it arrived, `seconds` later `arm` had answered it with `status`. `session` is a
+    digest, "" when the visitor sent none; `assigned` is the arm that had been drawn for the
+    visitor before, "" for none. The two differ where the proxy left out an arm that was down.
     """
 
     @property
@@ -24,7 +25,7 @@ class Request(Protocol):
     def session(self) -> str: ...  # noqa: D102
 
     @property
-    def has_arm_cookie(self) -> bool: ...  # noqa: D102
+    def assigned(self) -> str: ...  # noqa: D102
 
     @property
     def status(self) -> int: ...  # noqa: D102

@@ -50,9 +50,10 @@ class SessionCounter:
     """Counts the sessions of one change. Feed it the log in order, as often as you like.
 
     `begin` is the start of window 0. Fed the same log again, after a restart, it counts the same.
-    `left_out` says how many were not counted, by the reason: requests without the arm's cookie
-    (`outside`) or without a session (`nameless`), sessions that changed their arm (`moved`: counted
-    in the first) and that appeared out of order in a closed window (`late`).
+    `left_out` says how many were not counted, by the reason: requests of whom no arm was drawn for
+    (`outside`), without a session (`nameless`), or answered by the arm that is not theirs
+    (`elsewhere`); sessions that changed their arm (`moved`: counted in the first) and that
+    appeared out of order in a closed window (`late`).
     """
 
     def __init__(
@@ -105,8 +106,10 @@ class SessionCounter:
         return self._begin + number * self._width
 
     def _count(self, request: Request, at: datetime) -> None:
-        if not request.has_arm_cookie or not request.session:
-            self.left_out["nameless" if request.has_arm_cookie else "outside"] += 1
+        if not request.assigned or not request.session:
+            self.left_out["nameless" if request.assigned else "outside"] += 1
+        elif request.assigned != request.arm:
+            self.left_out["elsewhere"] += 1
         elif (session := self._followed.get(request.session)) is not None:
             self._follow(session, request, at)
         elif (arm := self._known.pop(request.session, None)) is not None:

@@ -13,8 +13,8 @@ from selfdrive_dagster.adapters.changes import Change, Changes
 from selfdrive_dagster.adapters.controller.stores import Stores
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.front_files import FrontFiles
-from selfdrive_dagster.adapters.git.landing import contains, head_of
-from selfdrive_dagster.adapters.proposals import product_branch, remote_of
+from selfdrive_dagster.adapters.git.landing import contains
+from selfdrive_dagster.adapters.proposals import product_branch, released_head, remote_of
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, RULES, Event, Fact, State
 from selfdrive_dagster.rollout.traffic import Traffic
@@ -63,7 +63,7 @@ class Checks:
 
     def head(self) -> str:
         """Return the commit that the product's branch is at now."""
-        return head_of(self._stores.repository, *self.branch())
+        return released_head(self._stores.repository, self._stores.settings.service)
 
     def _approval_holds(self, question: Question) -> bool:
         self._approvals.holding(question.change.change_id, question.now)

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.exc import OperationalError
 
 from selfdrive_dagster.adapters.approving import Approvals, Desk
-from selfdrive_dagster.adapters.canary import Watched
+from selfdrive_dagster.adapters.canary import Watched, WindowStore
 from selfdrive_dagster.adapters.changes import Authority, Change, Changes, MoveRefused
 from selfdrive_dagster.adapters.controller.checks import Checks, Question
 from selfdrive_dagster.adapters.controller.journal import adopt, returned_for
@@ -220,8 +220,11 @@ class Controller:
         )
         if not ready:
             return "too few sessions so far to say what is usually slow"
+        if step.event is Event.EXPOSED:
+            WindowStore(self._stores.home, change.change_id).name_canary(question.commit)
         if step.event is Event.BAKED:
             self._land(change, question.commit, now)
+            WindowStore(self._stores.home, change.change_id).keep_canary()
         given |= self._standing(change, now).facts
         facts, why = self._checks.known(question, step.event, given)
         return self._move(change, step.event, step.actor, facts, now, why, body)

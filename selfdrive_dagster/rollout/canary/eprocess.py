@@ -30,6 +30,9 @@ LATENCY_BETS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 SAFE_BETS = (0.8, 0.9, 1.0, 1.1)
 """Risk ratios that are bet on against "worse by the margin"."""
 
+AT_ONCE = 0.9
+"""The part of each bet that is laid on harm from the first window on."""
+
 RATE_BETS = (0.1, 0.3, 0.6)
 """Parts of a tolerable rate that are bet on against that rate."""
 
@@ -49,31 +52,53 @@ def gain(count: Count, bet: float, null: float) -> float:
 
 def log_e(counts: Iterable[Count], bets: Sequence[float], null: float) -> float:
     """Return the logarithm of the e-value of all windows: the bets' mean."""
-    return last(log_es(counts, bets, null))
-
-
-def log_es(counts: Iterable[Count], bets: Sequence[float], null: float) -> Iterator[float]:
-    """Yield the same after each window."""
     totals = [0.0] * len(bets)
+    for gained in gains(counts, bets, null):
+        totals = [total + more for total, more in zip(totals, gained, strict=True)]
+    return log_mean(totals)
+
+
+def gains(counts: Iterable[Count], bets: Sequence[float], null: float) -> Iterator[list[float]]:
+    """Yield what each window adds to each bet."""
     for count in counts:
-        for number, bet in enumerate(bets):
-            totals[number] += gain(count, bet, null)
-        yield log_mean(totals)
+        yield [gain(count, bet, null) for bet in bets]
 
 
-def log_es_block(counts: Iterable[Count], bets: Sequence[float], rate: float) -> Iterator[float]:
-    """Yield the e-value against "no worse" for outcomes that are not rare, after each window.
+def block_gains(
+    counts: Iterable[Count], bets: Sequence[float], rate: float
+) -> Iterator[list[float]]:
+    """Yield the same, against "no worse", for outcomes that are not rare.
 
     `rate` is the historical one. What is expected of a window is fixed before it is seen.
     """
-    totals = [0.0] * len(bets)
     hits, sessions = PRIOR_SESSIONS * rate, float(PRIOR_SESSIONS)
     for count in counts:
         usual = min(max(hits / sessions, 1e-6), 0.95)
-        for number, bet in enumerate(bets):
-            totals[number] += _block_gain(count, min(bet * usual, 0.95), usual)
+        yield [_block_gain(count, min(bet * usual, 0.95), usual) for bet in bets]
         hits, sessions = hits + count.affected.stable, sessions + count.exposed.stable
-        yield log_mean(totals)
+
+
+def log_es_from_any(gained: Iterable[Sequence[float]]) -> Iterator[float]:
+    """Yield the logarithm of the e-value after each window, of harm that may begin in any.
+
+    A bet that has run since the first window pays for every quiet one, and would hear of harm
+    that begins in the bake hours late. So a part of each bet, fixed before, is only laid in a
+    later window: AT_ONCE in the first one, (1 − AT_ONCE) / (n·(n + 1)) in the n-th after it. What
+    is not laid yet keeps its worth, so the whole is an e-value at any time as each part is.
+    """
+    laid: list[float] = []
+    for number, window in enumerate(gained):
+        laid = laid or [-math.inf] * len(window)
+        rest = (1 - AT_ONCE) / (number + 1)
+        now = AT_ONCE if number == 0 else (1 - AT_ONCE) / (number * (number + 1))
+        laid = [_log_sum(one, math.log(now)) + more for one, more in zip(laid, window, strict=True)]
+        yield _log_sum(log_mean(laid), math.log(rest))
+
+
+def _log_sum(one: float, other: float) -> float:
+    """Return the logarithm of the sum of two numbers given by theirs."""
+    high, low = max(one, other), min(one, other)
+    return high + math.log1p(math.exp(low - high))
 
 
 def last(values: Iterable[float]) -> float:

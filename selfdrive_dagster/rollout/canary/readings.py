@@ -13,12 +13,13 @@ from selfdrive_dagster.rollout.canary.eprocess import (
     HARM_BETS,
     LATENCY_BETS,
     SAFE_BETS,
+    block_gains,
+    gains,
     last,
     log_e,
     log_e_below,
     log_e_ratio,
-    log_es,
-    log_es_block,
+    log_es_from_any,
     log_mean,
 )
 from selfdrive_dagster.rollout.canary.plan import Guardrail, Measure, Stage
@@ -90,13 +91,13 @@ def _is_measured(rail: Guardrail, window: Window) -> bool:
 def _worse(rail: Guardrail, counts: dict[str, list[Count]]) -> Iterator[float]:
     """Yield the e-value against "no worse"; of a latency the mean of three, which is one again."""
     if rail.measure is Measure.EVENT:
-        yield from log_es(counts[rail.name], HARM_BETS, 1.0)
+        yield from log_es_from_any(gains(counts[rail.name], HARM_BETS, 1.0))
         return
     half, tenth, hundredth = counts.values()
     three = (
-        log_es_block(half, LATENCY_BETS, USUAL_MEDIAN),
-        log_es(tenth, LATENCY_BETS, 1.0),
-        log_es(hundredth, LATENCY_BETS, 1.0),
+        log_es_from_any(block_gains(half, LATENCY_BETS, USUAL_MEDIAN)),
+        log_es_from_any(gains(tenth, LATENCY_BETS, 1.0)),
+        log_es_from_any(gains(hundredth, LATENCY_BETS, 1.0)),
     )
     yield from (log_mean(each) for each in zip(*three, strict=True))
 
