@@ -11,6 +11,9 @@ from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.auditing.agreeing import made, of_dagster, of_evidence, of_git
 from selfdrive_dagster.adapters.auditing.cases import KINDS, case_of
+from selfdrive_dagster.adapters.auditing.files import of_journal, of_windows
+from selfdrive_dagster.adapters.auditing.signed import of_closings, of_signatures
+from selfdrive_dagster.adapters.auditing.tables import of_tables
 from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
@@ -34,6 +37,9 @@ def disagreements(
         yield f"the ledger: {fault.says}"
     known = {made(row) for row in ledger if row.entry.kind == MADE}
     yield from of_evidence(case, known, evidence)
+    yield from of_windows(case, evidence.home)
+    yield from of_journal(case, evidence.home)
+    yield from of_tables(case, engine)
     yield from of_dagster(case, engine)
     if repository is None:
         yield (
@@ -42,6 +48,8 @@ def disagreements(
         )
         return
     yield from of_git(case, repository)
+    yield from of_signatures(case, evidence, repository)
+    yield from of_closings(ledger, evidence, repository)
 
 
 __all__ = ["KINDS", "case_of", "disagreements"]
