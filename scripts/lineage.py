@@ -39,12 +39,13 @@ READS = {
     },
     "rollout/approval": {"rollout/proposal", "validation/report"},
     "rollout/stage": {"rollout/proposal", "rollout/approval"},
+    "validation/head": {"rollout/proposal", "patches/reproducer", "validation/report"},
     "audit/outcome": {"rollout/proposal"},
 }
 """Each stage of a change, and what it must name as read."""
 
-LATER = ("rollout/approval", "rollout/stage", "audit/outcome")
-"""Stages that a home may not have come to: nothing was approved, met users, or was weighed yet."""
+LATER = ("rollout/approval", "rollout/stage", "validation/head", "audit/outcome")
+"""Stages that a home may not have come to: approved, met users, merged later on, weighed."""
 
 Made = tuple[str, str, str]
 """Asset, run id, sha256."""

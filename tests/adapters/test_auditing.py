@@ -120,7 +120,7 @@ def test_a_rollout_that_was_promoted_is_clean(
     case = case_of(world.changes.get(found.CHANGE), world.ledger, world.evidence)
     told = {answer.question: answer.says for answer in answers(case)}
     promoted = told["Was it promoted, and as what?"]
-    assert f"moved to {world.commit[:12]}, which is what was proposed" in promoted
+    assert f"moved to {world.commit[:12]}, the very commit that users met" in promoted
     assert told["Was it taken back, and how fast?"] == "no"
 
 

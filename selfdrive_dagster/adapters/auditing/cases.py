@@ -18,6 +18,7 @@ from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.validation import Proof
+from selfdrive_dagster.validation.head import HeadProof
 
 BOARD, THRESHOLDS = "issues/ranking", "rollouts/thresholds"
 KINDS: Mapping[str, type] = {
@@ -28,6 +29,7 @@ KINDS: Mapping[str, type] = {
     "rollout/proposal": Proposal,
     "rollout/approval": Approval,
     "rollout/stage": Observed,
+    "validation/head": HeadProof,
     "audit/outcome": Outcome,
 }
 """The records of a change, and how each is read."""

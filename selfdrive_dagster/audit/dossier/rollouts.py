@@ -16,6 +16,7 @@ from selfdrive_dagster.rollout.canary import Plan
 from selfdrive_dagster.rollout.lifecycle import Event, State
 from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.rollout.proposal import Proposal
+from selfdrive_dagster.validation.head import HeadProof
 
 RETURNED, SET_WEIGHT, MERGE = "traffic.returned", "effect.set_weight", "effect.merge"
 NOTHING = "Selfdrive rolled nothing out"
@@ -197,13 +198,25 @@ def _promoted(case: Case) -> str | None:
     merges = case.of_kind(MERGE)
     if not (merges and built):
         return None
-    expected, proposal = str(built[-1].entry.body.get("commit", "")), _proposed(case)
     landed = str(merges[-1].entry.body.get("wanted", {}).get("commit", ""))
-    same = "which is what was proposed" if expected == landed == proposal else (
-        f"BUT {expected[:12]} was built and {proposal[:12]} proposed"
-    )  # fmt: skip
+    built_at = str(built[-1].entry.body.get("commit", ""))
     at = _clock(baked[-1].entry.at)
-    return f"at {at}: the product's branch was moved to {landed[:12]}, {same}"
+    return f"at {at}: the branch was moved to {landed[:12]}, {_as_what(case, landed, built_at)}"
+
+
+def _as_what(case: Case, landed: str, built: str) -> str:
+    """Say what the commit is that was merged: the one that users met, or its twin on a later head.
+
+    Anything else is told in capitals.
+    """
+    proposed, again = _proposed(case), case.record("validation/head")
+    if landed == built == proposed:
+        return "the very commit that users met"
+    found: HeadProof | None = again if again is not None and again.commit == landed else None
+    if found is None:
+        return f"WHICH IS NEITHER PROPOSED ({proposed[:12]}) NOR PROVEN ANEW"
+    held = "held" if found.holds else "DID NOT HOLD"
+    return f"the same patch on {found.head[:12]}, where its proof {held}"
 
 
 def _proposed(case: Case) -> str:
@@ -222,6 +235,6 @@ QUESTIONS = (
     Question("What did the live evidence say?", (), _seen, ("rollout/stage",), _cited_looks),
     Question("Who intervened on the way?", (), _steered),
     Question("Was it taken back, and how fast?", (), _taken_back),
-    Question("Was it promoted, and as what?", (), _promoted),
+    Question("Was it promoted, and as what?", (), _promoted, ("validation/head",)),
 )
 """What is asked of a change that may have met users."""
