@@ -125,8 +125,13 @@ def judge(
         now=now,
         verdict=verdict or statement.verdict,
     )
+    refuse_readable(statement.is_key_readable, fingerprint, settings)
+
+
+def refuse_readable(is_key_readable: bool, fingerprint: str, settings: Settings) -> None:
+    """Refuse a key that the signing account can read, where Selfdrive drives by itself."""
     driving = settings.autonomy.level in DRIVING and settings.rollout.plan != "demo"
-    if driving and statement.is_key_readable:
+    if driving and is_key_readable:
         raise Refused(
             f"The key {fingerprint} can be read by the account that signed with it, so it proves "
             f"no person; level {settings.autonomy.level} needs one that cannot.",
