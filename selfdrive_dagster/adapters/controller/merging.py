@@ -1,0 +1,77 @@
+"""Merging: a change in the product's branch and out of it again, each as an effect done once.
+
+Does not belong here: when that may be, which is the lifecycle's, and git itself
+(`adapters.git.landing`).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from selfdrive_dagster.adapters.changes import Change
+from selfdrive_dagster.adapters.controller.tools import Tools
+from selfdrive_dagster.adapters.git.landing import contains, head_of, is_out, land, take_back
+from selfdrive_dagster.adapters.proposals import product_branch, remote_of
+from selfdrive_dagster.rollout.effects import Kind, key_of
+from selfdrive_dagster.rollout.lifecycle import Actor
+
+
+class Merging:
+    """The product's branch, seen and moved by one controller."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def head(self) -> str:
+        """Return the commit that the product's branch is at now."""
+        return head_of(self._tools.stores.repository, *self._branch())
+
+    def holds(self, commit: str) -> bool:
+        """Say whether a commit is part of the product's branch."""
+        return contains(self._tools.stores.repository, self.head(), commit)
+
+    def is_out(self, commit: str) -> bool:
+        """Say whether the product's branch is without what a commit brought."""
+        return is_out(self._tools.stores.repository, self.head(), commit)
+
+    def stands_on(self, revision: str, commit: str) -> bool:
+        """Say whether a revision has a commit in it."""
+        return contains(self._tools.stores.repository, revision, commit)
+
+    def land(self, change: Change, commit: str, now: datetime) -> None:
+        """Move the product's branch to what users met. Raises Refused when it went on."""
+        repository, expected = self._tools.stores.repository, change.base_revision
+        self._once(change, Kind.MERGE, commit, now, lambda: land(
+            repository, *self._branch(), commit, expected,
+        ))  # fmt: skip
+
+    def take_back(self, change: Change, commit: str, now: datetime) -> bool:
+        """Undo a change wherever it is merged; say whether the branch is without it then."""
+        if self.is_out(commit):
+            return True
+        repository = self._tools.stores.repository
+        self._once(change, Kind.REVERT, commit, now, lambda: take_back(
+            repository, *self._branch(), commit, now,
+        ))  # fmt: skip
+        return self.is_out(commit)
+
+    def _branch(self) -> tuple[str | None, str]:
+        """Return the remote and the branch that the product is released from."""
+        repository, service = self._tools.stores.repository, self._tools.stores.settings.service
+        return (
+            remote_of(repository, service.repository),
+            product_branch(repository, service.branch),
+        )
+
+    def _once(
+        self, change: Change, kind: Kind, commit: str, now: datetime, work: Callable[[], object]
+    ) -> None:
+        effects, epoch = self._tools.effects, self._tools.epoch
+        key = key_of(change.change_id, change.version, kind)
+        effect = effects.intend(
+            change.change_id, kind, key=key, stage=change.stage, wanted={"commit": commit},
+            epoch=epoch, now=now,
+        )  # fmt: skip
+        if effect.is_open:
+            result = {"result": str(work() or "")}
+            by = self._tools.courses.by(change.change_id, Actor.CONTROLLER)
+            effects.done(key, result, by=by, epoch=epoch, now=now)
