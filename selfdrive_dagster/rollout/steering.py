@@ -33,8 +33,9 @@ ALONE = {
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one rollout in one look. None and "" are "not known" and "nothing".
 
-    `share` was read back from the proxy just now, `acknowledged` says that the front has taken up
-    our last order, `drifts_since` how long the two have differed. `is_without` tells whether the
+    `share` was read back from the proxy just now, `ordered` is what it should be by our last order,
+    `acknowledged` says that the front has taken that up, `drifts_since` how long the two have
+    differed. `is_without` tells whether the
     stable that is served has nothing of the change, `is_out` the same of the product's branch.
     `returned` tells why traffic went back to stable before the state did, `stopped` that the kill
     switch is thrown, `held_for` the event that led to HOLD. Without a `judgement`, `blind` says
@@ -46,6 +47,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     deadline: datetime | None = None
     share: float | None = None
+    ordered: float | None = None
     acknowledged: bool = False
     drifts_since: datetime | None = None
     stable_healthy: bool | None = None
@@ -122,7 +124,7 @@ def _staged(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
 
 def _canary(sight: Sight, plan: Plan, now: datetime) -> Step | None:
     share = plan.stages[sight.stage - 1].share
-    if drift := _drift(sight, share, now):
+    if drift := _drift(sight, now):
         return drift
     found = sight.judgement
     if found and found.verdict is Verdict.SAFE and _stands_at(sight, share):
@@ -131,7 +133,7 @@ def _canary(sight: Sight, plan: Plan, now: datetime) -> Step | None:
 
 
 def _baking(sight: Sight, plan: Plan, now: datetime) -> Step | None:
-    if drift := _drift(sight, plan.bake_share, now):
+    if drift := _drift(sight, now):
         return drift
     found = sight.judgement
     if found and is_baked(sight, plan, now) and _stands_at(sight, plan.bake_share):
@@ -189,19 +191,19 @@ def _still(sight: Sight, plan: Plan, now: datetime) -> Step | None:
     return None
 
 
-def _drift(sight: Sight, wanted: float, now: datetime) -> Step | None:
+def _drift(sight: Sight, now: datetime) -> Step | None:
     """Hold where the front took our order up and the proxy yet goes on with another share."""
     lasts = sight.drifts_since is not None and now - sight.drifts_since >= DRIFT_PATIENCE
-    if not lasts or sight.share is None or not differs(sight, wanted):
+    if not lasts or not differs(sight):
         return None
-    says = f"the proxy serves {sight.share:.2%} where {wanted:.2%} was ordered"
+    says = f"the proxy serves {sight.share:.2%} where {sight.ordered:.2%} was ordered"
     return _step(Event.DRIFT, Actor.GUARD, says)
 
 
-def differs(sight: Sight, wanted: float | None) -> bool:
+def differs(sight: Sight) -> bool:
     """Say whether the proxy serves another share than was ordered and taken up."""
-    known = wanted is not None and sight.share is not None and sight.acknowledged
-    return known and not _stands_at(sight, wanted or 0.0)
+    known = sight.ordered is not None and sight.share is not None and sight.acknowledged
+    return known and not _stands_at(sight, sight.ordered or 0.0)
 
 
 def _stands_at(sight: Sight, share: float) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def database_url(database_server: str) -> Iterator[str]:
     yield str(make_url(database_server).set(database=name))
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@contextmanager
+def database_gone(engine: Engine) -> Iterator[None]:
+    """Let the server end this database's connections and take no new ones meanwhile."""
+    name = engine.url.database
+    admin = connect(str(engine.url.set(database="template1").render_as_string(False)))
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(ending), {"name": name})
+        try:
+            yield
+        finally:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
     admin.dispose()
 
 

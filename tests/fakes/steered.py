@@ -41,7 +41,7 @@ PLAN = Plan(
         Stage(share=0.2, margin=10.0, minimum=20, windows=2),
         Stage(share=0.5, margin=5.0, minimum=20, windows=2),
     ),
-    bake_minutes=0.2,
+    bake_minutes=0.1,
     guardrails=(Guardrail("errors", tolerable=0.05),),
     window_seconds=2.0,
     warm_up_windows=1,
@@ -99,8 +99,8 @@ class Steered:
     def state(self) -> State:
         return self.change.state
 
-    def tick(self, seconds: float = 1.0) -> list[str]:
-        """Let a second pass: visitors come, the front looks, the controller looks."""
+    def tick(self, seconds: float = 2.0) -> list[str]:
+        """Let two seconds pass: visitors come, the front looks, the controller looks."""
         self.now += timedelta(seconds=seconds)
         self.crowd.come(self.front.wanted, self.now)
         self.front.look()
@@ -185,15 +185,15 @@ class PaperFront:
 
 
 class Crowd:
-    """Visitors: so many new sessions a second, two requests each, in the proxy's log."""
+    """Visitors: so many new sessions at each tick, as the proxy's log tells of them."""
 
-    def __init__(self, files: FrontFiles, chance: Random, rate: int = 25) -> None:
+    def __init__(self, files: FrontFiles, chance: Random, rate: int = 60) -> None:
         self.files, self.chance, self.rate = files, chance, rate
         self.canary_fails = self.stable_fails = 0.0
         self._count = 0
 
     def come(self, wanted: Wanted, now: datetime) -> None:
-        """Write the last second into the log."""
+        """Write them into the log."""
         lines = []
         for _ in range(self.rate):
             self._count += 1

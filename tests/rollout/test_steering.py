@@ -46,7 +46,13 @@ SAFE, HARM, UNSURE, NOTHING = map(
 
 def at(state: State, share: float | None, **more: Any) -> Sight:
     """A rollout in its first stage, since half a minute, everything well and read back."""
-    usual = {"stage": 1, "since": SOON, "acknowledged": True, "stable_healthy": True}
+    usual = {
+        "stage": 1,
+        "since": SOON,
+        "ordered": share,
+        "acknowledged": True,
+        "stable_healthy": True,
+    }
     return Sight(state=state, share=share, **{**usual, "canary_healthy": True, **more})
 
 
@@ -139,6 +145,7 @@ SIGHTS = draw.builds(
     since=TIMES,
     deadline=draw.none() | TIMES,
     share=draw.none() | draw.sampled_from([0.0, 0.1, 0.5, 0.95]),
+    ordered=draw.sampled_from([0.0, 0.1, 0.5, 0.95]),
     acknowledged=draw.booleans(),
     drifts_since=draw.none() | TIMES,
     stable_healthy=MAYBE,

@@ -21,7 +21,7 @@ from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.rollout.canary import Judgement, Verdict
 from selfdrive_dagster.rollout.lifecycle import ROLLING, State
 from selfdrive_dagster.rollout.observed import Observed
-from selfdrive_dagster.rollout.steering import Sight, differs, share_of
+from selfdrive_dagster.rollout.steering import Sight, differs
 from selfdrive_dagster.rollout.traffic import Cause, Traffic
 
 LEARNING = (State.CANARY, State.HOLD, State.BAKING)
@@ -48,7 +48,7 @@ class Looking:
         self._tools = tools
         self._watch: Watch | None = None
         self._again: Callable[[datetime], Observed] | None = None
-        self._drifts: dict[tuple[str, int], datetime] = {}
+        self._drifts: dict[str, datetime] = {}
 
     def evidence(self, change: Change, course: Course, now: datetime) -> Looked:
         """Gather and judge, where users meet a change."""
@@ -96,6 +96,7 @@ class Looking:
             since=change.since,
             deadline=change.deadline,
             share=seen.share if seen else None,
+            ordered=traffic.wanted.share,
             acknowledged=is_taken_up(traffic),
             stable_healthy=seen.stable_healthy if seen else None,
             canary_healthy=seen.canary_healthy if seen and fits else None,
@@ -105,15 +106,13 @@ class Looking:
             blind=looked.blind,
             damaged=looked.damaged,
         )
-        return self._with_drift(sight, change, course, now)
+        return self._with_drift(sight, change.change_id, now)
 
-    def _with_drift(self, sight: Sight, change: Change, course: Course, now: datetime) -> Sight:
-        key = change.change_id, change.version
-        since = self._drifts.get(key, now)
-        self._drifts.clear()
-        if not differs(sight, share_of(change.state, change.stage, course.plan)):
+    def _with_drift(self, sight: Sight, change_id: str, now: datetime) -> Sight:
+        since = self._drifts.pop(change_id, now)
+        if not differs(sight):
             return sight
-        self._drifts[key] = since
+        self._drifts[change_id] = since
         return msgspec.structs.replace(sight, drifts_since=since)
 
     def _returned(self, change: Change, course: Course) -> Cause | None:

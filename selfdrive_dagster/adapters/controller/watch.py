@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from selfdrive_dagster.adapters.canary import (
+    COUNTED,
     Gathering,
     Watched,
     WindowStore,
@@ -79,6 +80,8 @@ class Watch:
         self._log = access_log(stores)
         self._position = self._log.oldest()
         self._next = watched.begin
+        told = any(rail.name in COUNTED for rail in plan.guardrails)
+        self._warehouse = stores.warehouse if told else None
         self._store = WindowStore(stores.home, change_id)
         self._gathering = Gathering(self._store, watched, change_id)
 
@@ -107,7 +110,7 @@ class Watch:
             return self._store.read()
         self._next = now + timedelta(seconds=self._plan.window_seconds / LOOKS_A_WINDOW)
         try:
-            return self._gathering.look(self._fresh(), steps, self._stores.warehouse)
+            return self._gathering.look(self._fresh(), steps, self._warehouse)
         except duckdb.Error as fault:
             raise SelfdriveError(f"The warehouse cannot be read: {fault}") from fault
 
