@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dagster import AssetsDefinition
 
+from selfdrive_dagster.adapters.canary import on_trial
 from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 from selfdrive_dagster.adapters.warehouse.samples import telling_crashes
 from selfdrive_dagster.issues.board import Board, make_board, to_try
@@ -20,7 +21,8 @@ TABLES = {
 
 def rank(workshop: Workshop) -> Board:
     """Rank all issues as of now, and keep a telling crash of those that may be tried."""
-    limits = TriageSettings(protected=workshop.settings.autonomy.protected)
+    guarded = workshop.settings.autonomy.protected
+    limits = TriageSettings(protected=guarded, on_trial=on_trial(workshop.home))
     ranked = rank_issues(workshop.warehouse, datetime.now(UTC), settings=limits)
     last_seen = {issue.issue_id: issue.last_seen for issue in to_try(ranked)}
     crashes = telling_crashes(workshop.warehouse, last_seen)

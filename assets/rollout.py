@@ -5,7 +5,7 @@ from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.approving import approved
 from selfdrive_dagster.orchestration.build import plain_job
-from selfdrive_dagster.orchestration.observing import last_turn
+from selfdrive_dagster.orchestration.observing import earlier_of, last_turn
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.proposing import look_around, put_forward
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
@@ -43,6 +43,7 @@ def proposal(
         reproduction=reproduction,
         search=search,
         proof=proof,
+        earlier=earlier_of(bench.workshop, bench.change()),
     )
     put = put_forward(bench.workshop, findings)
     known = frozenset({Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED})

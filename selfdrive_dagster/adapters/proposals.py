@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from selfdrive_dagster.adapters.git import GitFailed, GitRepository, branches, remotes
 from selfdrive_dagster.adapters.git.command import without_credentials
+from selfdrive_dagster.adapters.git.landing import head_of
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
+from selfdrive_dagster.config.settings import Service
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Candidate, Reproducer
 from selfdrive_dagster.patches.text import apply_patch
@@ -64,6 +66,12 @@ def product_branch(repository: GitRepository, setting: str) -> str:
             remedy="set [service] branch in selfdrive.toml",
         )
     return branch
+
+
+def released_head(repository: GitRepository, service: Service) -> str:
+    """Return the commit that the product's branch is at, where the team looks."""
+    remote = remote_of(repository, service.repository)
+    return head_of(repository, remote, product_branch(repository, service.branch))
 
 
 def propose(

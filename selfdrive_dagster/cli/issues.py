@@ -107,13 +107,15 @@ def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
 
 def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     """Return the ranking as the loop last refreshed it, () where no loop made one yet."""
+    from selfdrive_dagster.adapters.canary import on_trial
     from selfdrive_dagster.adapters.warehouse import Warehouse
     from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 
-    warehouse = Warehouse(home_path(os.environ))
+    home = home_path(os.environ)
+    warehouse = Warehouse(home)
     if "issue_stats" not in warehouse.tables():
         return ()
-    triage = TriageSettings(protected=settings.autonomy.protected)
+    triage = TriageSettings(protected=settings.autonomy.protected, on_trial=on_trial(home))
     return rank_issues(warehouse, datetime.now(UTC), settings=triage)
 
 

@@ -107,4 +107,5 @@ def _facts(summary: IssueSummary) -> TriageFacts:
         in_app_paths=summary.in_app_paths,
         raised_in_app=summary.raised_in_app,
         culprit=summary.culprit,
+        versions=summary.versions,
     )

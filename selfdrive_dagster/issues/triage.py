@@ -23,11 +23,15 @@ class Decision(Enum):
 
 
 class TriageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's limits; `protected` are patterns as `model.product.protecting` reads them."""
+    """The operator's limits; `protected` are patterns as `model.product.protecting` reads them.
+
+    `on_trial` are revisions that some users met and that were not kept: they are not the product.
+    """
 
     min_events: int = 2
     max_age: timedelta = timedelta(days=14)
     protected: tuple[str, ...] = ()
+    on_trial: frozenset[str] = frozenset()
 
 
 class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     in_app_paths: tuple[str, ...] = ()
     raised_in_app: bool | None = None
     culprit: str = ""
+    versions: tuple[str, ...] = ()
 
 
 class Triage(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +107,12 @@ RULES: tuple[Rule, ...] = (
         Decision.SKIP,
         "reported below the level error",
         lambda facts, _: level_of(facts.level) in ("warning", "info", "debug"),
+    ),
+    Rule(
+        "on_trial",
+        Decision.SKIP,
+        "seen only on a revision that was tried on some users and not kept",
+        lambda facts, settings: bool(facts.versions) and settings.on_trial >= set(facts.versions),
     ),
     Rule(
         "too_old",

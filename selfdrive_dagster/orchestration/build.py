@@ -20,7 +20,8 @@ from selfdrive_dagster.orchestration.workshop import Workshop, opened
 BATCH_SECONDS = 15
 CHANGE_SECONDS = 10
 LOOK_SECONDS = 60
-BATCHES, CHANGES, APPROVALS, TURNS = "batches", "changes", "approvals", "turns"
+BATCHES, CHANGES, APPROVALS = "batches", "changes", "approvals"
+TURNS, OUTCOMES = "turns", "outcomes"
 """The lanes: of either one run is in flight, whoever asked for it."""
 
 MOST_SECONDS = {
@@ -47,7 +48,7 @@ def build_definitions(
     """Return the code location. With `observe` the loop stops at issues: no change is opened."""
     batch = _job("batch", tables, "Closed segments to tables, issues and their ranking.", BATCHES)
     propose = _job("propose", stages, "One change, from its diagnosis to its proposal.", CHANGES)
-    learn = _job("learn", [outcome], "What came of a change that others released.", CHANGES)
+    learn = _job("learn", [outcome], "What came of a change that users have.", OUTCOMES)
     # A lane of its own: who signed does not wait until the change in the making is done.
     approve = _job("approve", [approval], "What a person signed, checked again.", APPROVALS)
     turn = _job("turn", [stage], "A turn of a rollout, with its evidence.", TURNS)

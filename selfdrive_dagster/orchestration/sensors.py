@@ -14,13 +14,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.ingest import waiting_segments
-from selfdrive_dagster.adapters.ledger import MADE, Ledger
-from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind
+from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.approving import to_approve
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
-from selfdrive_dagster.orchestration.observing import is_soaked, is_turn
+from selfdrive_dagster.orchestration.observing import ended_badly, is_soaked, is_turn
 from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
@@ -82,7 +81,7 @@ def changes_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorD
         making = _making(context.instance, workshop.ledger, known)
         now = clock()
         requests = [
-            _request(change_id, job.name, past.runs + 1)
+            _request(change_id, job.name, past.runs + 1, is_approved=past.has_moved)
             for change_id, past in making.items()
             if is_due(past, is_open=change_id in known, now=now)
         ]
@@ -225,6 +224,7 @@ def _past(instance: dg.DagsterInstance, ledger: Ledger, change_id: str) -> Past:
         begun=min((record.create_timestamp for record in records), default=None),
         is_busy=any(run.status in UNFINISHED for run in runs),
         ended=tuple(ended),
+        has_moved=bool(moved),
     )
 
 
@@ -261,21 +261,21 @@ def _failed_us(workshop: Workshop, board: Board, change: Change) -> bool:
 
 
 def _came_back(workshop: Workshop, board: Board, change: Change) -> bool:
-    """Say whether a change's issue was met again on the release that holds it."""
+    """Say whether a change did not hold with users, and its issue is still one to try."""
     if change.state is not State.LEARNED or change.issue_id not in board.crashes:
         return False
-    rows = workshop.ledger.find(MADE, change.change_id, {"asset": "audit/outcome"})
-    if not rows:
-        return False
-    found = workshop.evidence.get(str(rows[0].entry.body["sha256"]), Outcome)
-    return found.kind is OutcomeKind.REGRESSED
+    return ended_badly(workshop, change.change_id) is not None
 
 
-def _request(change_id: str, job_name: str, attempt: int) -> dg.RunRequest:
+def _request(
+    change_id: str, job_name: str, attempt: int, *, is_approved: bool = False
+) -> dg.RunRequest:
+    """Ask for a run; what a person approved already goes before what is new."""
+    first = {"dagster/priority": "10"} if is_approved else {}
     return dg.RunRequest(
         run_key=f"{change_id}:{job_name}:{attempt}",
         partition_key=change_id,
-        tags={CHANGE_TAG: change_id},
+        tags={CHANGE_TAG: change_id, **first},
     )
 
 

@@ -23,6 +23,7 @@ from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.postgres import connect
 from selfdrive_dagster.adapters.product import open_product
+from selfdrive_dagster.adapters.proposals import released_head
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import SqlModel, load_models
@@ -115,8 +116,13 @@ class Workshop:
         return found
 
     def head(self) -> str:
-        """Return the commit that the product's released branch is at."""
+        """Return the commit that the product's released branch is at.
+
+        Where we land changes ourselves that is the branch where the team looks, not our copy.
+        """
         repository = self.repository()
+        if self.settings.drives():
+            return released_head(repository, self.settings.service)
         return repository.revision(self.settings.service.branch or "HEAD")
 
     def approvals(self) -> Approvals:

@@ -31,6 +31,7 @@ from selfdrive_dagster.model import (
 )
 from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
+from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.ordering import rank_key
 from selfdrive_dagster.patches.proposers import Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
@@ -49,7 +50,10 @@ PROPOSERS: tuple[Proposer, ...] = (Templates(),)
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What was tried. `plausible` is ranked, the likeliest first; counts are candidates."""
+    """What was tried. `plausible` is ranked, the likeliest first; counts are candidates.
+
+    `barred` are drafts left out since an earlier change that did not hold was the same.
+    """
 
     plausible: tuple[Candidate, ...]
     tried: int
@@ -57,6 +61,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     families: dict[str, int]
     seconds: float
     stopped: str
+    barred: int = 0
 
 
 def search(
@@ -70,11 +75,14 @@ def search(
     seconds: float,
     progress: Progress = silent,
     proposers: tuple[Proposer, ...] = PROPOSERS,
+    earlier: tuple[Earlier, ...] = (),
 ) -> Search:
     """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
     start = time.monotonic()
     progress("drafting candidates")
-    drafts = tuple(_drafts(diagnosis, product, proposers, max_candidates))
+    drawn = tuple(_drafts(diagnosis, product, proposers, max_candidates))
+    known = {one.essence for one in earlier}
+    drafts = tuple(draft for draft in drawn if essence_of(draft.patch) not in known)
     tried: list[tuple[Draft, str]] = []
     early, stopped = "", "the candidates are exhausted"
     for wave in _waves(drafts, reproducer):
@@ -99,6 +107,7 @@ def search(
         families=dict(Counter(draft.family for draft, _ in tried)),
         seconds=round(time.monotonic() - start, 3),
         stopped=stopped,
+        barred=len(drawn) - len(drafts),
     )
 
 
@@ -145,6 +154,7 @@ def search_if_reproduced(
     seconds: float,
     progress: Progress = silent,
     proposers: tuple[Proposer, ...] = PROPOSERS,
+    earlier: tuple[Earlier, ...] = (),
 ) -> Search:
     """Search, or say that without a reproducer no patch can be tried."""
     if reproduction.reproducer is None:
@@ -160,6 +170,7 @@ def search_if_reproduced(
         seconds=seconds,
         progress=progress,
         proposers=proposers,
+        earlier=earlier,
     )
 
 

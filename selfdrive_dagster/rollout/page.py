@@ -110,6 +110,18 @@ def _claim(findings: Findings) -> list[str]:
     return [claim, *_listed(supports)]
 
 
+def _earlier(findings: Findings, _destination: Destination) -> list[str]:
+    """Say what was tried before, and why it did not hold."""
+    told = [
+        f"- {code(one.change_id)} {prose(one.ended)}: {prose(one.because)}"
+        for one in findings.earlier
+    ]
+    if not told:
+        return []
+    says = "What they changed is not proposed again."
+    return ["## What was tried before and did not hold", *_listed(told), says]
+
+
 def _cause(findings: Findings, _destination: Destination) -> list[str]:
     diagnosis = findings.diagnosis
     frames = [
@@ -267,6 +279,7 @@ Chapter = Callable[[Findings, Destination], list[str]]
 CHAPTERS: tuple[Chapter, ...] = (
     _head,
     _change,
+    _earlier,
     _cause,
     _proven,
     _not_proven,

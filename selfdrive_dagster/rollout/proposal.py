@@ -20,6 +20,7 @@ from selfdrive_dagster.model import (
     Way,
     digest,
 )
+from selfdrive_dagster.patches.earlier import Earlier
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.markdown import SUBJECT, commit_message, wrapped
 from selfdrive_dagster.validation import Proof
@@ -44,6 +45,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     reproduction: Reproduction
     search: Search
     proof: Proof
+    earlier: tuple[Earlier, ...] = ()
 
     @property
     def digests(self) -> dict[str, str]:

@@ -72,7 +72,7 @@ def test_batches_and_changes_run_one_at_a_time(graph: dict[str, object]) -> None
         "batch": "batches",
         "propose": "changes",
         "turn": "turns",
-        "learn": "changes",
+        "learn": "outcomes",
         "look_outside": None,
     }
     assert graph["lanes"] == lanes

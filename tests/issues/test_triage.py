@@ -9,7 +9,9 @@ from selfdrive_dagster.issues import Decision, TriageFacts, TriageSettings, tria
 from selfdrive_dagster.issues.triage import RULES
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-SETTINGS = TriageSettings(protected=("**/auth/**", "shop/pay/*.py"))
+SETTINGS = TriageSettings(
+    protected=("**/auth/**", "shop/pay/*.py"), on_trial=frozenset({"canary", "older"})
+)
 CODE = TriageFacts(
     exception_type="KeyError",
     level="error",
@@ -23,6 +25,7 @@ CODE = TriageFacts(
 CASES = {
     "stopped": replace(CODE, exception_type="KeyboardInterrupt"),
     "not_an_error": replace(CODE, level="WARN"),
+    "on_trial": replace(CODE, versions=("canary",)),
     "too_old": replace(CODE, last_seen=NOW - timedelta(days=15)),
     "too_few_events": replace(CODE, events_total=1),
     "no_stack": replace(CODE, in_app_paths=(), raised_in_app=None),
@@ -50,6 +53,11 @@ def test_every_reason_that_holds_is_told() -> None:
     found = triage(replace(CASES["transient"], events_total=1), SETTINGS)
     assert found.decision is Decision.SKIP
     assert found.reasons == ("too_few_events", "transient")
+
+
+def test_what_the_product_itself_has_shown_too_is_no_matter_of_the_trial() -> None:
+    found = triage(replace(CODE, versions=("canary", "stable")), SETTINGS)
+    assert found.decision is Decision.AUTOFIX
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from selfdrive_dagster.model import Claim, Diagnosis, Ending, FrameFinding, Product, Suspicion
+from selfdrive_dagster.patches.earlier import Earlier
 from selfdrive_dagster.patches.proposers import UNTOLD, HandedIn, Patch, Templates
 from selfdrive_dagster.patches.search import search
 from selfdrive_dagster.patches.suite import SuiteRun
@@ -111,3 +112,19 @@ def test_what_was_made_for_this_crash_is_tried_and_ranked_first(product: Product
     )  # fmt: skip
     assert [one.generator for one in found.plausible] == ["drafts", "builtin", "builtin"]
     assert found.plausible[0].claim is Claim.MITIGATION
+
+
+def test_what_did_not_hold_before_is_not_tried_again(product: Product) -> None:
+    new = RATES.replace("RATES[zone]", "RATES.get(zone, 7)")
+    before = Earlier(
+        change_id="chg_1",
+        ended="regressed",
+        because="it came back",
+        patch=render_diff("rates.py", RATES, new),
+    )
+    sandbox = ScriptedSandbox(answer({"kind": "end", "exit": 0}))
+    found = search(
+        DIAGNOSIS, reproducer(), NO_SUITE, product, sandbox,
+        max_candidates=20, seconds=30.0, proposers=(handed(new),), earlier=(before,),
+    )  # fmt: skip
+    assert (found.barred, found.tried, sandbox.jobs) == (1, 0, [])

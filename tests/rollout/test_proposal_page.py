@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
 from selfdrive_dagster.model import Verdict, Way
+from selfdrive_dagster.patches.earlier import Earlier
 from selfdrive_dagster.rollout import Destination, Findings, Form, write_page
 from selfdrive_dagster.rollout.page import PROVEN
 from selfdrive_dagster.validation import Proof
@@ -202,3 +203,18 @@ def headings(page: str) -> set[str]:
         for at, token in enumerate(tokens)
         if token.type == "heading_open" and token.tag != "h1"
     }
+
+
+def test_the_page_says_what_was_tried_before_and_why_it_did_not_hold() -> None:
+    before = Earlier(
+        change_id="chg_00000000000000aa",
+        ended="was rolled back",
+        because="new_crashes in 3 of 20 canary sessions <script>",
+        patch=made.REPAIR,
+    )
+    page = write_page(replace(made.certified(), earlier=(before,)), HERE)
+    told = chapter(page, "What was tried before and did not hold")
+    assert "chg_00000000000000aa" in told
+    assert "3 of 20 canary sessions" in told
+    assert "<script>" not in MarkdownIt().render(page)
+    assert "tried before" not in write_page(made.certified(), HERE)

@@ -15,7 +15,7 @@ from selfdrive_dagster.adapters.git import GitRepository, branches
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.adapters.outside import fork_of, names_between
-from selfdrive_dagster.adapters.proposals import overlay_of, reader
+from selfdrive_dagster.adapters.proposals import overlay_of, reader, released_head
 from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.audit.ledger import is_sealed
@@ -203,6 +203,9 @@ def standing(repository: GitRepository, proposal: Proposal, tip: str) -> tuple[s
 def refuse_foreign(base: str, desk: Desk) -> None:
     """Refuse a base that is no part of the product's branch: nobody let its signers in."""
     head = desk.repository.revision(desk.settings.service.branch or "HEAD")
+    if fork_of(desk.repository, base, head) == base:
+        return
+    head = released_head(desk.repository, desk.settings.service)  # where the team looks
     if fork_of(desk.repository, base, head) != base:
         raise Refused(
             f"The base {base[:12]} is no part of the product's branch, which is at {head[:12]}.",

@@ -25,6 +25,18 @@ ENCODER = msgspec.json.Encoder(order="deterministic")
 LINES = msgspec.json.Decoder(Line)
 
 
+CANARY, KEPT = "canary", "kept"
+"""Files that name the revision on trial, and say that it was kept."""
+
+
+def on_trial(home: Path) -> frozenset[str]:
+    """Return the revisions that some users met and that were not kept, or not yet."""
+    named = (home / "rollouts").glob(f"*/{CANARY}")
+    return frozenset(
+        path.read_text(encoding="ascii") for path in named if not (path.parent / KEPT).exists()
+    )
+
+
 class DamagedWindows(SelfdriveError):
     """A rollout's evidence cannot be read, which is not the same as there being none."""
 
@@ -106,6 +118,18 @@ class WindowStore:
                 f"{self._thresholds} is damaged: {fault}",
                 remedy="Roll the change back; keep the file for inquiry.",
             ) from fault
+
+    def name_canary(self, commit: str) -> None:
+        """Keep which revision is tried; from then on it is `on_trial`."""
+        self._make_folder()
+        write_whole(self._folder / CANARY, commit.encode())
+        sync(self._folder)
+
+    def keep_canary(self) -> None:
+        """Note that the revision became the product."""
+        self._make_folder()
+        write_whole(self._folder / KEPT, b"")
+        sync(self._folder)
 
     def _whole(self) -> bytes:
         """Return the file up to the end of its last whole line."""

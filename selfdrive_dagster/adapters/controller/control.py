@@ -13,40 +13,34 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from selfdrive_dagster.adapters.approving import Approvals, Desk
-from selfdrive_dagster.adapters.changes import Change, Changes, MoveRefused
-from selfdrive_dagster.adapters.controller.checks import Checks, Question, needed
-from selfdrive_dagster.adapters.controller.courses import APPROVED, WHO, Course, Courses
+from selfdrive_dagster.adapters.changes import Change, Changes
+from selfdrive_dagster.adapters.controller.beginning import Beginning
+from selfdrive_dagster.adapters.controller.checks import Checks, Question
+from selfdrive_dagster.adapters.controller.courses import Course, Courses
 from selfdrive_dagster.adapters.controller.journal import Adoption
-from selfdrive_dagster.adapters.controller.looking import LEARNING, Looked, Looking
+from selfdrive_dagster.adapters.controller.looking import Looked, Looking
 from selfdrive_dagster.adapters.controller.merging import Merging
+from selfdrive_dagster.adapters.controller.moving import Moves
 from selfdrive_dagster.adapters.controller.people import People
 from selfdrive_dagster.adapters.controller.settling import settle
 from selfdrive_dagster.adapters.controller.stores import Stores
 from selfdrive_dagster.adapters.controller.tools import Pace, Tools
 from selfdrive_dagster.adapters.controller.traffic import Follower
-from selfdrive_dagster.adapters.controller.watch import freeze_thresholds
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.traefik import TraefikActuator
-from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.rollout.canary import Plan
 from selfdrive_dagster.rollout.canary.plan import PLANS
-from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, Actor, Event, Fact, State
-from selfdrive_dagster.rollout.observed import Observed
-from selfdrive_dagster.rollout.steering import Sight, Step, steer
+from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, State
+from selfdrive_dagster.rollout.steering import Sight, steer
 from selfdrive_dagster.rollout.traffic import Cause
-
-VERDICT = "rollout.verdict"
-"""The kind of the ledger row that tells of a verdict that changed."""
 
 DRIVEN = (*IN_FLIGHT, State.ROLLED_BACK, State.PROMOTED)
 FAULTS = (SelfdriveError, OSError)
-PACED = (Event.EXPOSED, Event.SAFE, Event.BAKED, Event.DATA_BACK)
-"""Steps that lead to users and look at git or a signature: refused, they wait a little."""
 
 
 class Controller:
@@ -64,8 +58,8 @@ class Controller:
         plan: Plan | None = None,
     ) -> None:
         engine, service = stores.engine, stores.settings.service.name
-        ledger, self._evidence = Ledger(engine), Evidence(stores.home)
-        desk = Desk(ledger, self._evidence, stores.repository, stores.settings)
+        ledger, evidence = Ledger(engine), Evidence(stores.home)
+        desk = Desk(ledger, evidence, stores.repository, stores.settings)
         self._tools = tools = Tools(
             stores=stores,
             actuator=actuator,
@@ -74,7 +68,7 @@ class Controller:
             ledger=ledger,
             decisions=Decisions(engine),
             approvals=Approvals(desk),
-            courses=Courses(ledger, self._evidence, plan or PLANS[stores.settings.rollout.plan]),
+            courses=Courses(ledger, evidence, plan or PLANS[stores.settings.rollout.plan]),
             service=service,
             epoch=Controllers(engine).take_over(service, holder, now),
         )
@@ -84,8 +78,9 @@ class Controller:
         self._people = People(tools, self._checks)
         self._looking = Looking(tools)
         self._adoption = Adoption(stores.home, ledger, tools.courses.signature_of)
-        self._pace = Pace()
-        self._seen: Observed | None = None
+        self._pace = pace = Pace()
+        self._moves = Moves(tools, self._checks, self._merging, pace)
+        self._beginning = Beginning(tools, self._checks, self._merging, self._moves, pace)
         self._told: dict[str, str] = {}
 
     @property
@@ -122,10 +117,10 @@ class Controller:
         for change in self._active(DRIVEN):
             yield from self._guarded(self._drive, change, now)
         for change in self._active((State.AWAITING_APPROVAL,)):
-            yield from self._guarded(self._carry_over, change, now)
+            yield from self._guarded(self._beginning.carry_over, change, now)
         for change in self._active((State.APPROVED,)):
             if not self._active(IN_FLIGHT):
-                yield from self._guarded(self._begin, change, now)
+                yield from self._guarded(self._beginning.begin, change, now)
 
     def _active(self, states: tuple[State, ...]) -> list[Change]:
         active = self._tools.changes.all(active=True)
@@ -168,57 +163,6 @@ class Controller:
             self._told[about] = told
             yield told
 
-    # The beginning
-
-    def _begin(self, change: Change, now: datetime) -> str:
-        """Begin to roll an approved change out, if nothing speaks against it."""
-        if self._pace.rests(change.change_id, now):
-            return ""
-        self._pace.refused(change.change_id, now)
-        course = self._tools.courses.of(change)
-        head = self._merging.head()
-        if head != change.base_revision:
-            says = f"the product's branch went on to {head[:12]}"
-            told = {"says": says, "was": change.base_revision, "base_revision": head}
-            step = Step(event=Event.BASE_MOVED, actor=Actor.GUARD, facts=frozenset(), says=says)
-            return self._move(change, step, frozenset(), now, told, base=head)
-        if self._checks.is_stopped():
-            return "the kill switch is thrown: nothing begins"
-        if reasons := self._tools.standing(change, now).reasons:
-            return "; ".join(reasons)
-        if not freeze_thresholds(self._tools.stores, change.change_id, course.plan, now):
-            return "too few sessions so far to say what is usually slow"
-        question = Question(change, course.commit, self._tools.traffic(now), now)
-        step = Step(event=Event.BUILT, actor=Actor.CONTROLLER, facts=frozenset(), says="")
-        body = {"commit": course.commit, "plan": msgspec.to_builtins(course.plan)}
-        facts, why = self._checks.known(question, Event.BUILT, frozenset())
-        return self._move(change, step, facts, now, body, why)
-
-    def _carry_over(self, change: Change, now: datetime) -> str:
-        """Bring an earlier approval forward again, once, after the base moved and was proven anew.
-
-        It is the same signed statement; whether it holds for the new base is examined as ever.
-        """
-        rows = self._tools.ledger.find(APPROVED, change.change_id)
-        if not rows or any(
-            one.verdict == "approve" and one.at >= change.since
-            for one in self._tools.decisions.of(change.change_id)
-        ):
-            return ""
-        given = rows[0].entry
-        self._tools.decisions.record(
-            change.change_id,
-            "approve",
-            actor=given.actor,
-            reason=str(given.body.get("reason", "")),
-            now=now,
-            digests=given.body["digests"],
-            signature=given.signature,
-        )
-        return f"the approval of {given.actor} is brought forward on {change.base_revision[:12]}"
-
-    # On the way
-
     def _drive(self, change: Change, now: datetime) -> str:
         """Answer harm, bring the traffic to where a change stands, and take the step that follows.
 
@@ -242,9 +186,9 @@ class Controller:
         )
         step = steer(sight, course.plan, now)
         if step is None:
-            return self._note_verdict(change, looked.observed, now) or refused
+            return self._moves.note_verdict(change, looked.observed, now) or refused
         question = Question(change, course.commit, traffic, now)
-        return self._take(step, question, course, looked.observed) or refused
+        return self._moves.take(step, question, looked.observed) or refused
 
     def _call_back(self, change: Change, course: Course, looked: Looked, now: datetime) -> None:
         """Send everybody to stable on harm, on STOP and where evidence is lost, before all else."""
@@ -276,98 +220,6 @@ class Controller:
         self._pace.refused(change.change_id, now)
         return self._merging.take_back(change, course.commit, now)
 
-    def _take(
-        self, step: Step, question: Question, course: Course, observed: Observed | None
-    ) -> str:
-        """Do what a step needs done before it, then ask the lifecycle for it."""
-        change, now = question.change, question.now
-        paced = step.event in PACED
-        if paced and self._pace.rests(change.change_id, now):
-            return ""
-        given = step.facts | ({Fact.EVIDENCE_STORED} if observed else set())
-        if paced:
-            self._pace.refused(change.change_id, now)
-            given |= {Fact.BUDGET_LEFT, *self._tools.standing(change, now).facts}
-        facts, why = self._checks.known(question, step.event, given)
-        wants = [one for one in needed(change.state, step.event) if one not in facts]
-        if step.event is Event.BAKED and wants == [Fact.MERGED_AS_EXPECTED]:
-            self._merging.land(change, question.commit, now)
-            facts, why = self._checks.known(question, step.event, given)
-            wants = [one for one in needed(change.state, step.event) if one not in facts]
-        if wants:
-            names = ", ".join(one.value for one in wants)
-            return f"stays {change.state.value}, not known: {names}. {why}".strip()
-        body: dict[str, Any] = {"says": step.says}
-        if observed is not None:
-            body["observed"] = self._evidence.put(observed)
-        return self._move(change, step, facts, now, body)
-
-    def _move(
-        self,
-        change: Change,
-        step: Step,
-        facts: frozenset[Fact],
-        now: datetime,
-        body: dict[str, Any],
-        why: str = "",
-        base: str = "",
-    ) -> str:
-        """Ask the lifecycle; return what came of it in words.
-
-        A spent error budget stops everything but reliability work, and a patch of a crash is
-        that: BUDGET_LEFT holds for all that this loop makes.
-        """
-        stages = len(self._tools.courses.of(change).plan.stages)
-        try:
-            moved = self._tools.changes.move(
-                change.change_id,
-                step.event,
-                by=self._tools.courses.by(change.change_id, step.actor),
-                now=now,
-                facts=facts,
-                body=body,
-                stages=stages,
-                epoch=self.epoch,
-                base_revision=base,
-            )
-        except MoveRefused as refused:
-            return f"{refused.message} {why}".strip()
-        self._pace.done(change.change_id)
-        after = moved.change
-        stage = f" {after.stage} of {stages}" if after.state is State.CANARY else ""
-        led = f"{step.event.value}: {change.state.value} -> {after.state.value}{stage}."
-        return f"{led} {body.get('says', '')}".strip()
-
-    # Evidence
-
-    def _note_verdict(self, change: Change, observed: Observed | None, now: datetime) -> str:
-        """Tell the ledger when what the evidence says has changed."""
-        before, self._seen = self._seen, observed or self._seen
-        if observed is None or change.state not in LEARNING:
-            return ""
-        found = observed.judgement
-        if before is not None and is_told(before, observed):
-            return ""
-        body = {
-            "verdict": found.verdict.value,
-            "says": found.reason,
-            "observed": self._evidence.put(observed),
-            "stage": change.stage,
-        }
-        self._tools.ledger.append(
-            Entry(
-                at=now,
-                actor=WHO,
-                kind=VERDICT,
-                change_id=change.change_id,
-                issue_id=change.issue_id,
-                body=body,
-                run_id="",
-                signature=self._tools.courses.signature_of(change.change_id),
-            )
-        )
-        return f"{found.verdict.value}: {found.reason}"
-
     def _answer_harm_alone(self, now: datetime) -> str:
         """Judge from the disk, and send everybody to stable on harm: that needs no database."""
         try:
@@ -379,12 +231,6 @@ class Controller:
         except FAULTS as fault:
             return words_of(fault)
         return f"{wanted.change_id} went back to stable without the database: {harm}"
-
-
-def is_told(before: Observed, now: Observed) -> bool:
-    """Say whether a verdict is the one that was told last: of this change, at this stage."""
-    old, new = ((one.change_id, one.stage, one.judgement.verdict) for one in (before, now))
-    return old == new
 
 
 def words_of(fault: Exception) -> str:

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.controller.tools import Tools
-from selfdrive_dagster.adapters.git.landing import contains, head_of, is_out, land, take_back
-from selfdrive_dagster.adapters.proposals import product_branch, remote_of
+from selfdrive_dagster.adapters.git.landing import contains, is_out, land, take_back
+from selfdrive_dagster.adapters.proposals import product_branch, released_head, remote_of
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import Actor
 
@@ -23,7 +23,7 @@ class Merging:
 
     def head(self) -> str:
         """Return the commit that the product's branch is at now."""
-        return head_of(self._tools.stores.repository, *self._branch())
+        return released_head(self._tools.stores.repository, self._tools.stores.settings.service)
 
     def holds(self, commit: str) -> bool:
         """Say whether a commit is part of the product's branch."""
