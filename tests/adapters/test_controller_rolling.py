@@ -10,6 +10,7 @@ from fakes import made_findings as found
 from fakes.databases import database_gone
 from fakes.rolling import TO_CANARY, led
 from fakes.steered import PLAN, Steered
+from msgspec import to_builtins
 from msgspec.structs import replace
 from sqlalchemy import Engine
 
@@ -286,3 +287,32 @@ def test_an_intent_that_a_crash_left_is_settled(world: Steered, name: str) -> No
     world.shop.product.git("fetch", "-q", "origin")
     assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
     assert (Kind.REVERT in world.effects()) == is_done
+
+
+@pytest.mark.slow
+def test_what_stands_on_a_change_that_is_called_back_goes_back_with_it(world: Steered) -> None:
+    """Another change meets users, on top of one that was promoted and turns out to harm."""
+    put = world.approve()
+    world.until(State.PROMOTED)
+    for _ in range(2):
+        world.tick()
+    world.shop.product.git("fetch", "-q", "origin")
+    world.shop.product.git("reset", "-q", "--hard", put.commit)
+    above = world.shop.product.commit("Above", other__py="x = 1\n")
+    other = led(
+        world.engine, "above", *TO_CANARY, base=put.commit, now=world.now,
+        body={"commit": above, "plan": to_builtins(PLAN)},
+    )  # fmt: skip
+    generation = world.front.wanted.generation
+    world.front.actuator.stage(
+        generation=generation, stable=put.commit, change_id=other.change_id, canary=above
+    )
+    world.front.look()
+    world.front.actuator.set(0.2, generation + 1)
+    world.decide("abort", "it harms after all")
+    for _ in range(6):
+        world.tick()
+    wanted = world.front.wanted
+    assert (wanted.stable, wanted.canary) == (world.shop.base, "")
+    assert world.kinds()[-3:] == ["abort", "restored", "reverted"]
+    assert world.kinds(other.change_id)[-3:] == ["stop", "restored", "reverted"]

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import psutil
 from fakes import made_findings as found
-from fakes.fronts import MadeFront, Visitor, free_port
+from fakes.fronts import MadeFront, Visitor, free_port, kill_hard
 from fakes.selfdrive_program import ROOT, environment
 from fakes.signers import SignedProduct
 from fakes.steered import SETTINGS
@@ -47,8 +47,9 @@ PLAN = Plan(
 )
 """Guarded by the proxy alone, with one-second windows, and without the fuse."""
 
-FAILS = """if self.path == "/" and os.urandom(1)[0] < 256 * float(os.environ["FAILS"]) \\
-                and "DEFAULT_RATE" in open("shop/shipping.py").read():
+FAILS = """rate = float(open(os.environ["FAILS"]).read())
+        mended = "DEFAULT_RATE" in open("shop/shipping.py").read()
+        if mended and self.path == "/" and os.urandom(1)[0] < 256 * rate:
             return self.send_error(500)"""
 HERE = ("-P", "-m", "fakes.driven")
 
@@ -57,7 +58,8 @@ class Driven(MadeFront):
     """A signed product behind a real front, with a server and a controller of its own."""
 
     def __init__(self, folder: Path, fails: float = 0.0) -> None:
-        self.folder, self.fails = folder, fails
+        self.folder = folder
+        self.fail(fails)
         self.postgres = folder / "postgres-home"
         self.postgres.mkdir(mode=0o700)
         self.stack = ExitStack()
@@ -76,13 +78,19 @@ class Driven(MadeFront):
         self.files = self.actuator.files
         self.process: subprocess.Popen[bytes] | None = None
         self.controller: subprocess.Popen[bytes] | None = None
-        self.crowd: subprocess.Popen[bytes] | None = None
+        self.visitors: subprocess.Popen[bytes] | None = None
+
+    def fail(self, rate: float) -> None:
+        """Let requests fail at this rate, where the change is in."""
+        new = self.folder / "fails.new"
+        new.write_text(str(rate))
+        new.replace(self.folder / "fails")
 
     @property
     def plan(self) -> FrontPlan:
         base = super().plan
         return msgspec.structs.replace(
-            base, environment={**base.environment, "FAILS": str(self.fails)}
+            base, environment={**base.environment, "FAILS": str(self.folder / "fails")}
         )
 
     def approve(self) -> str:
@@ -91,13 +99,14 @@ class Driven(MadeFront):
         self.shop.carry_out(self.shop.sign())
         return put.commit
 
-    def control(self) -> None:
+    def control(self, lease_seconds: float = 60.0) -> None:
         """Start the controller."""
-        self.controller = self._program("controller", SELFDRIVE_DATABASE_URL=self.url)
+        told = {"SELFDRIVE_DATABASE_URL": self.url, "LEASE": str(lease_seconds)}
+        self.controller = self._program("controller", **told)
 
     def come(self) -> None:
         """Let visitors come."""
-        self.crowd = self._program("crowd", PORT=str(self.port))
+        self.visitors = self._program("crowd", PORT=str(self.port))
 
     def _program(self, name: str, **more: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join((str(ROOT / "tests"), str(ROOT)))
@@ -128,8 +137,7 @@ class Driven(MadeFront):
 
     def kill_everything(self) -> int:
         """Kill -9: controller, front, Traefik, products, PostgreSQL. Return how many."""
-        self.engine.dispose()
-        servers = [one for one in psutil.process_iter() if is_below(one, self.postgres)]
+        servers = self.servers()
         own = [psutil.Process(one.pid) for one in (self.controller, self.process) if one]
         victims = {one.pid: one for one in (*own, *self.processes(), *servers)}
         for victim in victims.values():
@@ -144,16 +152,30 @@ class Driven(MadeFront):
             self.process.stdin.close()
         return len(victims)
 
-    def start_again(self) -> None:
-        """Start what was killed, the database first."""
+    def servers(self) -> list[psutil.Process]:
+        """Return PostgreSQL's processes."""
+        self.engine.dispose()
+        return [one for one in psutil.process_iter() if is_below(one, self.postgres)]
+
+    def kill_database(self) -> None:
+        """Kill -9 PostgreSQL alone."""
+        for one in self.servers():
+            kill_hard(one)
+
+    def start_database(self) -> None:
+        """Start it again."""
         self.stack.close()
         self.url = self.stack.enter_context(open_database(self.postgres))
+
+    def start_again(self) -> None:
+        """Start what was killed, the database first."""
+        self.start_database()
         self.start()
         self.control()
 
     def close(self) -> None:
         """End all of it."""
-        for one in (self.controller, self.crowd):
+        for one in (self.controller, self.visitors):
             if one:
                 one.kill()
                 one.wait(10)
@@ -176,7 +198,7 @@ def controller() -> None:
     from selfdrive_dagster.adapters.controller import Controller, opened
 
     with opened() as stores:
-        actuator = TraefikActuator(stores.home)
+        actuator = TraefikActuator(stores.home, lease_seconds=float(os.environ["LEASE"]))
         one = Controller(stores, actuator, f"test:{os.getpid()}", datetime.now(UTC), PLAN)
         while True:
             for line in one.tick(datetime.now(UTC)):

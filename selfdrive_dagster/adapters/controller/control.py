@@ -224,8 +224,8 @@ class Controller:
         """Judge from the disk, and send everybody to stable on harm: that needs no database."""
         try:
             wanted = self._tools.actuator.read().wanted
-            harm = self._looking.harm_without_database(now) if wanted.canary else ""
-            if not harm:
+            harm = self._looking.harm_without_database(wanted.change_id, now)
+            if not (harm and wanted.canary):
                 return ""
             self._tools.actuator.to_stable(f"{wanted.change_id}: {harm}", Cause.HARM)
         except FAULTS as fault:

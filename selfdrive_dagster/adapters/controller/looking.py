@@ -53,7 +53,8 @@ class Looking:
     def evidence(self, change: Change, course: Course, now: datetime) -> Looked:
         """Gather and judge, where users meet a change."""
         if change.state not in LEARNING:
-            self._watch = self._again = None
+            if self._watch is not None and self._watch.change_id == change.change_id:
+                self._watch = self._again = None
             return Looked()
         try:
             watch = self._watching(change, course)
@@ -68,9 +69,9 @@ class Looking:
             self._watch = None  # what it had read and not stored is read again
             return Looked(blind=f"the evidence cannot be read: {fault}")
 
-    def harm_without_database(self, now: datetime) -> str:
-        """Judge from the disk what was watched last; return the harm in words, "" for none."""
-        if self._again is None:
+    def harm_without_database(self, change_id: str, now: datetime) -> str:
+        """Judge a change from the disk, if it was watched last; the harm in words, "" for none."""
+        if self._again is None or self._watch is None or self._watch.change_id != change_id:
             return ""
         try:
             found = self._again(now).judgement
