@@ -20,6 +20,7 @@ defs = build_definitions(
     ],
     approval=rollout.approval,
     stage=rollout.stage,
+    head=validation.head,
     outcome=audit.outcome,
     look_outside=rollout.look_outside,
     observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),

@@ -2,7 +2,8 @@
 
 Every row of the ledger names a run or a signature, its chain holds, and every materialization of
 a change's stage names exactly which records it read: asset, partition, run and sha256, each of
-which Dagster, the ledger and the evidence know.
+which Dagster, the ledger and the evidence know. What a controller did in a rollout has no run: its
+rows name the approval's signature, and the evidence that they rest on is there.
 """
 
 import sys
@@ -18,9 +19,10 @@ sys.path.insert(0, str(ROOT))
 from selfdrive_dagster.adapters.evidence import Evidence  # noqa: E402
 from selfdrive_dagster.adapters.ledger import Ledger  # noqa: E402
 from selfdrive_dagster.adapters.postgres import connect, open_database  # noqa: E402
-from selfdrive_dagster.audit import Link, verify  # noqa: E402
+from selfdrive_dagster.audit import OBSERVED, Link, verify  # noqa: E402
 from selfdrive_dagster.errors import SelfdriveError  # noqa: E402
 from selfdrive_dagster.orchestration.instance import opened, prepare_dagster_home  # noqa: E402
+from selfdrive_dagster.rollout.observed import Observed  # noqa: E402
 
 BOARD = "issues/ranking"
 READS = {
@@ -35,8 +37,15 @@ READS = {
         "patches/candidates",
         "validation/report",
     },
+    "rollout/approval": {"rollout/proposal", "validation/report"},
+    "rollout/stage": {"rollout/proposal", "rollout/approval"},
+    "validation/head": {"rollout/proposal", "patches/reproducer", "validation/report"},
+    "audit/outcome": {"rollout/proposal"},
 }
 """Each stage of a change, and what it must name as read."""
+
+LATER = ("rollout/approval", "rollout/stage", "validation/head", "audit/outcome")
+"""Stages that a home may not have come to: approved, met users, merged later on, weighed."""
 
 Made = tuple[str, str, str]
 """Asset, run id, sha256."""
@@ -48,7 +57,12 @@ def main(home: Path) -> int:
         engine = connect(url)
         rows = Ledger(engine).entries()
         with opened(prepare_dagster_home(home, url)) as instance:
-            gaps = [*of_ledger(rows), *of_lineage(instance, rows, Evidence(home))]
+            evidence = Evidence(home)
+            gaps = [
+                *of_ledger(rows),
+                *of_rollouts(rows, evidence),
+                *of_lineage(instance, rows, evidence),
+            ]
         engine.dispose()
     print("\n".join(gaps) or "no gap")
     return 1 if gaps else 0
@@ -68,6 +82,23 @@ def of_ledger(rows: tuple[Link, ...]) -> Iterator[str]:
             yield f"row {row.seq} names neither a run nor a signature"
 
 
+def of_rollouts(rows: tuple[Link, ...], evidence: Evidence) -> Iterator[str]:
+    """Yield rows of a rollout whose live evidence is lost, or that act under no approval."""
+    approved = {row.entry.signature for row in rows if row.entry.kind == "change.approve"}
+    turns = [row for row in rows if row.entry.body.get(OBSERVED)]
+    print(f"rollouts: {len(approved)} signatures approved, {len(turns)} rows name live evidence")
+    for row in turns:
+        try:
+            evidence.get(str(row.entry.body[OBSERVED]), Observed)
+        except SelfdriveError as fault:
+            yield f"row {row.seq}: {fault.message}"
+    for row in rows:
+        entry = row.entry
+        own = entry.kind in ("change.advance", "breaker.closed")
+        if not (entry.run_id or own or entry.signature in approved):
+            yield f"row {row.seq}, {entry.kind}, acts under a signature that approved nothing"
+
+
 def of_lineage(
     instance: dg.DagsterInstance, rows: tuple[Link, ...], evidence: Evidence
 ) -> Iterator[str]:
@@ -78,7 +109,7 @@ def of_lineage(
         made = list(materializations(instance, asset))
         pins = [pin for _, _, told in made for pin in told["inputs"]]
         print(f"{asset}: {len(made)} materializations, {len(pins)} inputs named")
-        if not made:
+        if not made and asset not in LATER:
             yield f"{asset} was never materialized"
         for run_id, partition, told in made:
             here = f"{asset} of {partition}"

@@ -32,6 +32,7 @@ class Evidence:
     """The store of one home. Safe for many writers: equal records are equal files."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self._root = home / "evidence"
 
     def put(self, record: Any) -> str:

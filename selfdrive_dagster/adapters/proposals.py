@@ -114,6 +114,28 @@ def propose(
     return Proposed(commit=commit, pushed_to=shown_remote(remote))
 
 
+def commit_on(
+    repository: GitRepository,
+    head: str,
+    *,
+    candidate: Candidate,
+    reproducer: Reproducer | None,
+    page: str,
+    page_path: str,
+    message: str,
+    when: datetime,
+) -> str:
+    """Write a proposal's commit on another head, as an object that no branch names yet.
+
+    Raises BadInput when the patch does not fit there, Refused when a file is in the way.
+    """
+    repository.refresh()
+    parent = repository.revision(head)
+    overlay = overlay_of(repository, parent, candidate, reproducer, {page_path: page})
+    tree = branches.write_tree(repository.shadow, parent, overlay)
+    return write_commit(repository, tree, parent, commit_message(message), when)
+
+
 def overlay_of(
     repository: GitRepository,
     base: str,

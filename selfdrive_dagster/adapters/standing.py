@@ -89,12 +89,33 @@ def standing_of(
     )
 
 
+def services(engine: Engine) -> tuple[str, ...]:
+    """Return the services that changes were ever opened for, by name."""
+    query = select(changes.c.service).distinct().order_by(changes.c.service)
+    with engine.connect() as connection:
+        return tuple(connection.execute(query).scalars())
+
+
+def standings(engine: Engine, now: datetime, *, rests: bool = True) -> dict[str, Standing]:
+    """Say of each service whether its changes may meet users, whatever their issue."""
+    return {
+        service: standing_of(engine, service=service, issue_id="", now=now, rests=rests)
+        for service in services(engine)
+    }
+
+
 def close_breaker(
-    engine: Engine, service: str, *, by: Authority, reason: str, now: datetime
+    engine: Engine,
+    service: str,
+    *,
+    by: Authority,
+    reason: str,
+    now: datetime,
+    digests: Mapping[str, str] = {},
 ) -> Link:
     """Let a service's breaker count anew from now. Raises Refused for whoever is no person.
 
-    A cool-down and a quarantine stay as they are.
+    A cool-down and a quarantine stay as they are. `digests` name what was signed.
     """
     if by.role not in (Actor.HUMAN, Actor.OPERATOR):
         raise Refused(f"A breaker is closed by a person, not by the {by.role.value}.")
@@ -104,7 +125,12 @@ def close_breaker(
         at=now,
         actor=by.who,
         kind=CLOSED,
-        body={"role": by.role.value, "service": service, "reason": reason.strip()},
+        body={
+            "role": by.role.value,
+            "service": service,
+            "reason": reason.strip(),
+            "digests": dict(digests),
+        },
         run_id=by.run_id,
         signature=by.signature,
     )

@@ -4,7 +4,7 @@ Belongs here: what a ledger row is, how rows are chained, what breaks a chain. D
 belong: where rows are stored (`adapters.ledger`).
 """
 
-from selfdrive_dagster.audit.dossier import Answer, Case, Kept, answers, gaps
+from selfdrive_dagster.audit.dossier import OBSERVED, Answer, Case, Kept, answers, gaps
 from selfdrive_dagster.audit.ledger import (
     GENESIS,
     Entry,
@@ -18,6 +18,7 @@ from selfdrive_dagster.audit.ledger import (
 
 __all__ = [
     "GENESIS",
+    "OBSERVED",
     "Answer",
     "Case",
     "Entry",

@@ -120,12 +120,22 @@ class AtDesk(NamedTuple):
 @contextmanager
 def at_desk(wanted: str, repo: Path) -> "Iterator[AtDesk]":
     """Open the loop's database and the product, and gather what there is to sign."""
-    from selfdrive_dagster.adapters.approving import Desk, facts_of
+    from selfdrive_dagster.adapters.approving import facts_of
+
+    require_home(wanted)
+    with opened() as (teller, engine), tempfile.TemporaryDirectory() as folder:
+        story, desk = teller.find(wanted), desk_at(repo, engine)
+        facts = facts_of(story.change.change_id, desk)
+        yield AtDesk(story, engine, desk, facts, repo.resolve(), Path(folder))
+
+
+def desk_at(repo: Path, engine: "Engine") -> "Desk":
+    """Return where the facts of this home and product are read. Raises MissingTool without git."""
+    from selfdrive_dagster.adapters.approving import Desk
     from selfdrive_dagster.adapters.evidence import Evidence
     from selfdrive_dagster.adapters.git import GitRepository
     from selfdrive_dagster.adapters.ledger import Ledger
 
-    require_home(wanted)
     place = repo.resolve()
     repository = GitRepository.find(place) if place.is_dir() else None
     if repository is None:
@@ -133,12 +143,8 @@ def at_desk(wanted: str, repo: Path) -> "Iterator[AtDesk]":
             f"{repo} is no git repository of the product.",
             remedy="call it in the product's folder, or name that with --repo",
         )
-    with opened() as (teller, engine), tempfile.TemporaryDirectory() as folder:
-        story = teller.find(wanted)
-        evidence = Evidence(open_home(os.environ))
-        desk = Desk(Ledger(engine), evidence, repository, load(place))
-        facts = facts_of(story.change.change_id, desk)
-        yield AtDesk(story, engine, desk, facts, place, Path(folder))
+    evidence = Evidence(open_home(os.environ))
+    return Desk(Ledger(engine), evidence, repository, load(place))
 
 
 def decisions_of(engine: "Engine") -> "Decisions":

@@ -17,19 +17,23 @@ from rich.text import Text
 from selfdrive_dagster.cli.changes import ABSENT, flat, opened, require_home, words
 from selfdrive_dagster.cli.render import AsJson, emit
 from selfdrive_dagster.config import open_home
+from selfdrive_dagster.errors import BadInput
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from selfdrive_dagster.adapters.changes import Change
     from selfdrive_dagster.adapters.git import GitRepository
-    from selfdrive_dagster.audit import Answer
+    from selfdrive_dagster.audit import Answer, Head
 
-GAPS = 3
+GAPS, SEAL = 3, 64
 
 
 class Audited(msgspec.Struct, frozen=True, kw_only=True):
-    """One change as the record tells it. `verified` says whether all sources were compared."""
+    """One change as the record tells it. `verified` says whether all sources were compared.
+
+    `head` is the ledger's newest row and its seal: keep it elsewhere, and compare with it later.
+    """
 
     change_id: str
     issue_id: str
@@ -37,6 +41,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     answers: "tuple[Answer, ...]"
     gaps: tuple[str, ...]
     verified: bool
+    head: str
 
 
 def audit(
@@ -50,14 +55,19 @@ def audit(
     repo: Annotated[
         Path, typer.Option("--repo", help="The product's repository, for --verify.")
     ] = Path(),
+    head: Annotated[
+        str, typer.Option("--head", help="SEQ:SEAL, as an earlier audit told it, for --verify.")
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Answer an auditor's questions about a change, each with the digests behind it."""
     require_home(change or "to audit")
+    anchor = head_in(head) if head else None
+    verify = verify or bool(head)
     with opened() as (teller, engine):
         chosen = [teller.find(change).change] if change else known(engine)
         repository = repository_at(repo) if verify else None
-        found = tuple(audited(one, engine, repository, verify=verify) for one in chosen)
+        found = tuple(audited(one, engine, repository, anchor, verify=verify) for one in chosen)
     emit(found, lambda console: draw(console, found, whole=bool(change)), as_json=as_json)
     return GAPS if any(one.gaps for one in found) else 0
 
@@ -76,8 +86,26 @@ def repository_at(folder: Path) -> "GitRepository | None":
     return GitRepository.find(folder.resolve())
 
 
+def head_in(text: str) -> "Head":
+    """Read a head of the ledger. Raises BadInput for what is none."""
+    from selfdrive_dagster.audit import Head
+
+    seq, _, seal = text.partition(":")
+    if not (seq.isdecimal() and len(seal) == SEAL):
+        raise BadInput(
+            f"{text!r} is no head of a ledger.",
+            remedy="give SEQ:SEAL, as an earlier `selfdrive audit` told it",
+        )
+    return Head(int(seq), seal)
+
+
 def audited(
-    change: "Change", engine: "Engine", repository: "GitRepository | None", *, verify: bool
+    change: "Change",
+    engine: "Engine",
+    repository: "GitRepository | None",
+    anchor: "Head | None",
+    *,
+    verify: bool,
 ) -> Audited:
     """Gather one change's answers and gaps."""
     from selfdrive_dagster.adapters.auditing import case_of, disagreements
@@ -86,8 +114,9 @@ def audited(
     from selfdrive_dagster.audit import answers, gaps
 
     evidence = Evidence(open_home(os.environ))
-    case = case_of(change, Ledger(engine), evidence)
-    more = disagreements(case, engine, evidence, repository) if verify else iter(())
+    ledger = Ledger(engine)
+    head, case = ledger.head(), case_of(change, ledger, evidence)
+    more = disagreements(case, engine, evidence, repository, anchor) if verify else iter(())
     return Audited(
         change_id=change.change_id,
         issue_id=change.issue_id,
@@ -95,6 +124,7 @@ def audited(
         answers=answers(case),
         gaps=tuple(dict.fromkeys((*gaps(case), *more))),
         verified=verify,
+        head=f"{head.seq}:{head.hash}" if head else "",
     )
 
 
@@ -105,6 +135,9 @@ def draw(console: Console, found: tuple[Audited, ...], *, whole: bool) -> None:
     for one in found:
         for line in lines_of(one) if whole else [line_of(one)]:
             console.print(line, soft_wrap=True)
+    if found:
+        told = f"The ledger's head is {found[-1].head}; kept elsewhere, it is for --head later."
+        console.print(Text(told, style="dim"), soft_wrap=True)
 
 
 def line_of(one: Audited) -> Text:

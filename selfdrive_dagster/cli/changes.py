@@ -45,6 +45,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the board. What nobody recorded is None; `decision` is one that waits.
 
     `diagnosis_only`: what is proposed holds no patch, so that nothing invented is on its branch.
+    `breaker`: why no change of this service may meet users, "" while they may.
     """
 
     change_id: str
@@ -67,6 +68,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     approved_at: datetime | None = None
     approved_until: datetime | None = None
     outcome: str | None = None
+    breaker: str = ""
 
 
 def changes(
@@ -75,11 +77,21 @@ def changes(
 ) -> None:
     """Show where each change stands: what it mends, what was proven, where its branch is."""
     if not is_there():
-        emit((), lambda console: draw_board(console, (), every), as_json=as_json)
+        emit((), lambda console: draw_board(console, (), every, {}), as_json=as_json)
         return
-    with opened() as (teller, _):
-        lines = tuple(line_of(story) for story in teller.all(active=None if every else True))
-    emit(lines, lambda console: draw_board(console, lines, every), as_json=as_json)
+    with opened() as (teller, engine):
+        barred = open_breakers(engine)
+        stories = teller.all(active=None if every else True)
+        lines = tuple(line_of(story, barred) for story in stories)
+    emit(lines, lambda console: draw_board(console, lines, every, barred), as_json=as_json)
+
+
+def open_breakers(engine: "Engine") -> dict[str, str]:
+    """Return the services whose breaker is open, each with the reason."""
+    from selfdrive_dagster.adapters.standing import standings
+
+    found = standings(engine, datetime.now(UTC), rests=False)
+    return {name: "; ".join(one.reasons) for name, one in found.items() if one.tripped_at}
 
 
 def show(change: Wanted, as_json: AsJson = False) -> None:
@@ -219,8 +231,8 @@ def loop_is_running() -> bool:
     return False
 
 
-def line_of(story: "Story") -> Line:
-    """Return a change's line of the board."""
+def line_of(story: "Story", barred: dict[str, str]) -> Line:
+    """Return a change's line of the board; `barred` are services whose breaker is open."""
     change, proposal = story.change, story.proposal
     return Line(
         change_id=change.change_id,
@@ -243,11 +255,17 @@ def line_of(story: "Story") -> Line:
         approved_at=story.approval.at if story.approval else None,
         approved_until=story.approval.expires if story.approval else None,
         outcome=story.outcome,
+        breaker=barred.get(change.service, ""),
     )
 
 
-def draw_board(console: Console, lines: tuple[Line, ...], every: bool) -> None:
-    """Draw the board."""
+def draw_board(
+    console: Console, lines: tuple[Line, ...], every: bool, barred: dict[str, str]
+) -> None:
+    """Draw the board, and above it what stops it."""
+    for service, why in barred.items():
+        told = f"The breaker of {flat(service)} is open, nothing is rolled out: {flat(why)}."
+        console.print(Text(f"{told} See `selfdrive breaker`.", style="bold red"), soft_wrap=True)
     if not lines:
         left = "" if every else " `--all` shows those that have ended."
         console.print(f"No change is open.{left} `selfdrive issues` shows what hurts.")

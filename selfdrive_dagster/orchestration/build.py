@@ -14,6 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from selfdrive_dagster.orchestration import sensors
 from selfdrive_dagster.orchestration.instance import LANE_TAG
+from selfdrive_dagster.orchestration.observing import asks_for_head, is_turn
 from selfdrive_dagster.orchestration.proposing import waits
 from selfdrive_dagster.orchestration.workshop import Workshop, opened
 
@@ -31,6 +32,7 @@ MOST_SECONDS = {
     "learn": 900,
     "approve": 300,
     "turn": 300,
+    "prove_head": 1800,
 }
 
 
@@ -41,6 +43,7 @@ def build_definitions(
     stages: Sequence[dg.AssetsDefinition],
     approval: dg.AssetsDefinition,
     stage: dg.AssetsDefinition,
+    head: dg.AssetsDefinition,
     outcome: dg.AssetsDefinition,
     look_outside: dg.JobDefinition,
     observe: bool = False,
@@ -51,12 +54,17 @@ def build_definitions(
     learn = _job("learn", [outcome], "What came of a change that users have.", OUTCOMES)
     # A lane of its own: who signed does not wait until the change in the making is done.
     approve = _job("approve", [approval], "What a person signed, checked again.", APPROVALS)
+    prove_head = _job("prove_head", [head], "A change on the branch of today.", TURNS)
     turn = _job("turn", [stage], "A turn of a rollout, with its evidence.", TURNS)
     moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
     if not observe:
         moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
         moving.append(sensors.approved_sensor(approve, CHANGE_SECONDS))
-        moving.append(sensors.turns_sensor(turn, CHANGE_SECONDS))
+        follow = sensors.following_sensor
+        what = "Follows the ledger: records each turn of a rollout with its evidence."
+        moving.append(follow("turns", turn, CHANGE_SECONDS, what, is_turn))
+        what = "Proves what users met on the branch as it is by now, before it is merged."
+        moving.append(follow("heads", prove_head, CHANGE_SECONDS, what, asks_for_head))
         moving.append(sensors.soaked_sensor(learn, BATCH_SECONDS))
         moving.append(
             sensors.waiting_sensor(
@@ -68,8 +76,8 @@ def build_definitions(
             )
         )
     return dg.Definitions(
-        assets=[*tables, *stages, approval, stage, outcome],
-        jobs=[batch, propose, approve, turn, learn, look_outside],
+        assets=[*tables, *stages, approval, stage, head, outcome],
+        jobs=[batch, propose, approve, turn, prove_head, learn, look_outside],
         sensors=moving,
         schedules=[_hourly(batch)],
         resources={"workshop": _workshop(sql_dir)},

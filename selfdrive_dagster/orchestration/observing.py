@@ -28,6 +28,7 @@ MERGED = f"change.{Event.MERGED.value}"
 RELEASED = f"change.{Event.RELEASED.value}"
 HARM = f"change.{Event.HARM.value}"
 EXPOSED, BUILT = f"change.{Event.EXPOSED.value}", f"change.{Event.BUILT.value}"
+HEAD_MOVED = "rollout.head_moved"
 WATCHED = (State.OBSERVING, State.PROMOTED)
 """Where the soak runs."""
 
@@ -108,6 +109,11 @@ def last_turn(workshop: Workshop, change_id: str) -> Observed:
 def is_turn(row: Link) -> bool:
     """Say whether a row of the ledger is a move that rests on evidence of a rollout."""
     return row.entry.kind.startswith("change.") and bool(row.entry.body.get(OBSERVED))
+
+
+def asks_for_head(row: Link) -> bool:
+    """Say whether the controller found the product's branch further on, at the end of a bake."""
+    return row.entry.kind == HEAD_MOVED
 
 
 def earlier_of(workshop: Workshop, change: Change) -> tuple[Earlier, ...]:

@@ -20,6 +20,7 @@ from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.canary.plots import as_markdown, evidence_svg, rates_svg
 from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.validation import Proof
+from selfdrive_dagster.validation.head import HeadProof
 
 SHOWN = 12
 MARKS = {True: "passed", False: "failed", None: "unknown"}
@@ -135,7 +136,22 @@ def of_approval(found: Approval) -> dict[str, Any]:
         "key_readable": "yes: it proves no person" if statement.is_key_readable else "no",
         "invented": plain(statement.invented) or "nothing",
         "statement_sha256": found.statement_sha256,
-        "binding": dg.MetadataValue.json(msgspec.to_builtins(statement.binding)),
+        "binding": dg.MetadataValue.json(msgspec.to_builtins(found.binding)),
+        "carried_over": "yes" if found.binding != statement.binding else "no",
+    }
+
+
+def of_head(found: HeadProof) -> dict[str, Any]:
+    """Show whether a patch is on the branch of today what was signed."""
+    rows = [(one.name, MARKS[one.passed], one.says) for one in found.report.checks]
+    return {
+        "holds": found.holds,
+        "verdict": found.report.verdict.value,
+        "signed_verdict": found.signed.verdict.value,
+        "reason": plain(found.report.reason),
+        "head": found.head,
+        "commit": found.commit,
+        "checks": table(("check", "", "says"), rows),
     }
 
 

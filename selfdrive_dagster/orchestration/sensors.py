@@ -15,11 +15,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.ingest import waiting_segments
 from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.approving import to_approve
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
-from selfdrive_dagster.orchestration.observing import ended_badly, is_soaked, is_turn
+from selfdrive_dagster.orchestration.observing import ended_badly, is_soaked
 from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
@@ -117,21 +118,23 @@ def soaked_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.SensorDe
     return sensor
 
 
-def turns_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
-    """Ask for a record of each rollout that made a move on evidence since the last look."""
+def following_sensor(
+    name: str, job: Job, seconds: int, what: str, is_one: Callable[[Link], bool]
+) -> dg.SensorDefinition:
+    """Follow the ledger, and start a job for each change of which it tells such a row."""
 
     @dg.sensor(
-        name="turns",
+        name=name,
         job=job,
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Follows the ledger: records each turn of a rollout with its evidence.",
+        description=what,
     )
     def sensor(
         context: dg.SensorEvaluationContext, workshop: Held
     ) -> dg.SensorResult | dg.SkipReason:
         rows = workshop.ledger.after(int(context.cursor or 0))
-        turns = {row.entry.change_id: row.seq for row in rows if is_turn(row)}
+        turns = {row.entry.change_id: row.seq for row in rows if is_one(row)}
         if not rows:
             return dg.SkipReason("The ledger did not grow.")
         return dg.SensorResult(

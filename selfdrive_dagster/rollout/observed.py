@@ -2,7 +2,8 @@
 
 import msgspec
 
-from selfdrive_dagster.rollout.canary import Judgement, Plan, Window
+from selfdrive_dagster.rollout.canary import Judgement, Plan, Window, judge
+from selfdrive_dagster.rollout.lifecycle import State
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,3 +22,11 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...]
     windows_sha256: str
     judgement: Judgement
+
+
+def judged_again(found: Observed) -> Judgement:
+    """Judge the same windows by the same plan as of the same moment."""
+    stage = found.plan.stages[found.stage - 1]
+    if found.state == State.BAKING.value:
+        stage = msgspec.structs.replace(stage, share=found.plan.bake_share)
+    return judge(found.windows, stage, found.plan, found.judgement.at)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes import made_findings as found
-from fakes.driven import Driven
+from fakes.whole_rollouts import Driven
 
 from selfdrive_dagster.adapters.controller.journal import RETURNED
 from selfdrive_dagster.rollout.lifecycle import State

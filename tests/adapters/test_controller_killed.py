@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from fakes import made_findings as found
-from fakes.driven import PLAN, Driven
+from fakes.whole_rollouts import PLAN, Driven
 
 from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.controller.watch import stage_of

@@ -71,6 +71,7 @@ def test_batches_and_changes_run_one_at_a_time(graph: dict[str, object]) -> None
         "approve": "approvals",
         "batch": "batches",
         "propose": "changes",
+        "prove_head": "turns",
         "turn": "turns",
         "learn": "outcomes",
         "look_outside": None,

@@ -34,11 +34,18 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def database_url(database_server: str) -> Iterator[str]:
     """The address of a database of this test's own: migrated and empty."""
+    with copied(database_server, "postgres") as url:
+        yield url
+
+
+@contextmanager
+def copied(server: str, template: str) -> Iterator[str]:
+    """Make a database like another one, and yield its address; nobody may be at the other one."""
     name = f"test_{next(NUMBERS)}"
-    admin = connect(str(make_url(database_server).set(database="template1")))
+    admin = connect(str(make_url(server).set(database="template1")))
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE postgres STRATEGY file_copy"))
-    yield str(make_url(database_server).set(database=name))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+    yield str(make_url(server).set(database=name))
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()

@@ -1,227 +1,181 @@
-"""A whole rollout of real processes: controller, front, Traefik, product, PostgreSQL, visitors.
+"""A change on its way to users and back, as the controller's rows, effects and files tell it."""
 
-The product answers with an error at a rate of the test's choice once the change is in it. As a
-program this is one of two processes: `controller` looks under `PLAN`, `crowd` visits.
-"""
-
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from contextlib import ExitStack
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-import psutil
+import dagster as dg
+from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
 from fakes import made_findings as found
-from fakes.fronts import MadeFront, Visitor, free_port, kill_hard
-from fakes.selfdrive_program import ROOT, environment
 from fakes.signers import SignedProduct
-from fakes.steered import SETTINGS
+from msgspec.structs import replace
+from sqlalchemy import Engine
 
-from selfdrive_dagster.adapters.changes import Change
-from selfdrive_dagster.adapters.front import FrontPlan
-from selfdrive_dagster.adapters.postgres import connect, open_database
-from selfdrive_dagster.adapters.traefik import TraefikActuator
-from selfdrive_dagster.rollout.canary import Guardrail, Plan, Stage
-from selfdrive_dagster.rollout.lifecycle import State
+from selfdrive_dagster.adapters.canary import WindowStore
+from selfdrive_dagster.adapters.canary.thresholds import Thresholds
+from selfdrive_dagster.adapters.changes import Authority
+from selfdrive_dagster.adapters.controller.journal import Adoption
+from selfdrive_dagster.adapters.effects import Effects
+from selfdrive_dagster.adapters.fencing import Controllers
+from selfdrive_dagster.adapters.front_files import FrontFiles
+from selfdrive_dagster.adapters.ledger import MADE
+from selfdrive_dagster.audit import Entry
+from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.orchestration.instance import opened, prepare_dagster_home
+from selfdrive_dagster.rollout.canary import Arms, Guardrail, Plan, Stage, judge
+from selfdrive_dagster.rollout.canary.lines import Line, Source
+from selfdrive_dagster.rollout.effects import Kind, key_of
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.rollout.observed import Observed
+from selfdrive_dagster.rollout.traffic import Cause, Returned
 
+SHARE = 0.1
 PLAN = Plan(
-    stages=(
-        Stage(share=0.4, margin=20.0, minimum=20, windows=10),
-        Stage(share=0.6, margin=10.0, minimum=20, windows=10),
-    ),
-    bake_minutes=0.1,
-    guardrails=(Guardrail("errors", tolerable=0.05),),
-    window_seconds=1.0,
+    stages=(Stage(share=SHARE, margin=10.0, minimum=30, windows=2),),
+    bake_minutes=0.5,
+    guardrails=(Guardrail("errors"),),
+    window_seconds=5.0,
     warm_up_windows=1,
-    longest_minutes=10.0,
-    rests=False,
-    stale_windows=4,
-    fuse_share=1.0,
-    beta=0.2,
 )
-"""Guarded by the proxy alone, with one-second windows, and without the fuse."""
-
-FAILS = """rate = float(open(os.environ["FAILS"]).read())
-        mended = "DEFAULT_RATE" in open("shop/shipping.py").read()
-        if mended and self.path == "/" and os.urandom(1)[0] < 256 * rate:
-            return self.send_error(500)"""
-HERE = ("-P", "-m", "fakes.driven")
+USUAL = Thresholds(p50=0.01, p90=0.02, p99=0.05, sessions=400, window_seconds=5.0)
+ALL = frozenset(Fact)
 
 
-class Driven(MadeFront):
-    """A signed product behind a real front, with a server and a controller of its own."""
+class DrivenProduct(SignedProduct):
+    """A signed product whose change is rolled out; each step is a second after the one before."""
 
-    def __init__(self, folder: Path, fails: float = 0.0) -> None:
-        self.folder = folder
-        self.fail(fails)
-        self.postgres = folder / "postgres-home"
-        self.postgres.mkdir(mode=0o700)
-        self.stack = ExitStack()
-        self.url = self.stack.enter_context(open_database(self.postgres))
-        self.engine = connect(self.url)
-        self.shop = SignedProduct(folder, self.url, self.engine, SETTINGS)
-        self.repository, self.home = self.shop.product, self.shop.home
-        self.stable = self.commit(FAILS)
-        self.shop.base = self.stable
-        there = folder / "there.git"
-        self.repository.git("init", "-q", "--bare", str(there))
-        self.repository.git("remote", "add", "origin", str(there))
-        self.repository.git("push", "-q", "origin", "main")
-        self.port = free_port()
-        self.actuator = TraefikActuator(self.home)
-        self.files = self.actuator.files
-        self.process: subprocess.Popen[bytes] | None = None
-        self.controller: subprocess.Popen[bytes] | None = None
-        self.visitors: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Any, url: str, engine: Engine) -> None:
+        super().__init__(folder, url, engine)
+        self.url, self.now = url, datetime.now(UTC)
+        self.effects, self.windows = Effects(engine), WindowStore(self.home, found.CHANGE)
 
-    def fail(self, rate: float) -> None:
-        """Let requests fail at this rate, where the change is in."""
-        new = self.folder / "fails.new"
-        new.write_text(str(rate))
-        new.replace(self.folder / "fails")
+    def note(self, asset: str, record: Any, change_id: str = found.CHANGE) -> str:
+        """Note a record; a diagnosis reads the ranking, as it does in the loop."""
+        if asset != "patches/diagnosis":
+            return super().note(asset, record, change_id)
+        issue = found.certified().issue
+        board = super().note("issues/ranking", Board(issues=(issue,), crashes={}), "")
+        pin = {"asset": "issues/ranking", "run_id": "run of issues/ranking", "sha256": board}
+        sha256 = self.evidence.put(record)
+        body = {"asset": asset, "sha256": sha256, "inputs": [pin]}
+        self.ledger.append(Entry(at=self.now, actor="selfdrive", kind=MADE, change_id=change_id,
+                                 body=body, run_id=f"run of {asset}"))  # fmt: skip
+        return sha256
 
-    @property
-    def plan(self) -> FrontPlan:
-        base = super().plan
-        return msgspec.structs.replace(
-            base, environment={**base.environment, "FAILS": str(self.folder / "fails")}
-        )
+    def tick(self, seconds: float = 1.0) -> datetime:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+        return self.now
 
-    def approve(self) -> str:
-        """Let the change be proposed and approved; return its commit."""
-        put = self.shop.propose()
-        self.shop.carry_out(self.shop.sign())
-        return put.commit
+    def begin(self) -> None:
+        """Propose, approve, build and expose."""
+        self.commit = self.propose().commit
+        decision = self.sign()
+        self.note("rollout/approval", self.approvals.examine(decision, decision.at))
+        self.carry_out(decision)
+        self.signature = decision.signature
+        self.epoch = Controllers(self.engine).take_over("shop", "a test", self.tick())
+        self.step(Event.BUILT, Actor.CONTROLLER, commit=self.commit, plan=PLAN)
+        told = {"canary": self.commit, "stable": self.base}
+        self.does(Kind.START_REVISION, 0, told)
+        self.windows.freeze(USUAL)
+        self.step(Event.EXPOSED, Actor.CONTROLLER, thresholds=self.evidence.put(USUAL))
+        self.does(Kind.SET_WEIGHT, 1, {"share": SHARE})
 
-    def control(self, lease_seconds: float = 60.0) -> None:
-        """Start the controller."""
-        told = {"SELFDRIVE_DATABASE_URL": self.url, "LEASE": str(lease_seconds)}
-        self.controller = self._program("controller", **told)
+    def step(self, event: Event, role: Actor, **body: Any) -> None:
+        """Move the change as the controller does."""
+        by = Authority(who="selfdrive", role=role, signature=self.signature)
+        self.changes.move(
+            found.CHANGE, event, by=by, now=self.tick(), facts=ALL, body=body,
+            stages=len(PLAN.stages), epoch=self.epoch,
+        )  # fmt: skip
 
-    def come(self) -> None:
-        """Let visitors come."""
-        self.visitors = self._program("crowd", PORT=str(self.port))
+    def does(self, kind: Kind, stage: int, wanted: dict[str, Any]) -> str:
+        """Intend an effect and note it as done; return its key."""
+        change = self.changes.get(found.CHANGE)
+        key = key_of(found.CHANGE, change.version, kind)
+        by = Authority(who="selfdrive", role=Actor.CONTROLLER, signature=self.signature)
+        self.effects.intend(
+            found.CHANGE, kind, key=key, stage=stage, wanted=wanted, epoch=self.epoch,
+            now=self.tick(),
+        )  # fmt: skip
+        self.effects.done(key, {"result": ""}, by=by, epoch=self.epoch, now=self.tick())
+        return key
 
-    def _program(self, name: str, **more: str) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join((str(ROOT / "tests"), str(ROOT)))
-        environ = environment(self.folder, SELFDRIVE_HOME=str(self.home), **more)
-        environ |= {"PYTHONPATH": path, "SELFDRIVE_PRODUCT": str(self.repository.path)}
-        with (self.folder / f"{name}.said").open("ab") as said:
-            return subprocess.Popen(
-                [sys.executable, *HERE, name], env=environ, stdout=said, stderr=said
-            )
+    def sees(self, windows: int, affected: int) -> str:
+        """Let sessions come, so many of the canary's with errors; return the look's digest."""
+        change = self.changes.get(found.CHANGE)
+        baking = change.state is State.BAKING
+        share = PLAN.bake_share if baking else SHARE
+        exposed = Arms(190, 10) if baking else Arms(20, 180)
+        for _ in range(windows):
+            line = Line(start=self.now, source=Source.PROXY, share=share, exposed=exposed,
+                        affected={"errors": Arms(affected, 1)})  # fmt: skip
+            self.windows.add([line])
+            self.tick(PLAN.window_seconds)
+        read, stage = self.windows.read(), replace(PLAN.stages[0], share=share)
+        look = Observed(
+            change_id=found.CHANGE, canary=self.commit, stable=self.base,
+            state=change.state.value, stage=change.stage, plan=PLAN, windows=read,
+            windows_sha256=self.windows.digest(), judgement=judge(read, stage, PLAN, self.now),
+        )  # fmt: skip
+        sha256 = self.evidence.put(look)
+        body = {"verdict": look.judgement.verdict.value, "observed": sha256, "stage": change.stage}
+        self.row("rollout.verdict", body)
+        return sha256
 
-    def said(self, name: str = "controller") -> str:
-        """Return what a program said."""
-        return (self.folder / f"{name}.said").read_text()
+    def row(self, kind: str, body: dict[str, Any]) -> None:
+        """Write a row of the controller that is no move."""
+        entry = Entry(at=self.tick(), actor="selfdrive", kind=kind, change_id=found.CHANGE,
+                      body=body, signature=self.signature)  # fmt: skip
+        self.ledger.append(entry)
 
-    @property
-    def change(self) -> Change:
-        change = self.shop.changes.get(found.CHANGE)
-        assert change is not None
-        return change
+    def harmed(self) -> None:
+        """Begin, see harm, and come back."""
+        self.begin()
+        self.sees(2, 0)
+        look = self.sees(4, 10)
+        self.step(Event.HARM, Actor.ANALYST, observed=look, says="errors in half of the sessions")
+        files = FrontFiles(self.home)
+        files.make()
+        files.note(Returned(at=self.now + timedelta(seconds=0.4), cause=Cause.HARM,
+                            reason="errors", change_id=found.CHANGE, generation=4,
+                            share=SHARE))  # fmt: skip
+        assert list(Adoption(self.home, self.ledger, lambda _change: self.signature).look())
+        self.step(Event.RESTORED, Actor.CONTROLLER, says="the proxy serves stable alone")
+        self.step(Event.REVERTED, Actor.CONTROLLER, says="the branch is without it")
+        self.tell_dagster()
 
-    def until(self, *states: State, seconds: float = 180.0) -> float:
-        """Wait until the change is in one of these states; return the seconds."""
-        begun = time.monotonic()
-        while self.change.state not in states:
-            assert time.monotonic() - begun < seconds, self.said()
-            time.sleep(0.2)
-        return time.monotonic() - begun
+    def promoted(self) -> None:
+        """Begin, see no harm, bake, and be merged."""
+        self.begin()
+        self.step(Event.SAFE, Actor.ANALYST, observed=self.sees(6, 0), says="safe")
+        self.does(Kind.SET_WEIGHT, 1, {"share": PLAN.bake_share})
+        self.does(Kind.MERGE, 1, {"commit": self.commit})
+        self.product.git("branch", "-f", "released", self.commit)
+        self.step(Event.BAKED, Actor.CONTROLLER, observed=self.sees(2, 0), says="baked")
+        self.tell_dagster()
 
-    def kill_everything(self) -> int:
-        """Kill -9: controller, front, Traefik, products, PostgreSQL. Return how many."""
-        servers = self.servers()
-        own = [psutil.Process(one.pid) for one in (self.controller, self.process) if one]
-        victims = {one.pid: one for one in (*own, *self.processes(), *servers)}
-        for victim in victims.values():
-            try:
-                victim.kill()
-            except psutil.NoSuchProcess:
-                continue
-        for one in (self.controller, self.process):
-            if one:
-                one.wait(10)
-        if self.process and self.process.stdin:
-            self.process.stdin.close()
-        return len(victims)
-
-    def servers(self) -> list[psutil.Process]:
-        """Return PostgreSQL's processes."""
-        self.engine.dispose()
-        return [one for one in psutil.process_iter() if is_below(one, self.postgres)]
-
-    def kill_database(self) -> None:
-        """Kill -9 PostgreSQL alone."""
-        for one in self.servers():
-            kill_hard(one)
-
-    def start_database(self) -> None:
-        """Start it again."""
-        self.stack.close()
-        self.url = self.stack.enter_context(open_database(self.postgres))
-
-    def start_again(self) -> None:
-        """Start what was killed, the database first."""
-        self.start_database()
-        self.start()
-        self.control()
-
-    def close(self) -> None:
-        """End all of it."""
-        for one in (self.controller, self.visitors):
-            if one:
-                one.kill()
-                one.wait(10)
-        super().close()
-        self.shop.workshop.close()
-        self.engine.dispose()
-        self.stack.close()
+    def tell_dagster(self) -> None:
+        """Give Dagster the runs and materializations that the ledger tells of."""
+        rows = self.ledger.entries(found.CHANGE)
+        with opened(prepare_dagster_home(self.home, self.url)) as instance:
+            for run in sorted({row.entry.run_id for row in rows} - {""}):
+                instance.run_storage.add_run(dg.DagsterRun(job_name="propose", run_id=run))
+            for row in rows:
+                if row.entry.kind == MADE:
+                    instance.store_event(materialized(row.entry))
 
 
-def is_below(process: psutil.Process, folder: Path) -> bool:
-    """Say whether a process works in a folder, as PostgreSQL's do in their data."""
-    try:
-        return process.cwd().startswith(str(folder))
-    except psutil.Error:
-        return False
-
-
-def controller() -> None:
-    """Look twice a second, as the loop's own program does each second."""
-    from selfdrive_dagster.adapters.controller import Controller, opened
-
-    with opened() as stores:
-        actuator = TraefikActuator(stores.home, lease_seconds=float(os.environ["LEASE"]))
-        one = Controller(stores, actuator, f"test:{os.getpid()}", datetime.now(UTC), PLAN)
-        while True:
-            for line in one.tick(datetime.now(UTC)):
-                print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
-            time.sleep(0.4)
-
-
-def crowd(port: int, threads: int = 3) -> None:
-    """Visit: each visitor three times, then the next one."""
-
-    def visit() -> None:
-        while True:
-            visitor: Any = Visitor(port)
-            for _ in range(3):
-                visitor.visit()
-            time.sleep(0.02)
-
-    for _ in range(threads):
-        threading.Thread(target=visit, daemon=True).start()
-    signal.pause()
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "controller":
-        controller()
-    crowd(int(os.environ["PORT"]))
+def materialized(entry: Entry) -> EventLogEntry:
+    """Return Dagster's event of a record."""
+    asset, sha256 = entry.body["asset"], entry.body["sha256"]
+    made = dg.AssetMaterialization(
+        asset.split("/"), partition=entry.change_id, metadata={"sha256": sha256}
+    )
+    told = DagsterEvent("ASSET_MATERIALIZATION", "propose",
+                        event_specific_data=StepMaterializationData(made))  # fmt: skip
+    return EventLogEntry(
+        error_info=None, level=20, user_message="", run_id=entry.run_id,
+        timestamp=entry.at.timestamp(), job_name="propose", dagster_event=told,
+    )  # fmt: skip

@@ -71,6 +71,7 @@ class Approvals:
             signature=decision.signature,
             fingerprint=key,
             decision_id=decision.decision_id,
+            binding=facts.binding,
         )
 
     def _row(self, change_id: str) -> Link:
@@ -96,12 +97,9 @@ class Approvals:
         statement = stored(self._desk.evidence, sha256, Statement)
         signed = statement.to_sign()
         key = verify(signed, signature, statement.approver, facts.signers, NAMESPACE)
-        if verdict == "approve":
-            binding = bound_to(statement, facts, self._desk)
-            carried = msgspec.structs.replace(statement, binding=binding)
-            judge(carried, facts, key, self._desk.settings, now, verdict)
-        else:
-            judge(statement, facts, key, self._desk.settings, now, verdict)
+        binding = bound_to(statement, facts, self._desk)
+        carried = msgspec.structs.replace(statement, binding=binding)
+        judge(carried, facts, key, self._desk.settings, now, verdict)
         return statement, key
 
 
@@ -127,8 +125,13 @@ def judge(
         now=now,
         verdict=verdict or statement.verdict,
     )
+    refuse_readable(statement.is_key_readable, fingerprint, settings)
+
+
+def refuse_readable(is_key_readable: bool, fingerprint: str, settings: Settings) -> None:
+    """Refuse a key that the signing account can read, where Selfdrive drives by itself."""
     driving = settings.autonomy.level in DRIVING and settings.rollout.plan != "demo"
-    if driving and statement.is_key_readable:
+    if driving and is_key_readable:
         raise Refused(
             f"The key {fingerprint} can be read by the account that signed with it, so it proves "
             f"no person; level {settings.autonomy.level} needs one that cannot.",

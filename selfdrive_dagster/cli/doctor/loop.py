@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,6 +151,29 @@ def proxy(patient: Patient) -> Answer:
         return missing(error.message, error.remedy)
 
 
+def breaker(patient: Patient) -> Answer:
+    """Whether too many changes came back; it is asked of the loop's database, if there is one."""
+    if (patient.settings or Settings()).rollout.actuator == "none":
+        return fine("none needed: you deploy, Selfdrive watches")
+    url = patient.environ.get("SELFDRIVE_DATABASE_URL")
+    if not (url or (patient.home / "postgres").is_dir()):
+        return fine("closed: no loop ran on this home")
+    from selfdrive_dagster.adapters.postgres import connect, open_database
+    from selfdrive_dagster.adapters.standing import standings
+
+    with open_database(patient.home, url) as address:
+        engine = connect(address)
+        try:
+            found = standings(engine, datetime.now(UTC), rests=False).items()
+        finally:
+            engine.dispose()
+    tripped = [name for name, one in found if one.tripped_at]
+    if tripped:
+        says = f"open for {', '.join(tripped)}: too many changes came back, none is rolled out"
+        return degraded(says, 'selfdrive breaker, then selfdrive breaker --close --reason "…"')
+    return fine("closed: changes that are approved may meet users")
+
+
 CHECKS = (
     Check("ports", ports),
     Check("database", database),
@@ -158,4 +182,5 @@ CHECKS = (
     Check("approval key", approval_key),
     Check("proxy", proxy),
     Check("kill switch", kill_switch),
+    Check("breaker", breaker),
 )

@@ -1,138 +1,15 @@
-"""The dossier of a change: an auditor's questions, each with an answer and the digests behind it.
+"""Questions about how a change was made: what, why, by whom, proven how, at which cost."""
 
-The questions are a table, so that a new one is a row. What should have been recorded by where a
-change stands and was not is NOT RECORDED, a gap; what lies ahead of it is said to lie ahead.
-Belongs here: questions, answers, gaps of the record. Does not belong: fetching it
-(`adapters.auditing`).
-"""
-
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
-
-import msgspec
-
+from selfdrive_dagster.audit.dossier.asking import Question
+from selfdrive_dagster.audit.dossier.case import Case
 from selfdrive_dagster.audit.ledger import Link
 from selfdrive_dagster.audit.outcome import Outcome
-from selfdrive_dagster.issues import RankedIssue
-from selfdrive_dagster.model import Diagnosis, Report, Reproduction
+from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.approval import Approval
-from selfdrive_dagster.rollout.lifecycle import State
+from selfdrive_dagster.rollout.lifecycle import Event, State
 from selfdrive_dagster.rollout.proposal import Proposal, counted, hurts
 from selfdrive_dagster.validation import Proof
-
-SHOWN = 3
-
-EXPECTED = {
-    State.VALIDATING: ("patches/diagnosis",),
-    State.VALIDATED: ("patches/reproducer", "patches/candidates", "validation/report"),
-    State.AWAITING_APPROVAL: ("rollout/proposal",),
-    State.APPROVED: ("rollout/approval",),
-}
-"""Which records a change must have once it stood in a state."""
-
-
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """One record that the ledger names; `record` is None when it cannot be had as stored."""
-
-    asset: str
-    sha256: str
-    run_id: str
-    seq: int
-    record: Any
-    fault: str = ""
-
-
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a change: its ledger rows in order and its newest records by asset."""
-
-    change_id: str
-    issue_id: str
-    base_revision: str
-    state: State
-    rows: tuple[Link, ...]
-    kept: Mapping[str, Kept]
-    issue: RankedIssue | None = None
-
-    def record(self, asset: str) -> Any:
-        """Return a record, None when there is none."""
-        found = self.kept.get(asset)
-        return found.record if found else None
-
-    def digests(self, *assets: str) -> tuple[str, ...]:
-        """Return the digests of records, those that are there."""
-        return tuple(self.kept[one].sha256 for one in assets if one in self.kept)
-
-    @property
-    def visited(self) -> frozenset[State]:
-        """Every state the ledger says it stood in, the present one too."""
-        told = {str(row.entry.body.get("to", "")) for row in self.rows}
-        return frozenset(state for state in State if state.value in told) | {self.state}
-
-    @property
-    def expected(self) -> tuple[str, ...]:
-        """The records it must have by now."""
-        return tuple(
-            asset for state, assets in EXPECTED.items() if state in self.visited for asset in assets
-        )
-
-    @property
-    def report(self) -> Report | None:
-        """The report of what was proposed, else of the likeliest candidate that was judged."""
-        proof: Proof | None = self.record("validation/report")
-        if proof is None or not proof.reports:
-            return None
-        best = proof.best.id if proof.best else proof.reports[0].candidate_id
-        return next((one for one in proof.reports if one.candidate_id == best), None)
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One question answered. `says` None means NOT RECORDED, `is_ahead` that it is yet to come."""
-
-    question: str
-    says: str | None
-    digests: tuple[str, ...] = ()
-    is_ahead: bool = False
-
-
-class Question(NamedTuple):
-    """A row: what is asked, which records must tell, how they are read, and which may tell more."""
-
-    asks: str
-    needs: tuple[str, ...]
-    tell: Callable[[Case], str | None]
-    also: tuple[str, ...] = ()
-
-
-def answers(case: Case) -> tuple[Answer, ...]:
-    """Answer every question about a change."""
-    return tuple(_answer(question, case) for question in QUESTIONS)
-
-
-def _answer(question: Question, case: Case) -> Answer:
-    missing = [asset for asset in question.needs if case.record(asset) is None]
-    is_ahead = bool(missing) and not set(missing) & set(case.expected)
-    says = "not reached yet" if is_ahead else None if missing else question.tell(case)
-    digests = case.digests(*question.needs, *question.also)
-    return Answer(question=question.asks, says=says, digests=digests, is_ahead=is_ahead)
-
-
-def gaps(case: Case) -> Iterator[str]:
-    """Yield what the record of a change lacks, first things first."""
-    if not any(row.entry.kind == "change.opened" for row in case.rows):
-        yield "NOT RECORDED: that it was opened"
-    for asset in case.expected:
-        found = case.kept.get(asset)
-        if found is None:
-            yield f"NOT RECORDED: {asset}"
-        elif found.record is None:
-            yield f"{asset}: {found.fault}"
-    for row in case.rows:
-        if not (row.entry.run_id or row.entry.signature):
-            yield f"row {row.seq} names neither a run nor a signature"
-    for answer in answers(case):
-        if answer.says is None:
-            yield f"NOT RECORDED: {answer.question}"
 
 
 def _what(case: Case) -> str:
@@ -233,23 +110,15 @@ def _signed(case: Case, row: Link) -> str:
     return f"; signed with {found.fingerprint}{proves}; until {until}"
 
 
-def _deployed(case: Case) -> str:
-    if State.OBSERVING in case.visited:
-        row = next(r for r in reversed(case.rows) if r.entry.kind == "change.released")
-        version, since = row.entry.body.get("version"), row.entry.body.get("first_seen")
-        return f"Selfdrive deployed nothing; others released it: {version} was at work at {since}"
-    if State.MERGED_OUTSIDE in case.visited:
-        return "Selfdrive deployed nothing; others merged it"
-    return "Selfdrive deployed nothing"
-
-
 def _worked(case: Case) -> str:
+    found: Outcome | None = case.record("audit/outcome")
+    if found is not None:
+        return f"{found.kind.value}: {found.reason}"
+    if case.moves(Event.RESTORED):
+        return "no: it was taken back"
     if case.state is not State.LEARNED:
         return "not judged yet"
-    found: Outcome | None = case.record("audit/outcome")
-    if found is None:
-        return "inconclusive: its time was over before anybody could tell"
-    return f"{found.kind.value}: {found.reason}"
+    return "inconclusive: its time was over before anybody could tell"
 
 
 def _cost(case: Case) -> str:
@@ -273,8 +142,11 @@ QUESTIONS = (
     Question("Which controls did it not pass?", (REPORT,), _bypassed),
     Question("What was concluded?", (REPORT,), _verdict),
     Question("Who decided, and why?", (PROPOSAL,), _approved, also=("rollout/approval",)),
-    Question("Did it reach users?", (), _deployed),
+)
+"""How it came about, up to the decision."""
+
+IN_THE_END = (
     Question("Did it work?", (), _worked, also=("audit/outcome",)),
     Question("What did it cost?", (CANDIDATES, REPORT), _cost),
 )
-"""What `selfdrive audit` answers, in this order."""
+"""What came of it."""

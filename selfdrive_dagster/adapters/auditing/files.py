@@ -1,0 +1,57 @@
+"""Whether the files of a rollout say what the ledger's evidence says: its windows, its journal."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfdrive_dagster.adapters.canary import WindowStore
+from selfdrive_dagster.adapters.front_files import FrontFiles
+from selfdrive_dagster.audit import Case
+from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.rollout.observed import judged_again
+
+RETURNED = "traffic.returned"
+
+
+def of_windows(case: Case, home: Path) -> Iterator[str]:
+    """Yield looks at evidence that the file of windows, only ever longer, never began with."""
+    begun = beginnings(WindowStore(home, case.change_id).path) if case.observed else frozenset()
+    for sha256, found in case.observed.items():
+        if found is None:
+            continue  # told as a gap of the record
+        if found.windows_sha256 not in begun:
+            yield f"windows.jsonl does not begin with the windows that {sha256[:16]} was drawn from"
+        again = judged_again(found)
+        if again.verdict is not found.judgement.verdict:
+            told = found.judgement.verdict.value
+            yield f"{sha256[:16]} says {told}; judged again it is {again.verdict.value}"
+    named = {str(row.entry.body.get("thresholds", "")) for row in case.rows} - {""}
+    if named and (case.thresholds is None or case.thresholds.sha256 not in named):
+        yield "thresholds.json is not what the ledger names"
+
+
+def beginnings(path: Path) -> frozenset[str]:
+    """Return the digest of the file as it was after each of its lines, and before the first."""
+    seal = hashlib.sha256()
+    found = {seal.hexdigest()}
+    if path.is_file():
+        for line in path.read_bytes().splitlines(keepends=True):
+            seal.update(line)
+            found.add(seal.hexdigest())
+    return frozenset(found)
+
+
+def of_journal(case: Case, home: Path) -> Iterator[str]:
+    """Yield returns to stable that the front noted and the ledger does not know."""
+    known = {str(row.entry.body.get("generation")) for row in case.of_kind(RETURNED)}
+    try:
+        entries = FrontFiles(home).journal()
+    except SelfdriveError as fault:
+        yield f"the front's journal: {fault.message}"
+        return
+    for entry in entries:
+        if entry.change_id == case.change_id and str(entry.generation) not in known:
+            yield (
+                f"the front's journal tells of a return to stable at {entry.at:%H:%M:%S} UTC "
+                "that the ledger does not know"
+            )
