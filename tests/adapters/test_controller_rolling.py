@@ -14,12 +14,18 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 from sqlalchemy import Engine
 
+from selfdrive_dagster.adapters.approving.facts import newest
 from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.controller.journal import RETURNED
 from selfdrive_dagster.adapters.effects import Effects
+from selfdrive_dagster.adapters.proposals import commit_on
+from selfdrive_dagster.model import Reproduction, Verdict
+from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
+from selfdrive_dagster.rollout.observed import HEAD_MOVED
 from selfdrive_dagster.rollout.traffic import Cause
+from selfdrive_dagster.validation.head import HeadProof
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen")
 
@@ -101,14 +107,55 @@ def test_what_nobody_may_any_more_goes_no_further(world: Steered) -> None:
 
 
 @pytest.mark.slow
-def test_a_branch_that_others_moved_takes_no_promotion(world: Steered) -> None:
-    world.approve()
+def test_on_a_later_head_only_what_was_proven_there_is_merged(world: Steered) -> None:
+    put = world.approve()
     world.until(State.BAKING)
     moved = world.others_push(README="new")
     for _ in range(8):
         world.tick()
     assert (world.state, world.head()) == (State.BAKING, moved)
-    assert any("valid_on_head" in one for one in world.said)
+    rows = world.shop.ledger.find(HEAD_MOVED, found.CHANGE, limit=9)
+    assert [row.entry.body["head"] for row in rows] == [moved]  # asked once
+    proof = proven_on(world, moved)
+    forged = replace(proof, commit=world.shop.product.git("commit-tree", "-p", moved, "-m", "x",
+                                                          f"{moved}^{{tree}}"))  # fmt: skip
+    for wrong, says in (
+        (forged, "another patch"),
+        (replace(proof, report=replace(proof.report, sandbox_level="none")), "full sandbox"),
+        (replace(proof, report=replace(proof.report, verdict=Verdict.CONTAINED)), "its proof"),
+    ):
+        world.shop.note("validation/head", wrong)
+        for _ in range(4):
+            world.tick()
+        assert (world.state, world.head()) == (State.BAKING, moved)
+        assert any(says in one for one in world.said), world.said[-3:]
+    world.shop.note("validation/head", proof)
+    world.until(State.PROMOTED)
+    for _ in range(2):
+        world.tick()
+    assert world.head() == proof.commit == world.front.wanted.stable != put.commit
+    [merge] = world.effects()[Kind.MERGE]
+    assert merge.wanted == {"commit": proof.commit} and not merge.is_open
+    world.decide("abort")
+    world.until(State.LEARNED)
+    world.shop.product.git("fetch", "-q", "origin")
+    assert not world.shop.product.git("diff", moved, world.head(), "--stat")
+    assert world.front.wanted.stable == world.shop.base
+
+
+def proven_on(world: Steered, head: str) -> HeadProof:
+    """The change's patch on top of a head, with a proof like the one that was signed."""
+    proof = world.shop.findings(found.certified()).proof
+    best, signed = proof.best, proof.reports[0]
+    desk = world.shop.desk
+    put, _ = newest(desk, found.CHANGE, "rollout/proposal", Proposal)
+    made, _ = newest(desk, found.CHANGE, "patches/reproducer", Reproduction)
+    commit = commit_on(
+        desk.repository, head, candidate=best, reproducer=made.reproducer, page=put.page,
+        page_path=put.page_path, message=put.title, when=world.now,
+    )  # fmt: skip
+    report = replace(signed, base_revision=head)
+    return HeadProof(change_id=found.CHANGE, head=head, commit=commit, signed=signed, report=report)
 
 
 def test_a_base_that_moved_before_the_start_is_proven_anew(world: Steered) -> None:

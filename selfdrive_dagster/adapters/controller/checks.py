@@ -88,10 +88,11 @@ class Checks:
         return not self.is_stopped()
 
     def _valid_on_head(self, question: Question) -> bool:
-        return self._merging.head() in (question.change.base_revision, question.commit)
+        return self._merging.fitting(question.change, question.commit) is not None
 
     def _landed(self, question: Question) -> bool:
-        return self._merging.head() == question.commit
+        landing = self._merging.fitting(question.change, question.commit)
+        return landing is not None and self._merging.head() == landing.commit
 
 
 LOOKS: dict[Fact, Callable[[Checks, Question], bool]] = {

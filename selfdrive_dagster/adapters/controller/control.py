@@ -67,6 +67,7 @@ class Controller:
             effects=Effects(engine),
             ledger=ledger,
             decisions=Decisions(engine),
+            desk=desk,
             approvals=Approvals(desk),
             courses=Courses(ledger, evidence, plan or PLANS[stores.settings.rollout.plan]),
             service=service,

@@ -55,6 +55,9 @@ class Moves:
             WindowStore(self._tools.stores.home, change.change_id).keep_canary()
             facts, why = self._checks.known(question, step.event, given)
             wants = [one for one in needed(change.state, step.event) if one not in facts]
+        if step.event is Event.BAKED and Fact.VALID_ON_HEAD in wants and not why:
+            self._merging.ask(change, now)
+            why = "The product's branch went on: it is awaited that the patch is proven there."
         if wants:
             names = ", ".join(one.value for one in wants)
             return f"stays {change.state.value}, not known: {names}. {why}".strip()

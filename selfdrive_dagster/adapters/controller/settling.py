@@ -59,7 +59,8 @@ def settle(tools: Tools, merging: Merging, pace: Pace, now: datetime) -> tuple[s
     over = list(found.given_up)
     for effect in found.repeat:
         change = tools.changes.get(effect.change_id)
-        if change and effect.key != key_of(change.change_id, change.version, effect.kind):
+        own = change and key_of(change.change_id, change.version, effect.kind)
+        if change and not effect.key.startswith(str(own)):
             why = f"the change has moved since; it is {change.state.value}"
             by = tools.courses.by(effect.change_id)
             given = tools.effects.give_up(effect.key, why, by=by, epoch=tools.epoch, now=now)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from selfdrive_dagster.adapters.approving import Approvals
+from selfdrive_dagster.adapters.approving import Approvals, Desk
 from selfdrive_dagster.adapters.changes import Change, Changes
 from selfdrive_dagster.adapters.controller.courses import Courses
 from selfdrive_dagster.adapters.controller.stores import Stores
@@ -28,6 +28,7 @@ class Tools(NamedTuple):
     effects: Effects
     ledger: Ledger
     decisions: Decisions
+    desk: Desk
     approvals: Approvals
     courses: Courses
     service: str

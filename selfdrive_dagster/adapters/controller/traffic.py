@@ -49,7 +49,7 @@ class Follower:
         if not served or served == change.base_revision:
             return True if served else None
         try:
-            return not self._merging.stands_on(served, course.commit)
+            return not self._merging.is_in(change, course.commit, served)
         except SelfdriveError:
             return None
 
@@ -94,7 +94,7 @@ class Follower:
             wanted = self._actuator.to_stable(f"{change.change_id} is rolled back", cause).wanted
         if wanted.stable == change.base_revision or not wanted.stable:
             return
-        if self._merging.stands_on(wanted.stable, course.commit):
+        if self._merging.is_in(change, course.commit, wanted.stable):
             self._actuator.stage(
                 generation=wanted.generation,
                 stable=change.base_revision,
@@ -102,14 +102,15 @@ class Follower:
             )
 
     def _promote(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
-        """Make the change the new stable; once another change has the front, it is."""
+        """Make the change, as it was merged, the new stable; once another has the front, it is."""
         wanted = traffic.wanted
-        if wanted.change_id != change.change_id or wanted.stable == course.commit:
+        merged = self._merging.commits(change, course.commit)[-1]
+        if wanted.change_id != change.change_id or wanted.stable == merged:
             return
         self._require_raised(change, now)
-        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": course.commit}, now)
+        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": merged}, now)
         self._actuator.stage(
-            generation=wanted.generation, stable=course.commit, change_id=change.change_id
+            generation=wanted.generation, stable=merged, change_id=change.change_id
         )
 
     def _require_raised(self, change: Change, now: datetime) -> None:
