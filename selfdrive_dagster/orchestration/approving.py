@@ -39,7 +39,7 @@ def approved(bench: Bench, proof: Proof) -> tuple[Approval, Move]:
 
 def refuse_another(proof: Proof, found: Approval) -> None:
     """Refuse a report that the run read and nobody signed."""
-    if found.statement.binding.report != digest(proof):
+    if found.binding.report != digest(proof):
         raise Refused("The run reads another report than the one that was signed.")
 
 

@@ -136,7 +136,8 @@ def of_approval(found: Approval) -> dict[str, Any]:
         "key_readable": "yes: it proves no person" if statement.is_key_readable else "no",
         "invented": plain(statement.invented) or "nothing",
         "statement_sha256": found.statement_sha256,
-        "binding": dg.MetadataValue.json(msgspec.to_builtins(statement.binding)),
+        "binding": dg.MetadataValue.json(msgspec.to_builtins(found.binding)),
+        "carried_over": "yes" if found.binding != statement.binding else "no",
     }
 
 

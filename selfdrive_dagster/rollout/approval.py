@@ -90,7 +90,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """A statement with the signature that verified over it, and the key that made it.
 
     `statement_sha256` is the digest of the very bytes that were signed: the statement's name as
-    evidence.
+    evidence. `binding` is what it was found to hold for: the statement's own, or today's where it
+    was carried over to a base that moved.
     """
 
     statement: Statement
@@ -98,6 +99,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
     fingerprint: str
     decision_id: int
+    binding: Binding
 
 
 def draw_statement(

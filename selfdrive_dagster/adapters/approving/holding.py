@@ -71,6 +71,7 @@ class Approvals:
             signature=decision.signature,
             fingerprint=key,
             decision_id=decision.decision_id,
+            binding=facts.binding,
         )
 
     def _row(self, change_id: str) -> Link:
@@ -96,12 +97,9 @@ class Approvals:
         statement = stored(self._desk.evidence, sha256, Statement)
         signed = statement.to_sign()
         key = verify(signed, signature, statement.approver, facts.signers, NAMESPACE)
-        if verdict == "approve":
-            binding = bound_to(statement, facts, self._desk)
-            carried = msgspec.structs.replace(statement, binding=binding)
-            judge(carried, facts, key, self._desk.settings, now, verdict)
-        else:
-            judge(statement, facts, key, self._desk.settings, now, verdict)
+        binding = bound_to(statement, facts, self._desk)
+        carried = msgspec.structs.replace(statement, binding=binding)
+        judge(carried, facts, key, self._desk.settings, now, verdict)
         return statement, key
 
 
