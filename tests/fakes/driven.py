@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.canary.thresholds import Thresholds
 from selfdrive_dagster.adapters.changes import Authority
-from selfdrive_dagster.adapters.controller.journal import adopt
+from selfdrive_dagster.adapters.controller.journal import Adoption
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.front_files import FrontFiles
@@ -141,7 +141,7 @@ class DrivenProduct(SignedProduct):
         files.note(Returned(at=self.now + timedelta(seconds=0.4), cause=Cause.HARM,
                             reason="errors", change_id=found.CHANGE, generation=4,
                             share=SHARE))  # fmt: skip
-        assert list(adopt(self.home, self.ledger, lambda _change: self.signature))
+        assert list(Adoption(self.home, self.ledger, lambda _change: self.signature).look())
         self.step(Event.RESTORED, Actor.CONTROLLER, says="the proxy serves stable alone")
         self.step(Event.REVERTED, Actor.CONTROLLER, says="the branch is without it")
         self.tell_dagster()
