@@ -75,11 +75,12 @@ class DrivenProduct(SignedProduct):
         self.carry_out(decision)
         self.signature = decision.signature
         self.epoch = Controllers(self.engine).take_over("shop", "a test", self.tick())
-        self.step(Event.BUILT, Actor.CONTROLLER, commit=self.commit, plan=PLAN)
+        self.windows.freeze(USUAL)
+        usual = self.evidence.put(USUAL)
+        self.step(Event.BUILT, Actor.CONTROLLER, commit=self.commit, plan=PLAN, thresholds=usual)
         told = {"canary": self.commit, "stable": self.base}
         self.does(Kind.START_REVISION, 0, told)
-        self.windows.freeze(USUAL)
-        self.step(Event.EXPOSED, Actor.CONTROLLER, thresholds=self.evidence.put(USUAL))
+        self.step(Event.EXPOSED, Actor.CONTROLLER)
         self.does(Kind.SET_WEIGHT, 1, {"share": SHARE})
 
     def step(self, event: Event, role: Actor, **body: Any) -> None:

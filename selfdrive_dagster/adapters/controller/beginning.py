@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.controller.checks import Checks, Question
 from selfdrive_dagster.adapters.controller.courses import APPROVED
@@ -50,7 +51,12 @@ class Beginning:
             return "too few sessions so far to say what is usually slow"
         question = Question(change, course.commit, self._tools.traffic(now), now)
         step = Step(event=Event.BUILT, actor=Actor.CONTROLLER, facts=frozenset(), says="")
-        body = {"commit": course.commit, "plan": msgspec.to_builtins(course.plan)}
+        usual = WindowStore(self._tools.stores.home, change.change_id).thresholds()
+        body = {
+            "commit": course.commit,
+            "plan": msgspec.to_builtins(course.plan),
+            "thresholds": self._tools.desk.evidence.put(usual),
+        }
         facts, why = self._checks.known(question, Event.BUILT, frozenset())
         return self._moves.move(change, step, facts, now, body, why)
 
