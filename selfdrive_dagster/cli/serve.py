@@ -98,6 +98,7 @@ def running(
 ) -> Iterator[tuple["FrontPlan", "Crew", "TraefikActuator"]]:
     """Start the front and give it, ready; stop it with all that it started."""
     from selfdrive_dagster.adapters.front import FrontPlan, service
+    from selfdrive_dagster.adapters.git.folders import sweep
     from selfdrive_dagster.adapters.processes import Crew, end_all, held
     from selfdrive_dagster.adapters.traefik import TraefikActuator
     from selfdrive_dagster.adapters.traefik.program import program
@@ -123,6 +124,7 @@ def running(
             ignore_signals()
             say("stopping")
             crew.stop("front")
+            sweep()  # a front that had to be killed removed nothing
 
 
 def chosen(repo: Path, settings: Settings, revision: str | None) -> str:

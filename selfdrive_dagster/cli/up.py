@@ -190,6 +190,7 @@ def running(plan: "Plan", say: Progress) -> Iterator[tuple["Crew", tuple[str, ..
 def stop(plan: "Plan", crew: "Crew", say: Progress) -> None:
     """Stop the services in order; runs in flight are canceled while the database is there."""
     from selfdrive_dagster.adapters import loop
+    from selfdrive_dagster.adapters.git.folders import sweep
     from selfdrive_dagster.adapters.webserver import Webserver
 
     say("stopping: receiver")
@@ -199,6 +200,7 @@ def stop(plan: "Plan", crew: "Crew", say: Progress) -> None:
     say("stopping: runs in flight, web server, database")
     Webserver(plan.ui_port).cancel_runs()  # what cannot be told now, the next boot fails
     crew.stop(loop.WEBSERVER, loop.CODE)
+    sweep()  # a run that had to be killed removed nothing
 
 
 def watch(plan: "Plan", crew: "Crew", say: Progress) -> NoReturn:

@@ -1,13 +1,13 @@
 """The shadow: a private git directory with the repository's objects and refs, not its config.
 
 Everything that reads objects runs here. A shadow is a snapshot of the refs; `refresh` takes
-a new one. It is removed when its owner is collected or closed.
+a new one. It is removed when its owner is collected or closed, and by the next one who makes a
+shadow when its process was killed.
 """
 
 import os
 import shlex
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from selfdrive_dagster.adapters.git.command import (
     network_environment,
     run_git,
 )
+from selfdrive_dagster.adapters.git.folders import claim_folder, give_up
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +96,8 @@ class Shadow:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.folder = Path(tempfile.mkdtemp(prefix="selfdrive-git-"))
-        self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder, claim = claim_folder()
+        self.close = weakref.finalize(self, give_up, self.folder, claim)
         for name in ("refs", "objects/info", "info"):
             (self.folder / name).mkdir(parents=True)
         borrowed = os.fsencode(place.common_dir / "objects") + b"\n"
