@@ -64,9 +64,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_harm(self) -> bool:
         """Whether the evidence says that users are harmed who may still meet the change."""
-        found = self.judgement
-        exposed = self.state in (State.CANARY, State.HOLD, State.BAKING)
-        return exposed and found is not None and found.verdict is Verdict.HARM
+        return is_harm(self.state, self.judgement)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +74,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
     facts: frozenset[Fact]
     says: str
+
+
+def is_harm(state: State, found: Judgement | None) -> bool:
+    """Say whether evidence tells of harm to users who may still meet the change."""
+    exposed = state in (State.CANARY, State.HOLD, State.BAKING)
+    return exposed and found is not None and found.verdict is Verdict.HARM
 
 
 def share_of(state: State, stage: int, plan: Plan) -> float | None:

@@ -21,6 +21,7 @@ from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.proposals import commit_on
 from selfdrive_dagster.model import Reproduction, Verdict
 from selfdrive_dagster.rollout import Proposal
+from selfdrive_dagster.rollout.approval import LIFETIMES
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.rollout.observed import HEAD_MOVED
@@ -104,6 +105,20 @@ def test_what_nobody_may_any_more_goes_no_further(world: Steered) -> None:
         world.tick()
     assert (world.state, world.head()) == (State.BAKING, world.shop.base)  # nothing is merged
     assert any("approval_holds" in one for one in world.said)
+
+
+@pytest.mark.slow
+def test_an_approval_that_expires_under_way_leads_no_further(world: Steered) -> None:
+    world.approve(signed=LIFETIMES["approve"] - timedelta(seconds=14))
+    world.until(State.CANARY)
+    for _ in range(30):
+        world.tick()
+    assert (world.state, world.change.stage, world.front.wanted.share) == (State.CANARY, 1, 0.2)
+    assert any("The approval expired" in one for one in world.said)
+    kept = list((world.home / "evidence").rglob("*.json"))
+    for _ in range(6):
+        world.tick()
+    assert list((world.home / "evidence").rglob("*.json")) == kept  # what is refused stores nothing
 
 
 @pytest.mark.slow

@@ -83,10 +83,10 @@ class Steered:
         )  # fmt: skip
         return Controller(stores, self.front.actuator, "test", self.now, self.plan)
 
-    def approve(self, change_id: str = found.CHANGE) -> Proposal:
-        """Propose the change and let Ada approve it."""
-        put = self.shop.propose(change_id=change_id)
-        self.shop.carry_out(self.shop.sign(change_id=change_id), change_id)
+    def approve(self, signed: timedelta = timedelta()) -> Proposal:
+        """Propose the change and let Ada approve it, so long ago."""
+        put = self.shop.propose()
+        self.shop.carry_out(self.shop.sign(now=self.now - signed))
         return put
 
     @property

@@ -7,7 +7,7 @@ and noted afterwards. What fails in one of them is told, and keeps no other from
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,7 +36,7 @@ from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.rollout.canary import Plan
 from selfdrive_dagster.rollout.canary.plan import PLANS
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, State
-from selfdrive_dagster.rollout.steering import Sight, steer
+from selfdrive_dagster.rollout.steering import is_harm, steer
 from selfdrive_dagster.rollout.traffic import Cause
 
 DRIVEN = (*IN_FLIGHT, State.ROLLED_BACK, State.PROMOTED)
@@ -129,15 +129,9 @@ class Controller:
         return [one for one in ours if one.state in states]
 
     def _decided(self, now: datetime) -> Iterator[str]:
-        for decision, change in self._people.waiting(now):
-            name = f"{change.change_id}: "
-            what = f"decision {decision.decision_id}"
-
-            def carried(one: Any = decision, before: str = name) -> Iterable[str]:
-                told = self._people.carry_out(one, now)
-                return (f"{before}{told}",) if told else ()
-
-            yield from self._tried(what, carried)
+        for decision in self._people.waiting(now):
+            carry_out = partial(self._people.carry_out, decision, now)
+            yield from self._tried(f"decision {decision.decision_id}", carry_out)
 
     def _tried(self, about: str, work: Callable[[], Iterable[str]]) -> Iterator[str]:
         """Do a part of a look; what fails is told once and keeps no other from its turn."""
@@ -171,7 +165,7 @@ class Controller:
         """
         course = self._tools.courses.of(change)
         looked = self._looking.evidence(change, course, now)
-        self._call_back(change, course, looked, now)
+        self._call_back(change, looked)
         try:
             self._follower.follow(change, course, now)
             refused = ""
@@ -191,16 +185,14 @@ class Controller:
         question = Question(change, course.commit, traffic, now)
         return self._moves.take(step, question, looked.observed) or refused
 
-    def _call_back(self, change: Change, course: Course, looked: Looked, now: datetime) -> None:
+    def _call_back(self, change: Change, looked: Looked) -> None:
         """Send everybody to stable on harm, on STOP and where evidence is lost, before all else."""
         wanted = self._tools.actuator.read().wanted
-        if change.state not in ROLLING or wanted.change_id != change.change_id:
+        ours = wanted.change_id == change.change_id and bool(wanted.canary)
+        if change.state not in ROLLING or not ours:
             return
-        if not wanted.canary:
-            return
-        blank = Sight(state=change.state, stage=change.stage, since=change.since)
-        if msgspec.structs.replace(blank, judgement=looked.judgement).is_harm:
-            cause, says = Cause.HARM, looked.judgement.reason if looked.judgement else ""
+        if looked.judgement and is_harm(change.state, looked.judgement):
+            cause, says = Cause.HARM, looked.judgement.reason
         elif self._checks.is_stopped():
             cause, says = Cause.KILL_SWITCH, "the kill switch is thrown"
         elif looked.damaged:

@@ -32,7 +32,7 @@ class People:
         self._tools = tools
         self._checks = checks
 
-    def waiting(self, now: datetime) -> tuple[tuple[Decision, Change], ...]:
+    def waiting(self, now: datetime) -> tuple[Decision, ...]:
         """Return the decisions on this service's rollouts, those that call back first."""
         found = []
         for decision in self._all():
@@ -41,16 +41,16 @@ class People:
             if change is None or not ours or decision.verdict not in (*ROLLED_OUT, ADVANCE):
                 continue
             if is_left_to_others(decision, self._tools.changes, now):
-                found.append((decision, change))
-        return tuple(sorted(found, key=lambda one: one[0].verdict != ABORT))
+                found.append(decision)
+        return tuple(sorted(found, key=lambda one: one.verdict != ABORT))
 
-    def carry_out(self, decision: Decision, now: datetime) -> str:
+    def carry_out(self, decision: Decision, now: datetime) -> tuple[str, ...]:
         """Carry one decision out, or set it aside and say why. Returns what came of it."""
         change = self._tools.changes.get(decision.change_id)
         if change is None:
-            return ""
+            return ()
         if decision.verdict == ADVANCE:
-            return self._advance(decision, change, now)
+            return (f"{change.change_id}: {self._advance(decision, change, now)}",)
         wanted = self._tools.actuator.read().wanted
         if decision.verdict == ABORT and change.state in ROLLING and wanted.canary:
             self._tools.actuator.to_stable(f"{decision.actor}: {decision.reason}", Cause.COMMAND)
@@ -64,7 +64,7 @@ class People:
             now=now,
             known=known,
         )
-        return f"{decision.verdict} by {decision.actor}"
+        return (f"{change.change_id}: {decision.verdict} by {decision.actor}",)
 
     def _all(self) -> Iterator[Decision]:
         after = 0
