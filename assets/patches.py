@@ -61,7 +61,7 @@ def candidates(bench: Bench, found: Diagnosis, made: Reproduction) -> Made:
         max_candidates=limits.max_candidates,
         seconds=limits.seconds,
         progress=bench.say,
-        proposers=bench.workshop.proposers(),
+        proposers=bench.workshop.proposers(bench.change_id),
         earlier=earlier_of(bench.workshop, bench.change()),
     )
     return Made(tried, pages.of_search(tried))

@@ -221,6 +221,7 @@ VERDICTS: dict[str, tuple[Event, Actor, frozenset[Fact]]] = {
     "abort": (Event.ABORT, Actor.HUMAN, REASONED),
     "pause": (Event.PAUSE, Actor.HUMAN, REASONED),
     "resume": (Event.RESUME, Actor.OPERATOR, REASONED),
+    "amend": (Event.PATCH_EDITED, Actor.GUARD, REASONED),
 }
 """What can be decided, the move and the role it asks for, and what the decision makes known."""
 

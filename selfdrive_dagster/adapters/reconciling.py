@@ -42,13 +42,14 @@ def reconcile(
     observe: Observe,
     *,
     service: str,
-    by: Authority,
+    by: Callable[[str], Authority],
     epoch: int,
     now: datetime,
 ) -> Reconciled:
     """Close what can be closed, and return the rest sorted by what is to follow.
 
-    Whoever repeats an effect intends it again first: its change may have moved meanwhile.
+    `by` tells under which authority a change is acted on. Whoever repeats an effect intends it
+    again first: its change may have moved meanwhile.
     Raises Refused when another controller took over.
     """
     kept: dict[Fate | None, list[Effect]] = {None: [], **{each: [] for each in Fate}}
@@ -59,15 +60,16 @@ def reconcile(
         except SelfdriveError as fault:
             unknown.append((effect, fault.message))
             continue
+        who = by(effect.change_id)
         if seen is not None:
-            kept[None].append(effects.done(effect.key, seen, by=by, epoch=epoch, now=now))
+            kept[None].append(effects.done(effect.key, seen, by=who, epoch=epoch, now=now))
             continue
         change = changes.get(effect.change_id)
         assert change is not None  # the table refers to it
         follows = fate(effect.kind, effect.stage, change.state, change.stage)
         if follows is Fate.GIVE_UP:
             why = f"not done when {effect.change_id} came to be {change.state.value}"
-            effect = effects.give_up(effect.key, why, by=by, epoch=epoch, now=now)
+            effect = effects.give_up(effect.key, why, by=who, epoch=epoch, now=now)
         kept[follows].append(effect)
     return Reconciled(
         done=tuple(kept[None]),

@@ -15,6 +15,7 @@ import typer
 
 from selfdrive_dagster import __version__
 from selfdrive_dagster.cli import (
+    amend,
     approve,
     audit,
     breaker,
@@ -56,6 +57,7 @@ COMMANDS = (
     Command("changes", changes.changes, LOOP),
     Command("show", changes.show, LOOP),
     Command("approve", approve.approve, LOOP),
+    Command("amend", amend.amend, LOOP),
     Command("reject", changes.reject, LOOP),
     Command("advance", approve.advance, LOOP),
     Command("pause", pausing.pause, LOOP),

@@ -15,8 +15,9 @@ from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.patches.earlier import Earlier
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.canary import Plan
+from selfdrive_dagster.rollout.effects import Kind
 from selfdrive_dagster.rollout.lifecycle import Event, Fact, State
-from selfdrive_dagster.rollout.observed import Observed
+from selfdrive_dagster.rollout.observed import HEAD_MOVED, Observed
 
 LOOKED_BACK = timedelta(days=7)
 """From so far back before the release the old rate is taken."""
@@ -28,7 +29,7 @@ MERGED = f"change.{Event.MERGED.value}"
 RELEASED = f"change.{Event.RELEASED.value}"
 HARM = f"change.{Event.HARM.value}"
 EXPOSED, BUILT = f"change.{Event.EXPOSED.value}", f"change.{Event.BUILT.value}"
-HEAD_MOVED = "rollout.head_moved"
+MERGE = f"effect.{Kind.MERGE.value}"
 WATCHED = (State.OBSERVING, State.PROMOTED)
 """Where the soak runs."""
 
@@ -85,7 +86,9 @@ def released(workshop: Workshop, change: Change) -> tuple[str, datetime]:
         rows = workshop.ledger.find(EXPOSED, change.change_id)
         if not rows:
             raise BadInput(f"The ledger has no row {EXPOSED} of {change.change_id}.")
-        return str(told(workshop, change, BUILT)["commit"]), rows[0].entry.at
+        merged = workshop.ledger.find(MERGE, change.change_id)
+        commit = merged[0].entry.body["wanted"] if merged else told(workshop, change, BUILT)
+        return str(commit["commit"]), rows[0].entry.at
     release = told(workshop, change, RELEASED)
     return str(release["commit"]), datetime.fromisoformat(str(release["first_seen"]))
 

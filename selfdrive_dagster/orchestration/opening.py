@@ -26,7 +26,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one change. `ended` are those that failed or that a person canceled.
 
     What an end of Selfdrive cut short says nothing against a change and is not in `ended`.
-    `has_moved` says that its base moved and all is done anew: what ended before is not counted.
+    `has_moved` says that its base moved or a person amended it, and all is done anew: what ended
+    before is not counted.
     `begun` is when the first run was asked for, None when none was.
     """
 

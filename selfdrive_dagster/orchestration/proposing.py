@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
-from selfdrive_dagster.adapters.changes import Authority, Change
+from selfdrive_dagster.adapters.approving.amending import AMEND, examine
+from selfdrive_dagster.adapters.changes import Authority, Change, Moved
 from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.adapters.outside import (
@@ -15,8 +16,10 @@ from selfdrive_dagster.adapters.outside import (
     is_left_to_others,
     look_outside,
     note_merge,
+    set_aside,
 )
 from selfdrive_dagster.adapters.proposals import product_branch, propose, remote_of, shown_remote
+from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.model import digest
 from selfdrive_dagster.orchestration.observing import note_release
@@ -94,7 +97,7 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
     guard = Authority(who=GUARD, role=Actor.GUARD, run_id=run_id)
     changes = workshop.changes
     decided = [
-        faults.of(d.change_id, carry_out, d, changes, workshop.engine, by=person, now=now)
+        faults.of(d.change_id, carry_out_here, workshop, d, person, now)
         for d in for_us(workshop, now)
     ]
     known = proposals(workshop, faults)
@@ -120,6 +123,18 @@ def look_around(workshop: Workshop, run_id: str) -> dict[str, Any]:
         "released": released,
         "faults": faults.told,
     }
+
+
+def carry_out_here(
+    workshop: Workshop, decision: Decision, by: Authority, now: datetime
+) -> Moved | Link:
+    """Carry a decision out; an amendment only if its author signed it."""
+    if decision.verdict == AMEND:
+        try:
+            examine(decision, workshop.evidence, workshop.repository())
+        except SelfdriveError as fault:
+            return set_aside(decision, workshop.engine, fault.message, by=by, now=now)
+    return carry_out(decision, workshop.changes, workshop.engine, by=by, now=now)
 
 
 def for_us(workshop: Workshop, now: datetime) -> tuple[Decision, ...]:

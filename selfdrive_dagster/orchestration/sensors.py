@@ -32,6 +32,8 @@ from selfdrive_dagster.rollout.lifecycle import MAKING, Event, State
 
 HOUR_SECONDS = 3600
 CHANGE_TAG = "selfdrive/change"
+ANEW = tuple(f"change.{event.value}" for event in (Event.BASE_MOVED, Event.PATCH_EDITED))
+"""After these moves all that was done before says nothing any more."""
 
 Answer = Iterator[dg.RunRequest | dg.SkipReason | dg.SensorResult]
 Held = dg.ResourceParam[Workshop]
@@ -210,12 +212,13 @@ def _making(
 
 
 def _past(instance: dg.DagsterInstance, ledger: Ledger, change_id: str) -> Past:
-    """Return the runs of a change: those before its base moved say nothing of it now."""
+    """Return the runs of a change: those before its base or patch changed say nothing of it now."""
     records = instance.get_run_records(dg.RunsFilter(tags={CHANGE_TAG: change_id}))
     runs = [record.dagster_run for record in records]
-    moved = ledger.find(f"change.{Event.BASE_MOVED.value}", change_id)
+    moved = [row for kind in ANEW for row in ledger.find(kind, change_id)]
     if moved:
-        records = [one for one in records if one.create_timestamp >= moved[0].entry.at]
+        since = max(row.entry.at for row in moved)
+        records = [one for one in records if one.create_timestamp >= since]
     ended = [
         datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
         for record in records

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.approving import Approvals, Desk
+from selfdrive_dagster.adapters.approving.amending import amended
 from selfdrive_dagster.adapters.changes import Changes
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.drafts import handed_in
@@ -145,8 +146,11 @@ class Workshop:
             self._bases[revision] = measure_base(product, self.sandbox, progress)
         return self._bases[revision]
 
-    def proposers(self) -> tuple[Proposer, ...]:
-        """Return who drafts patches here, as the settings name them."""
+    def proposers(self, change_id: str) -> tuple[Proposer, ...]:
+        """Return who drafts a change's patches: who amended it alone, else as the settings name."""
+        by_hand = amended(change_id, self.ledger, self.evidence, self.repository())
+        if by_hand is not None:
+            return (by_hand,)
         known: dict[str, Proposer] = {"builtin": Templates(), "drafts": handed_in(self.home)}
         return tuple(known[name] for name in self.settings.patches.generators if name in known)
 

@@ -190,8 +190,7 @@ RULES = (
         State.AWAITING_APPROVAL,
         (Fact.REPORT_RECORDED, Fact.BRANCH_PUSHED),
     ),
-    # Nothing fires these two yet: a moved base is told by each look outside, an edit counts when
-    # it is merged.
+    # A moved base is told of a proposal; only once it is approved it is proven anew by that.
     Rule(State.AWAITING_APPROVAL, Event.BASE_MOVED, Actor.GUARD, State.VALIDATING),
     Rule(State.AWAITING_APPROVAL, Event.PATCH_EDITED, Actor.GUARD, State.VALIDATING),
     Rule(

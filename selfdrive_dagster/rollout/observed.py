@@ -5,6 +5,9 @@ import msgspec
 from selfdrive_dagster.rollout.canary import Judgement, Plan, Window, judge
 from selfdrive_dagster.rollout.lifecycle import State
 
+HEAD_MOVED = "rollout.head_moved"
+"""The kind of the ledger row by which a baked change asks for a proof on the branch of today."""
+
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One judgement with all that it was drawn from, so that anybody can judge again.

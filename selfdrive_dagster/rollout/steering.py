@@ -16,6 +16,9 @@ from selfdrive_dagster.rollout.traffic import Cause
 
 TOLERANCE = 1e-6
 
+DRIFT_PATIENCE = timedelta(seconds=5)
+"""So long may the proxy take to serve what the front has taken up."""
+
 ALONE = {
     Cause.LEASE: (Event.LEASE_LOST, Actor.GUARD),
     Cause.KILL_SWITCH: (Event.STOP, Actor.GUARD),
@@ -30,22 +33,38 @@ ALONE = {
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one rollout in one look. None and "" are "not known" and "nothing".
 
-    `share` was read back from the proxy, `acknowledged` says that the proxy has taken up our
-    last order. `returned` tells why traffic went back to stable before the state did, `held_for`
-    the event that led to HOLD. `facts` were checked for this look.
+    `share` was read back from the proxy just now, `ordered` is what it should be by our last order,
+    `acknowledged` says that the front has taken that up, `drifts_since` how long the two have
+    differed. `is_without` tells whether the
+    stable that is served has nothing of the change, `is_out` the same of the product's branch.
+    `returned` tells why traffic went back to stable before the state did, `stopped` that the kill
+    switch is thrown, `held_for` the event that led to HOLD. Without a `judgement`, `blind` says
+    why there is none; `damaged`, that there will be none.
     """
 
     state: State
     stage: int
     since: datetime
-    share: float | None
-    acknowledged: bool
-    stable_healthy: bool | None
-    canary_healthy: bool | None
+    deadline: datetime | None = None
+    share: float | None = None
+    ordered: float | None = None
+    acknowledged: bool = False
+    drifts_since: datetime | None = None
+    stable_healthy: bool | None = None
+    canary_healthy: bool | None = None
+    is_without: bool | None = None
+    is_out: bool | None = None
     returned: Cause | None = None
+    stopped: bool = False
     held_for: str = ""
     judgement: Judgement | None = None
-    facts: frozenset[Fact] = frozenset()
+    blind: str = ""
+    damaged: bool = False
+
+    @property
+    def is_harm(self) -> bool:
+        """Whether the evidence says that users are harmed who may still meet the change."""
+        return is_harm(self.state, self.judgement)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +74,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
     facts: frozenset[Fact]
     says: str
+
+
+def is_harm(state: State, found: Judgement | None) -> bool:
+    """Say whether evidence tells of harm to users who may still meet the change."""
+    exposed = state in (State.CANARY, State.HOLD, State.BAKING)
+    return exposed and found is not None and found.verdict is Verdict.HARM
 
 
 def share_of(state: State, stage: int, plan: Plan) -> float | None:
@@ -67,48 +92,58 @@ def share_of(state: State, stage: int, plan: Plan) -> float | None:
 
 
 def steer(sight: Sight, plan: Plan, now: datetime) -> Step | None:
-    """Return the next step of a rollout, None while there is nothing to do but to wait."""
-    if sight.state in ROLLING and sight.returned is not None:
-        event, actor = ALONE[sight.returned]
-        return Step(event=event, actor=actor, facts=sight.facts, says=sight.returned.value)
-    found, exposed = sight.judgement, (State.CANARY, State.HOLD, State.BAKING)
-    if found is not None and found.verdict is Verdict.HARM and sight.state in exposed:
-        return _step(sight, Event.HARM, Actor.ANALYST, found.reason)
+    """Return the next step of a rollout, None while there is nothing to do but to wait.
+
+    Back before forward: harm, what was returned already, the kill switch, lost evidence, silence.
+    """
+    if sight.state in ROLLING and (back := _back(sight)):
+        return back
+    if sight.deadline is not None and now >= sight.deadline and sight.state in RULES:
+        return _step(Event.DEADLINE, Actor.GUARD, f"its time in {sight.state.value} is over")
     rule = RULES.get(sight.state)
     return rule(sight, plan, now) if rule else None
 
 
+def _back(sight: Sight) -> Step | None:
+    if sight.is_harm and sight.judgement is not None:
+        return _step(Event.HARM, Actor.ANALYST, sight.judgement.reason)
+    if sight.returned is not None:
+        seen = sight.judgement is not None
+        cause = sight.returned
+        event, actor = ALONE[cause if seen or cause is not Cause.HARM else Cause.FAULT]
+        return _step(event, actor, f"traffic went back to stable: {cause.value}")
+    if sight.stopped:
+        return _step(Event.STOP, Actor.GUARD, "the kill switch is thrown")
+    if sight.damaged:
+        return _step(Event.STOP, Actor.GUARD, sight.blind)
+    return None
+
+
 def _staged(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
-    if sight.canary_healthy is False:
-        return _step(sight, Event.STOP, Actor.GUARD, "the canary does not start")
     if not (sight.canary_healthy and sight.stable_healthy and _stands_at(sight, 0.0)):
         return None
     says = "canary and a fresh baseline are healthy"
-    return _step(sight, Event.EXPOSED, Actor.CONTROLLER, says, Fact.WEIGHT_READ_BACK)
+    return _step(Event.EXPOSED, Actor.CONTROLLER, says, Fact.WEIGHT_READ_BACK)
 
 
 def _canary(sight: Sight, plan: Plan, now: datetime) -> Step | None:
     share = plan.stages[sight.stage - 1].share
-    if drift := _drift(sight, share):
+    if drift := _drift(sight, now):
         return drift
     found = sight.judgement
-    if found is None:
-        return None
-    if found.verdict is Verdict.SAFE and _stands_at(sight, share):
-        return _step(sight, Event.SAFE, Actor.ANALYST, found.reason, Fact.WEIGHT_READ_BACK)
-    return _still(sight, found, plan, now)
+    if found and found.verdict is Verdict.SAFE and _stands_at(sight, share):
+        return _step(Event.SAFE, Actor.ANALYST, found.reason, Fact.WEIGHT_READ_BACK)
+    return _still(sight, plan, now)
 
 
 def _baking(sight: Sight, plan: Plan, now: datetime) -> Step | None:
-    if drift := _drift(sight, plan.bake_share):
+    if drift := _drift(sight, now):
         return drift
     found = sight.judgement
-    if found is None:
-        return None
-    if is_baked(sight, plan, now) and _stands_at(sight, plan.bake_share):
+    if found and is_baked(sight, plan, now) and _stands_at(sight, plan.bake_share):
         says = f"{plan.bake_minutes:g} minutes without harm; {found.reason}"
-        return _step(sight, Event.BAKED, Actor.CONTROLLER, says, Fact.WEIGHT_READ_BACK)
-    return _still(sight, found, plan, now)
+        return _step(Event.BAKED, Actor.CONTROLLER, says, Fact.WEIGHT_READ_BACK)
+    return _still(sight, plan, now)
 
 
 def is_baked(sight: Sight, plan: Plan, now: datetime) -> bool:
@@ -121,20 +156,21 @@ def _hold(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
     found = sight.judgement
     if found is None or sight.held_for != Event.NO_DATA.value or found.verdict is Verdict.NO_DATA:
         return None
-    return _step(sight, Event.DATA_BACK, Actor.ANALYST, found.reason, Fact.HELD_FOR_DATA)
+    return _step(Event.DATA_BACK, Actor.ANALYST, found.reason, Fact.HELD_FOR_DATA)
 
 
 def _rolling_back(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
-    if not (_stands_at(sight, 0.0) and sight.stable_healthy):
+    if not (_stands_at(sight, 0.0) and sight.stable_healthy and sight.is_without):
         return None
-    says = "the proxy serves stable alone, and stable is healthy"
-    return _step(sight, Event.RESTORED, Actor.CONTROLLER, says, Fact.STABLE_ALONE)
+    says = "the proxy serves a stable without the change, alone, and it is healthy"
+    return _step(Event.RESTORED, Actor.CONTROLLER, says, Fact.STABLE_ALONE)
 
 
 def _rolled_back(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
-    if Fact.REVERTED_OR_NEVER_MERGED not in sight.facts:
+    if not sight.is_out:
         return None
-    return _step(sight, Event.REVERTED, Actor.CONTROLLER, "the product's branch is without it")
+    says = "the product's branch is without it"
+    return _step(Event.REVERTED, Actor.CONTROLLER, says, Fact.REVERTED_OR_NEVER_MERGED)
 
 
 RULES: dict[State, Callable[[Sight, Plan, datetime], Step | None]] = {
@@ -147,23 +183,31 @@ RULES: dict[State, Callable[[Sight, Plan, datetime], Step | None]] = {
 }
 
 
-def _still(sight: Sight, found: Judgement, plan: Plan, now: datetime) -> Step | None:
+def _still(sight: Sight, plan: Plan, now: datetime) -> Step | None:
     """Hold where evidence is missing for longer than it needs, or where it takes too long."""
-    here = now - sight.since
+    here, found = now - sight.since, sight.judgement
     patience = timedelta(seconds=plan.window_seconds * plan.patience_windows)
-    if found.verdict is Verdict.NO_DATA and here > patience:
-        return _step(sight, Event.NO_DATA, Actor.ANALYST, found.reason)
-    if found.verdict is Verdict.INCONCLUSIVE and here > timedelta(minutes=plan.longest_minutes):
-        return _step(sight, Event.STALLED, Actor.ANALYST, found.reason)
+    if (found is None or found.verdict is Verdict.NO_DATA) and here > patience:
+        return _step(Event.NO_DATA, Actor.ANALYST, found.reason if found else sight.blind)
+    slow = found is not None and found.verdict is Verdict.INCONCLUSIVE
+    if found and slow and here > timedelta(minutes=plan.longest_minutes):
+        return _step(Event.STALLED, Actor.ANALYST, found.reason)
     return None
 
 
-def _drift(sight: Sight, wanted: float) -> Step | None:
-    """Hold where the proxy took our order up and yet serves another share."""
-    if sight.share is None or not sight.acknowledged or _stands_at(sight, wanted):
+def _drift(sight: Sight, now: datetime) -> Step | None:
+    """Hold where the front took our order up and the proxy yet goes on with another share."""
+    lasts = sight.drifts_since is not None and now - sight.drifts_since >= DRIFT_PATIENCE
+    if not lasts or not differs(sight):
         return None
-    says = f"the proxy serves {sight.share:.2%} where {wanted:.2%} was ordered"
-    return _step(sight, Event.DRIFT, Actor.GUARD, says)
+    says = f"the proxy serves {sight.share:.2%} where {sight.ordered:.2%} was ordered"
+    return _step(Event.DRIFT, Actor.GUARD, says)
+
+
+def differs(sight: Sight) -> bool:
+    """Say whether the proxy serves another share than was ordered and taken up."""
+    known = sight.ordered is not None and sight.share is not None and sight.acknowledged
+    return known and not _stands_at(sight, sight.ordered or 0.0)
 
 
 def _stands_at(sight: Sight, share: float) -> bool:
@@ -171,5 +215,5 @@ def _stands_at(sight: Sight, share: float) -> bool:
     return sight.acknowledged and sight.share is not None and abs(sight.share - share) < TOLERANCE
 
 
-def _step(sight: Sight, event: Event, actor: Actor, says: str, *known: Fact) -> Step:
-    return Step(event=event, actor=actor, facts=sight.facts | set(known), says=says)
+def _step(event: Event, actor: Actor, says: str, *known: Fact) -> Step:
+    return Step(event=event, actor=actor, facts=frozenset(known), says=says)

@@ -146,11 +146,11 @@ def inserted_row(traces: Traces) -> None:
     seq = traces.rows["change.built"]
     columns = "at, actor, kind, change_id, issue_id, body, run_id, signature"
     traces.forge(
-        f"UPDATE selfdrive.ledger SET seq = seq + 1000 WHERE seq > {seq}",
+        "UPDATE selfdrive.ledger SET seq = seq + 1000, prev_hash = prev_hash || 'x' "
+        f"WHERE seq > {seq}",
         f"INSERT INTO selfdrive.ledger (seq, {columns}, prev_hash, hash) SELECT seq + 1, "
         f"{columns}, hash, md5(hash) || md5(seq::text) FROM selfdrive.ledger WHERE seq = {seq}",
-        "UPDATE selfdrive.ledger SET seq = seq - 999, prev_hash = prev_hash || 'x' "
-        "WHERE seq > 1000",
+        "UPDATE selfdrive.ledger SET seq = seq - 999 WHERE seq > 1000",
     )
 
 

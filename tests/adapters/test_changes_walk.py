@@ -180,7 +180,7 @@ class Walk:
                 self.changes,
                 lambda effect: {"seen": True} if effect.key in self.truth else None,
                 service="shop",
-                by=by(Actor.CONTROLLER),
+                by=lambda _: by(Actor.CONTROLLER),
                 epoch=epoch,
                 now=self.now,
             )

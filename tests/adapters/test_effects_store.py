@@ -68,7 +68,7 @@ class Desk:
             self.changes,
             observe,
             service="shop",
-            by=CONTROLLER,
+            by=lambda _: CONTROLLER,
             epoch=self.epoch,
             now=NOW,
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fakes.made_repository import OWNER, MadeRepository
 
-from selfdrive_dagster.adapters.git import GitRepository
-from selfdrive_dagster.adapters.git.landing import contains, head_of, land, take_back
+from selfdrive_dagster.adapters.git import GitFailed, GitRepository
+from selfdrive_dagster.adapters.git.landing import contains, head_of, is_out, land, take_back
 from selfdrive_dagster.errors import Refused
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -85,3 +85,29 @@ def test_others_work_on_the_same_file_is_left_to_people(yard: Yard) -> None:
     with pytest.raises(Refused, match="git revert"):
         take_back(yard.repository, "origin", "main", yard.commit, NOW)
     assert yard.head() == moved
+
+
+def test_a_commit_that_was_taken_back_is_out_though_history_has_it(yard: Yard) -> None:
+    assert is_out(yard.repository, yard.head(), yard.commit)  # it never landed
+    land(yard.repository, "origin", "main", yard.commit, yard.base)
+    assert not is_out(yard.repository, yard.head(), yard.commit)
+    made = take_back(yard.repository, "origin", "main", yard.commit, NOW)
+    assert contains(yard.repository, made, yard.commit)
+    assert is_out(yard.repository, made, yard.commit)
+    assert take_back(yard.repository, "origin", "main", yard.commit, NOW) == made  # once
+    later = yard.others(shop__py="price = 3\n")
+    assert is_out(yard.repository, later, yard.commit)  # others may go on from there
+
+
+def test_a_commit_that_others_undid_is_out_as_well(yard: Yard) -> None:
+    land(yard.repository, "origin", "main", yard.commit, yard.base)
+    yard.made.git("fetch", "-q", "origin")
+    yard.made.git("reset", "-q", "--hard", "origin/main")
+    yard.made.git("revert", "--no-edit", yard.commit)
+    yard.made.git("push", "-q", "origin", "main")
+    assert is_out(yard.repository, yard.head(), yard.commit)
+
+
+def test_what_git_cannot_tell_is_not_out(yard: Yard) -> None:
+    with pytest.raises(GitFailed):
+        is_out(yard.repository, yard.head(), "0" * 40)

@@ -40,9 +40,14 @@ def board_of(put: Callable[[Crash], str], *functions: str) -> Board:
     return make_board(placed, digests)
 
 
-def materialize(instance: dg.DagsterInstance, workshop: Workshop, *functions: str) -> Board:
-    """Store a board and materialize the ranking, as a batch does."""
-    board = board_of(workshop.evidence.put, *functions)
+def materialize(
+    instance: dg.DagsterInstance,
+    workshop: Workshop,
+    *functions: str,
+    tell: Callable[[Crash], Crash] = lambda crash: crash,
+) -> Board:
+    """Store a board and materialize the ranking, as a batch does; `tell` adds to each crash."""
+    board = board_of(lambda crash: workshop.evidence.put(tell(crash)), *functions)
 
     @dg.asset(key=RANKING)
     def ranking(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

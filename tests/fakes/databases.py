@@ -51,6 +51,22 @@ def copied(server: str, template: str) -> Iterator[str]:
     admin.dispose()
 
 
+@contextmanager
+def database_gone(engine: Engine) -> Iterator[None]:
+    """Let the server end this database's connections and take no new ones meanwhile."""
+    name = engine.url.database
+    admin = connect(str(engine.url.set(database="template1").render_as_string(False)))
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(ending), {"name": name})
+        try:
+            yield
+        finally:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    admin.dispose()
+
+
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """An engine on this test's own database."""

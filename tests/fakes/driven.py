@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.canary.thresholds import Thresholds
 from selfdrive_dagster.adapters.changes import Authority
-from selfdrive_dagster.adapters.controller.journal import adopt
+from selfdrive_dagster.adapters.controller.journal import Adoption
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.front_files import FrontFiles
@@ -75,11 +75,12 @@ class DrivenProduct(SignedProduct):
         self.carry_out(decision)
         self.signature = decision.signature
         self.epoch = Controllers(self.engine).take_over("shop", "a test", self.tick())
-        self.step(Event.BUILT, Actor.CONTROLLER, commit=self.commit, plan=PLAN)
+        self.windows.freeze(USUAL)
+        usual = self.evidence.put(USUAL)
+        self.step(Event.BUILT, Actor.CONTROLLER, commit=self.commit, plan=PLAN, thresholds=usual)
         told = {"canary": self.commit, "stable": self.base}
         self.does(Kind.START_REVISION, 0, told)
-        self.windows.freeze(USUAL)
-        self.step(Event.EXPOSED, Actor.CONTROLLER, thresholds=self.evidence.put(USUAL))
+        self.step(Event.EXPOSED, Actor.CONTROLLER)
         self.does(Kind.SET_WEIGHT, 1, {"share": SHARE})
 
     def step(self, event: Event, role: Actor, **body: Any) -> None:
@@ -141,7 +142,7 @@ class DrivenProduct(SignedProduct):
         files.note(Returned(at=self.now + timedelta(seconds=0.4), cause=Cause.HARM,
                             reason="errors", change_id=found.CHANGE, generation=4,
                             share=SHARE))  # fmt: skip
-        assert list(adopt(self.home, self.ledger, lambda _change: self.signature))
+        assert list(Adoption(self.home, self.ledger, lambda _change: self.signature).look())
         self.step(Event.RESTORED, Actor.CONTROLLER, says="the proxy serves stable alone")
         self.step(Event.REVERTED, Actor.CONTROLLER, says="the branch is without it")
         self.tell_dagster()

@@ -1,6 +1,8 @@
 """Changes on their way to users, in a real database: opened and led to any state by its table."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -30,7 +32,14 @@ def by(role: Actor) -> Authority:
 
 
 def led(
-    engine: Engine, name: str, *steps: tuple[Event, Actor], service: str = "shop", issue: str = ""
+    engine: Engine,
+    name: str,
+    *steps: tuple[Event, Actor],
+    service: str = "shop",
+    issue: str = "",
+    base: str = "abc",
+    now: datetime = NOW,
+    body: Mapping[str, Any] = {},
 ) -> Change:
     """Open the change of that name and lead it through some steps, with all facts known."""
     changes, change_id = Changes(engine), short_id("chg", name)
@@ -38,12 +47,12 @@ def led(
         change_id,
         short_id("iss", issue or name),
         service=service,
-        base_revision="abc",
+        base_revision=base,
         by=by(Actor.LOOP),
-        now=NOW,
+        now=now,
     )
     for event, role in steps:
-        changes.move(change_id, event, by=by(role), now=NOW, facts=ALL, stages=STAGES)
+        changes.move(change_id, event, by=by(role), now=now, facts=ALL, body=body, stages=STAGES)
     change = changes.get(change_id)
     assert change is not None
     return change

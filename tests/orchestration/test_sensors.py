@@ -180,6 +180,20 @@ def test_a_run_that_was_never_launched_is_asked_for_again(floor: Floor) -> None:
     assert floor.asked() == [key("price")]
 
 
+@pytest.mark.parametrize("anew", [Event.PATCH_EDITED, Event.BASE_MOVED])
+def test_what_was_amended_or_moved_is_done_anew(anew: Event, floor: Floor) -> None:
+    """However often it failed before: that says nothing of the patch or the base of now."""
+    floor.instance.add_dynamic_partitions("change", [first("price")])
+    for _ in range(5):
+        floor.run(first("price"), FAILED)
+    floor.open(first("price"), *PROPOSED)
+    assert floor.asked() == []
+    by = Authority(who="selfdrive", role=Actor.GUARD, run_id="run-1")
+    floor.now = datetime.now(UTC) + timedelta(seconds=1)
+    floor.changes.move(first("price"), anew, by=by, now=floor.now)
+    assert floor.asked() == [key("price", run=6)]
+
+
 def test_a_change_that_could_not_be_opened_gives_its_slot_back(floor: Floor) -> None:
     boards.materialize(floor.instance, floor.workshop, *NAMES)
     for name in NAMES[:ROOM]:

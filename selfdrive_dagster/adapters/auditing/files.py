@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfdrive_dagster.adapters.canary import WindowStore
+from selfdrive_dagster.adapters.controller.journal import RETURNED, name_of
 from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.audit import Case
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.rollout.observed import judged_again
-
-RETURNED = "traffic.returned"
 
 
 def of_windows(case: Case, home: Path) -> Iterator[str]:
@@ -43,14 +42,15 @@ def beginnings(path: Path) -> frozenset[str]:
 
 def of_journal(case: Case, home: Path) -> Iterator[str]:
     """Yield returns to stable that the front noted and the ledger does not know."""
-    known = {str(row.entry.body.get("generation")) for row in case.of_kind(RETURNED)}
+    told = [row.entry.body for row in case.of_kind(RETURNED)]
     try:
         entries = FrontFiles(home).journal()
     except SelfdriveError as fault:
         yield f"the front's journal: {fault.message}"
         return
     for entry in entries:
-        if entry.change_id == case.change_id and str(entry.generation) not in known:
+        known = any(name_of(entry).items() <= body.items() for body in told)
+        if entry.change_id == case.change_id and not known:
             yield (
                 f"the front's journal tells of a return to stable at {entry.at:%H:%M:%S} UTC "
                 "that the ledger does not know"

@@ -6,6 +6,7 @@ An approval that expired later still was one; so nothing is asked here of the ti
 from collections.abc import Iterable, Iterator
 
 from selfdrive_dagster.adapters.approving import allowed_signers_at
+from selfdrive_dagster.adapters.approving.amending import EDITED, verified
 from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.signatures import verify
@@ -36,6 +37,12 @@ def of_signatures(case: Case, evidence: Evidence, repository: GitRepository) -> 
                 yield f"row {row.seq}, {entry.kind}: {fault.message}"
             if GIVEN_FOR[entry.kind] == "approve":
                 approvals.add(entry.signature)
+        elif entry.kind == EDITED:
+            signed = statement_of(row), entry.signature, entry.actor, case.change_id
+            try:
+                verified(*signed, evidence, repository)
+            except SelfdriveError as fault:
+                yield f"row {row.seq}, {entry.kind}: {fault.message}"
         elif entry.signature and not entry.run_id and entry.signature not in approvals:
             yield f"row {row.seq}, {entry.kind}, acts under a signature that approved nothing"
 

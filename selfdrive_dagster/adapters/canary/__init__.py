@@ -7,10 +7,11 @@ from selfdrive_dagster.adapters.canary.gathering import Gathering
 from selfdrive_dagster.adapters.canary.requests import Request
 from selfdrive_dagster.adapters.canary.sessions import SessionCounter
 from selfdrive_dagster.adapters.canary.store import DamagedWindows, WindowStore, on_trial
-from selfdrive_dagster.adapters.canary.telemetry import Watched, count_telemetry
+from selfdrive_dagster.adapters.canary.telemetry import COUNTED, Watched, count_telemetry
 from selfdrive_dagster.adapters.canary.thresholds import Thresholds, usual_slowness
 
 __all__ = [
+    "COUNTED",
     "DamagedWindows",
     "Gathering",
     "Request",

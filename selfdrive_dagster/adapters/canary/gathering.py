@@ -29,15 +29,17 @@ class Gathering:
         )
 
     def look(
-        self, requests: Iterable[Request], steps: Sequence[Step], warehouse: Warehouse
+        self, requests: Iterable[Request], steps: Sequence[Step], warehouse: Warehouse | None
     ) -> tuple[Window, ...]:
         """Take what is new in the log and in the warehouse, and return all windows so far.
 
-        `steps` are the shares that were configured since the rollout began, oldest first. What
-        is returned is stored already, so that no verdict rests on evidence that a crash can lose.
+        `warehouse` is None where no guardrail asks for telemetry. `steps` are the shares that were
+        configured since the rollout began, oldest first. What is returned is stored already, so
+        that no verdict rests on evidence that a crash can lose.
         """
         self._counter.take(requests)
         self._store.add(self._counter.closed(steps))
-        untold = self._store.missing(Source.TELEMETRY)
-        self._store.add(count_telemetry(warehouse, self._watched, untold))
+        if warehouse is not None:
+            untold = self._store.missing(Source.TELEMETRY)
+            self._store.add(count_telemetry(warehouse, self._watched, untold))
         return self._store.read()

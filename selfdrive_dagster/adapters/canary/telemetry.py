@@ -24,6 +24,9 @@ from selfdrive_dagster.adapters.warehouse.store import Pick
 from selfdrive_dagster.rollout.canary import Arms, Window
 from selfdrive_dagster.rollout.canary.lines import Line, Source
 
+COUNTED = frozenset({"issue", "new_crashes"})
+"""The guardrails that telemetry tells; the others are the proxy's."""
+
 SETTLE = timedelta(seconds=5)
 """Exporters send in batches: an event of one signal may come so much later than of another."""
 

@@ -8,13 +8,11 @@ from collections.abc import Callable, Set
 from datetime import datetime
 from typing import NamedTuple
 
-from selfdrive_dagster.adapters.approving import Approvals
-from selfdrive_dagster.adapters.changes import Change, Changes
-from selfdrive_dagster.adapters.controller.stores import Stores
+from selfdrive_dagster.adapters.changes import Change
+from selfdrive_dagster.adapters.controller.merging import Merging
+from selfdrive_dagster.adapters.controller.tools import Tools
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.front_files import FrontFiles
-from selfdrive_dagster.adapters.git.landing import contains
-from selfdrive_dagster.adapters.proposals import product_branch, released_head, remote_of
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, RULES, Event, Fact, State
 from selfdrive_dagster.rollout.traffic import Traffic
@@ -32,11 +30,9 @@ class Question(NamedTuple):
 class Checks:
     """The looks of one controller."""
 
-    def __init__(self, stores: Stores, approvals: Approvals, changes: Changes, epoch: int) -> None:
-        self._stores = stores
-        self._approvals = approvals
-        self._changes = changes
-        self._epoch = epoch
+    def __init__(self, tools: Tools, merging: Merging) -> None:
+        self._tools = tools
+        self._merging = merging
 
     def known(
         self, question: Question, event: Event, given: Set[Fact]
@@ -51,22 +47,24 @@ class Checks:
                     facts.add(fact)
             except SelfdriveError as fault:
                 told.append(fault.message)
-        return frozenset(facts), " ".join(told)
+        return frozenset(facts), " ".join(dict.fromkeys(told))
 
-    def branch(self) -> tuple[str | None, str]:
-        """Return the remote and the branch that the product is released from."""
-        repository, service = self._stores.repository, self._stores.settings.service
-        return (
-            remote_of(repository, service.repository),
-            product_branch(repository, service.branch),
-        )
+    def why_not_raised(self, change: Change, now: datetime) -> str:
+        """Say why no more users may meet a change now, whatever its state, "" when they may."""
+        if self.is_stopped():
+            return "the kill switch is thrown"
+        try:
+            self._tools.approvals.holding(change.change_id, now)
+        except SelfdriveError as fault:
+            return fault.message
+        return ""
 
-    def head(self) -> str:
-        """Return the commit that the product's branch is at now."""
-        return released_head(self._stores.repository, self._stores.settings.service)
+    def is_stopped(self) -> bool:
+        """Say whether the kill switch is thrown."""
+        return FrontFiles(self._tools.stores.home).is_killed()
 
     def _approval_holds(self, question: Question) -> bool:
-        self._approvals.holding(question.change.change_id, question.now)
+        self._tools.approvals.holding(question.change.change_id, question.now)
         return True
 
     def _stable_restorable(self, question: Question) -> bool:
@@ -75,28 +73,26 @@ class Checks:
         return seen is not None and seen.stable_healthy and seen.stable == base
 
     def _none_in_flight(self, question: Question) -> bool:
-        others = self._changes.all(active=True)
+        others = self._tools.changes.all(active=True)
         return not any(
             one.state in IN_FLIGHT and one.service == question.change.service
             for one in others
             if one.change_id != question.change.change_id
         )
 
-    def _lease_held(self, question: Question) -> bool:
-        holder = Controllers(self._stores.engine).current(question.change.service)
-        return holder is not None and holder.epoch == self._epoch
+    def _lease_held(self, _question: Question) -> bool:
+        holder = Controllers(self._tools.stores.engine).current(self._tools.service)
+        return holder is not None and holder.epoch == self._tools.epoch
 
     def _not_stopped(self, _question: Question) -> bool:
-        return not FrontFiles(self._stores.home).is_killed()
+        return not self.is_stopped()
 
     def _valid_on_head(self, question: Question) -> bool:
-        return self.head() in (question.change.base_revision, question.commit)
+        return self._merging.fitting(question.change, question.commit) is not None
 
     def _landed(self, question: Question) -> bool:
-        return self.head() == question.commit
-
-    def _is_out(self, question: Question) -> bool:
-        return not contains(self._stores.repository, self.head(), question.commit)
+        landing = self._merging.fitting(question.change, question.commit)
+        return landing is not None and self._merging.head() == landing.commit
 
 
 LOOKS: dict[Fact, Callable[[Checks, Question], bool]] = {
@@ -108,7 +104,6 @@ LOOKS: dict[Fact, Callable[[Checks, Question], bool]] = {
     Fact.NOT_STOPPED: Checks._not_stopped,
     Fact.VALID_ON_HEAD: Checks._valid_on_head,
     Fact.MERGED_AS_EXPECTED: Checks._landed,
-    Fact.REVERTED_OR_NEVER_MERGED: Checks._is_out,
 }
 
 

@@ -20,15 +20,34 @@ def returned_for(home: Path, change_id: str, since: datetime) -> Cause | None:
     return found[0].cause if found else None
 
 
-def adopt(home: Path, ledger: Ledger, signature_of: Callable[[str], str]) -> Iterator[str]:
-    """Write into the ledger what the journal tells and it does not know yet, oldest first."""
-    for entry in FrontFiles(home).journal():
-        signature = signature_of(entry.change_id) if entry.change_id else ""
-        told = {"generation": str(entry.generation)}
-        if not signature or ledger.find(RETURNED, entry.change_id, told):
-            continue
-        ledger.append(as_entry(entry, signature))
-        yield f"{entry.change_id}: back to stable, {entry.cause.value}: {entry.reason}"
+class Adoption:
+    """Brings the journal of one home into the ledger, once each line, whoever began with it."""
+
+    def __init__(self, home: Path, ledger: Ledger, signature_of: Callable[[str], str]) -> None:
+        self._files = FrontFiles(home)
+        self._ledger = ledger
+        self._signature_of = signature_of
+        self._passed = 0
+
+    def look(self) -> Iterator[str]:
+        """Write into the ledger what the journal tells and it does not know yet, oldest first.
+
+        What belongs to no approved change stays in the journal alone.
+        """
+        entries = self._files.journal()
+        if len(entries) < self._passed:
+            self._passed = 0  # another journal
+        for entry in entries[self._passed :]:
+            signature = self._signature_of(entry.change_id) if entry.change_id else ""
+            if signature and not self._ledger.find(RETURNED, entry.change_id, name_of(entry)):
+                self._ledger.append(as_entry(entry, signature))
+                yield f"{entry.change_id}: back to stable, {entry.cause.value}: {entry.reason}"
+            self._passed += 1
+
+
+def name_of(entry: Returned) -> dict[str, str]:
+    """Return what tells a line from all others. A front that lost its files counts anew."""
+    return {"generation": str(entry.generation), "returned_at": entry.at.isoformat()}
 
 
 def as_entry(entry: Returned, signature: str) -> Entry:
@@ -40,7 +59,7 @@ def as_entry(entry: Returned, signature: str) -> Entry:
         change_id=entry.change_id,
         issue_id="",
         body={
-            "generation": str(entry.generation),
+            **name_of(entry),
             "cause": entry.cause.value,
             "reason": entry.reason,
             "share": entry.share,

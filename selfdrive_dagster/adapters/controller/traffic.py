@@ -1,17 +1,21 @@
 """Traffic that follows the state: whatever was interrupted, the next look brings it about.
 
-Each order is intended in the database before it is given and noted as done when the proxy itself
-tells so. Down leads a way that asks nobody. Does not belong here: when a state changes.
+Each order is intended in the database before it is given; that it was done is told by what the
+front shows (`settling`). Down leads a way that asks nobody. Does not belong here: when a state
+changes.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from selfdrive_dagster.adapters.changes import Authority, Change
-from selfdrive_dagster.adapters.effects import Effects
-from selfdrive_dagster.adapters.traefik import TraefikActuator
+from selfdrive_dagster.adapters.changes import Change
+from selfdrive_dagster.adapters.controller.courses import Course
+from selfdrive_dagster.adapters.controller.merging import Merging
+from selfdrive_dagster.adapters.controller.tools import Tools
+from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.model import digest
-from selfdrive_dagster.rollout.canary import Plan
+from selfdrive_dagster.rollout.canary import Step as Served
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.rollout.steering import TOLERANCE, share_of
@@ -20,112 +24,117 @@ from selfdrive_dagster.rollout.traffic import Cause, Traffic, Wanted
 RENEW = timedelta(seconds=20)
 """A lease is renewed when it was given so long ago: it lasts a minute."""
 
+MayRaise = Callable[[Change, datetime], str]
+"""Says why no more users may meet a change now, "" when they may."""
+
 
 class Follower:
     """Gives the orders that a change's state stands for, under one epoch."""
 
-    def __init__(self, actuator: TraefikActuator, effects: Effects, epoch: int) -> None:
-        self._actuator = actuator
-        self._effects = effects
-        self._epoch = epoch
+    def __init__(self, tools: Tools, merging: Merging, why_not_raised: MayRaise) -> None:
+        self._tools = tools
+        self._actuator = tools.actuator
+        self._merging = merging
+        self._why_not_raised = why_not_raised
 
-    def follow(
-        self, change: Change, commit: str, plan: Plan, by: Authority, now: datetime
-    ) -> Traffic:
-        """Bring the traffic to where the change stands, and return it as it is then."""
-        traffic = self._actuator.read()
-        self._close(change, traffic, by, now)
+    def follow(self, change: Change, course: Course, now: datetime) -> None:
+        """Bring the traffic to where the change stands. Raises Refused where it must not be."""
         order = ORDERS.get(change.state)
-        return order(self, change, commit, plan, traffic, now) if order else traffic
+        if order:
+            order(self, change, course, self._actuator.read(), now)
 
-    def _stage(
-        self, change: Change, commit: str, plan: Plan, traffic: Traffic, now: datetime
-    ) -> Traffic:
+    def without(self, change: Change, course: Course, traffic: Traffic) -> bool | None:
+        """Say whether the stable that is served has nothing of a change, None when unknown."""
+        served = traffic.seen.stable if traffic.seen else ""
+        if not served or served == change.base_revision:
+            return True if served else None
+        try:
+            return not self._merging.is_in(change, course.commit, served)
+        except SelfdriveError:
+            return None
+
+    def _stage(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
         """Want the canary beside a fresh stable, unless somebody took it back."""
         wanted = traffic.wanted
         if wanted.change_id == change.change_id:
-            return traffic
-        told = {"canary": commit, "stable": change.base_revision}
+            return
+        self._require_raised(change, now)
+        told = {"canary": course.commit, "stable": change.base_revision}
         self._intend(change, Kind.START_REVISION, 0, told, now)
-        return self._actuator.stage(
+        self._actuator.stage(
             generation=wanted.generation,
             stable=change.base_revision,
             change_id=change.change_id,
-            canary=commit,
-            plan=digest(plan),
+            canary=course.commit,
+            plan=digest(course.plan),
         )
 
-    def _weigh(
-        self, change: Change, commit: str, plan: Plan, traffic: Traffic, now: datetime
-    ) -> Traffic:
+    def _weigh(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
         """Want the state's share, and renew the lease before it runs out."""
         wanted = traffic.wanted
-        share = share_of(change.state, change.stage, plan)
-        if not is_ours(wanted, change, commit):
-            return traffic  # it was taken back: steering tells of it
+        share = share_of(change.state, change.stage, course.plan)
+        if not is_ours(wanted, change, course):
+            return  # it was taken back: steering tells of it
         if share is not None and abs(wanted.share - share) > TOLERANCE:
+            if share > wanted.share:
+                self._require_raised(change, now)
             self._intend(change, Kind.SET_WEIGHT, change.stage, {"share": share}, now)
-            return self._actuator.set(share, wanted.generation)
+            self._actuator.set(share, wanted.generation)
+            return
         until = wanted.lease_until
         if until is not None and until - now < timedelta(seconds=60) - RENEW:
-            return self._actuator.set(wanted.share, wanted.generation)
-        return traffic
+            self._actuator.set(wanted.share, wanted.generation)
 
-    def _return(
-        self, change: Change, _commit: str, _plan: Plan, traffic: Traffic, _now: datetime
-    ) -> Traffic:
-        """Serve the base alone."""
+    def _return(self, change: Change, course: Course, traffic: Traffic, _now: datetime) -> None:
+        """Serve the base alone, also where a later change stands on this one: it goes with it."""
         wanted = traffic.wanted
         if wanted.canary:
-            return self._actuator.to_stable(f"{change.change_id} is rolled back", Cause.COMMAND)
-        if wanted.stable != change.base_revision and wanted.change_id == change.change_id:
-            return self._actuator.stage(
-                generation=wanted.generation, stable=change.base_revision,
+            own = wanted.change_id == change.change_id
+            cause = Cause.COMMAND if own else Cause.FAULT
+            wanted = self._actuator.to_stable(f"{change.change_id} is rolled back", cause).wanted
+        if wanted.stable == change.base_revision or not wanted.stable:
+            return
+        if self._merging.is_in(change, course.commit, wanted.stable):
+            self._actuator.stage(
+                generation=wanted.generation,
+                stable=change.base_revision,
                 change_id=change.change_id,
-            )  # fmt: skip
-        return traffic
+            )
 
-    def _promote(
-        self, change: Change, commit: str, _plan: Plan, traffic: Traffic, now: datetime
-    ) -> Traffic:
-        """Make the change the new stable; once another change has the front, it is."""
+    def _promote(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
+        """Make the change, as it was merged, the new stable; once another has the front, it is."""
         wanted = traffic.wanted
-        if wanted.change_id != change.change_id or wanted.stable == commit:
-            return traffic
-        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": commit}, now)
-        return self._actuator.stage(
-            generation=wanted.generation, stable=commit, change_id=change.change_id
+        merged = self._merging.commits(change, course.commit)[-1]
+        if wanted.change_id != change.change_id or wanted.stable == merged:
+            return
+        self._require_raised(change, now)
+        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": merged}, now)
+        self._actuator.stage(
+            generation=wanted.generation, stable=merged, change_id=change.change_id
         )
+
+    def _require_raised(self, change: Change, now: datetime) -> None:
+        """Raise Refused while no more users may meet a change: it was allowed, and may be over."""
+        if why := self._why_not_raised(change, now):
+            raise Refused(f"{change.change_id} gets no more users: {why}")
 
     def _intend(
         self, change: Change, kind: Kind, stage: int, told: dict[str, Any], now: datetime
     ) -> None:
-        self._effects.intend(
+        self._tools.effects.intend(
             change.change_id,
             kind,
             key=key_of(change.change_id, change.version, kind),
             stage=stage,
             wanted=told,
-            epoch=self._epoch,
+            epoch=self._tools.epoch,
             now=now,
         )
 
-    def _close(self, change: Change, traffic: Traffic, by: Authority, now: datetime) -> None:
-        """Note as done what the front shows as done, and give up what nobody will do any more."""
-        for effect in self._effects.of(change.change_id):
-            if not effect.is_open or effect.kind not in SHOWN:
-                continue
-            if SHOWN[effect.kind](effect.wanted, traffic):
-                seen = {"generation": traffic.wanted.generation, "at": now.isoformat()}
-                self._effects.done(effect.key, seen, by=by, epoch=self._epoch, now=now)
-            elif effect.key != key_of(change.change_id, change.version, effect.kind):
-                why = f"the change is {change.state.value} by now"
-                self._effects.give_up(effect.key, why, by=by, epoch=self._epoch, now=now)
 
-
-def is_ours(wanted: Wanted, change: Change, commit: str) -> bool:
+def is_ours(wanted: Wanted, change: Change, course: Course) -> bool:
     """Say whether the front has this change's canary."""
-    return (wanted.change_id, wanted.canary) == (change.change_id, commit)
+    return (wanted.change_id, wanted.canary) == (change.change_id, course.commit)
 
 
 def is_taken_up(traffic: Traffic) -> bool:
@@ -133,28 +142,17 @@ def is_taken_up(traffic: Traffic) -> bool:
     return traffic.seen is not None and traffic.seen.generation == traffic.wanted.generation
 
 
-def _started(told: dict[str, Any], traffic: Traffic) -> bool:
-    seen = traffic.seen
-    return seen is not None and seen.canary == told["canary"] and bool(seen.canary_healthy)
+def served(tools: Tools, change_id: str) -> tuple[Served, ...]:
+    """Return the shares of a rollout, oldest first; unknown between an order and its effect."""
+    found = []
+    for effect in tools.effects.of(change_id):
+        if effect.kind is not Kind.SET_WEIGHT or effect.given_up:
+            continue
+        found.append(Served(effect.at, None))
+        if effect.done_at is not None:
+            found.append(Served(effect.done_at, float(effect.wanted["share"])))
+    return tuple(found)
 
-
-def _weighed(told: dict[str, Any], traffic: Traffic) -> bool:
-    seen = traffic.seen
-    same = seen is not None and seen.share is not None
-    return same and abs(float(seen.share or 0.0) - told["share"]) < TOLERANCE  # type: ignore[union-attr]
-
-
-def _made_stable(told: dict[str, Any], traffic: Traffic) -> bool:
-    seen = traffic.seen
-    return seen is not None and seen.stable == told["stable"] and seen.stable_healthy
-
-
-SHOWN = {
-    Kind.START_REVISION: _started,
-    Kind.SET_WEIGHT: _weighed,
-    Kind.MAKE_STABLE: _made_stable,
-}
-"""How the front shows that an order is carried out."""
 
 ORDERS = {
     State.STAGED: Follower._stage,

@@ -5,11 +5,12 @@ goes on where the stored windows end: nothing of the statistics lives in this pr
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from selfdrive_dagster.adapters.canary import (
+    COUNTED,
     Gathering,
     Watched,
     WindowStore,
@@ -20,7 +21,9 @@ from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.handing import KEY_FILE
 from selfdrive_dagster.adapters.receiver import read_key
 from selfdrive_dagster.adapters.traefik import AccessLog, Position, Request
-from selfdrive_dagster.rollout.canary import Plan, Stage, Step, judge
+from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.rollout.canary import Plan, Stage, Step, Window, judge
+from selfdrive_dagster.rollout.canary.plan import Measure
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.rollout.observed import Observed
 
@@ -32,26 +35,42 @@ def access_log(stores: Stores) -> AccessLog:
 
 
 def freeze_thresholds(stores: Stores, change_id: str, plan: Plan, now: datetime) -> bool:
-    """Fix what counts as slow from the sessions so far, once; False while they are too few."""
+    """Fix what counts as slow from the sessions so far, once; False while they are too few.
+
+    A plan that looks at no latency needs none.
+    """
     store = WindowStore(stores.home, change_id)
-    if store.thresholds() is not None:
+    slow = any(one.measure is Measure.LATENCY for one in plan.guardrails)
+    if not slow or store.thresholds() is not None:
         return True
-    requests: list[Request] = []
-    position = Position()
-    while True:
-        more, reached = access_log(stores).read(position)
-        if reached == position:
-            break
-        requests += more
-        position = reached
+    log = access_log(stores)
+    requests, _ = read_on(log, log.oldest())
     usual = usual_slowness(requests, plan.window_seconds, now)
     if usual is not None:
         store.freeze(usual)
     return usual is not None
 
 
+def read_on(log: AccessLog, since: Position) -> tuple[list[Request], Position]:
+    """Return all that a log holds since a position, and where it ends."""
+    found: list[Request] = []
+    while True:
+        more, reached = log.read(since)
+        if reached == since:
+            return found, since
+        found += more
+        since = reached
+
+
+LOOKS_A_WINDOW = 10
+"""So often in each window what is new is gathered; between, what is stored is judged."""
+
+
 class Watch:
-    """The evidence of one change since `begin`, when the first session could meet it."""
+    """The evidence of one change since `begin`, when the first session could meet it.
+
+    Made anew, it is fed the log from as far back as there is one.
+    """
 
     def __init__(self, stores: Stores, watched: Watched, change_id: str, plan: Plan) -> None:
         self.change_id = change_id
@@ -59,13 +78,19 @@ class Watch:
         self._watched = watched
         self._plan = plan
         self._log = access_log(stores)
-        self._position = Position()
+        self._position = self._log.oldest()
+        self._next = watched.begin
+        told = any(rail.name in COUNTED for rail in plan.guardrails)
+        self._warehouse = stores.warehouse if told else None
         self._store = WindowStore(stores.home, change_id)
         self._gathering = Gathering(self._store, watched, change_id)
 
     def look(self, state: State, stage: int, steps: Sequence[Step], now: datetime) -> Observed:
-        """Gather what is new and judge all of it; `steps` are the shares that were served."""
-        windows = self._gathering.look(self._fresh(), steps, self._stores.warehouse)
+        """Gather what is new and judge all of it; `steps` are the shares that were served.
+
+        Raises SelfdriveError when what is stored, or telemetry, cannot be read.
+        """
+        windows = self._gathered(steps, now)
         return Observed(
             change_id=self.change_id,
             canary=self._watched.canary,
@@ -78,15 +103,21 @@ class Watch:
             judgement=judge(windows, stage_of(state, stage, self._plan), self._plan, now),
         )
 
+    def _gathered(self, steps: Sequence[Step], now: datetime) -> tuple[Window, ...]:
+        import duckdb
+
+        if now < self._next:
+            return self._store.read()
+        self._next = now + timedelta(seconds=self._plan.window_seconds / LOOKS_A_WINDOW)
+        try:
+            return self._gathering.look(self._fresh(), steps, self._warehouse)
+        except duckdb.Error as fault:
+            raise SelfdriveError(f"The warehouse cannot be read: {fault}") from fault
+
     def _fresh(self) -> tuple[Request, ...]:
         """Return the log's requests since the last look."""
-        found: list[Request] = []
-        while True:
-            more, reached = self._log.read(self._position)
-            if reached == self._position:
-                return tuple(found)
-            found += more
-            self._position = reached
+        found, self._position = read_on(self._log, self._position)
+        return tuple(found)
 
 
 def stage_of(state: State, stage: int, plan: Plan) -> Stage:

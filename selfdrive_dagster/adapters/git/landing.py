@@ -8,7 +8,6 @@ belong here: when that may happen (`rollout.lifecycle`), and proposals' own bran
 from datetime import datetime
 
 from selfdrive_dagster.adapters.git import branches, remotes
-from selfdrive_dagster.adapters.git.command import GitFailed
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE, GitRepository
 from selfdrive_dagster.errors import Refused
 
@@ -20,12 +19,27 @@ def head_of(repository: GitRepository, remote: str | None, branch: str) -> str:
 
 
 def contains(repository: GitRepository, head: str, commit: str) -> bool:
-    """Say whether a commit is part of a branch."""
-    try:
-        repository.shadow.git("merge-base", "--is-ancestor", commit, head)
-    except GitFailed:
-        return False
-    return True
+    """Say whether a commit is part of a branch. Raises GitFailed when git cannot tell."""
+    return not repository.shadow.git("rev-list", "--max-count=1", commit, f"^{head}").strip()
+
+
+def is_out(repository: GitRepository, head: str, commit: str) -> bool:
+    """Say whether a branch is without what a commit brought: it never landed, or was undone.
+
+    Undone it is by our own commit, or where its files are as they were before it.
+    """
+    if not contains(repository, head, commit):
+        return True
+    told = f"--grep={undone(commit)}"
+    if repository.shadow.git("rev-list", "--fixed-strings", told, head, f"^{commit}").strip():
+        return True
+    base = repository.revision(f"{commit}^1")
+    return not _files(repository, base, commit) & _files(repository, base, head)
+
+
+def undone(commit: str) -> str:
+    """Return the words by which a commit that undoes another names it."""
+    return f"This takes back {commit}."
 
 
 def land(
@@ -51,10 +65,11 @@ def take_back(
 ) -> str:
     """Undo a commit that landed, by a further one, and return that; the head where it is out.
 
-    Files are given back whole. Raises Refused where somebody changed one of them since.
+    Done already, it changes nothing. Files are given back whole. Raises Refused where somebody
+    changed one of them since.
     """
     head = head_of(repository, remote, branch)
-    if not contains(repository, head, commit):
+    if is_out(repository, head, commit):
         return head
     base = repository.revision(f"{commit}^1")
     if _files(repository, commit, head) & _files(repository, base, commit):
@@ -64,7 +79,8 @@ def take_back(
         )
     tree = _tree_with(repository, head, base, _files(repository, base, commit))
     words = (
-        f"Take back {commit[:12]}\n\nIt was rolled back: users were harmed, or a person said so.\n"
+        f"Take back {commit[:12]}\n\n{undone(commit)}\n"
+        "It was rolled back: users were harmed, or a person said so.\n"
     )
     made = branches.write_commit(repository.shadow, tree, head, words, SELFDRIVE)
     _move(repository, remote, branch, made, head)

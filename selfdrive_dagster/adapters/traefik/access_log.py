@@ -77,6 +77,10 @@ class AccessLog:
         self._session_cookie = session_cookie
         self._key = key
 
+    def oldest(self) -> Position:
+        """Return where the log begins, the turned one included."""
+        return Position(file=inode(self._older))
+
     def read(self, since: Position) -> tuple[tuple[Request, ...], Position]:
         """Return the requests to an arm since a position, and the next position.
 

@@ -44,6 +44,11 @@ def _maker(case: Case) -> str:
     proof: Proof = case.record("validation/report")
     if proof.best is None:
         return "no patch was proposed"
+    if edits := case.moves(Event.PATCH_EDITED):
+        last = edits[-1].entry
+        return (
+            f"{last.actor}, who amended it at {last.at:%Y-%m-%d %H:%M} UTC: {last.body['reason']}"
+        )
     return (
         f"the generator {proof.best.generator}, template {proof.best.family}; no model, no prompt"
     )

@@ -20,7 +20,7 @@ from selfdrive_dagster.cli.up import find_app
 from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.model import Progress
 
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 6.0
 GIVE_UP_SECONDS = 560.0
 CALM_SECONDS = 40.0
 """After so long without news from the ranking, two batches have seen all that visitors did."""

@@ -53,15 +53,25 @@ STOP_SECONDS = 20.0
 
 
 class Theatre:
-    """The demo's folder and processes; a context manager."""
+    """The demo's folder and processes; a context manager.
+
+    `drive` serves the shop through the front; `only` names the seeded defects, () for all.
+    """
 
     def __init__(
-        self, app: Path, defect: Path | None, *, observe: bool, drive: bool = False
+        self,
+        app: Path,
+        defect: Path | None,
+        *,
+        observe: bool,
+        drive: bool = False,
+        only: tuple[str, ...] = (),
     ) -> None:
         self._app = app
         self._defect = defect
         self._observe = observe
         self._drive = drive
+        self._only = only
         self.signed: set[str] = set()
         self._stack = ExitStack()
         self._stack.callback(self._no_more)
@@ -129,7 +139,9 @@ class Theatre:
 
     def _make_repository(self) -> None:
         shop = self._app / "examples" / "shop"
-        chosen = ["--defects", "", "--extra", str(self._defect)] if self._defect else []
+        chosen = ["--defects", ",".join(self._only)] if self._only else []
+        if self._defect:
+            chosen = ["--defects", "", "--extra", str(self._defect)]
         done = subprocess.run(
             [sys.executable, str(shop / "make_history.py"), str(self.repo), *chosen],
             capture_output=True, text=True, check=False,

@@ -37,10 +37,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A share of new sessions, from a moment on."""
+    """A share of new sessions, from a moment on; None while it is not known."""
 
     at: datetime
-    share: float
+    share: float | None
 
 
 def share_in(steps: Sequence[Step], start: datetime, seconds: float) -> float | None:
