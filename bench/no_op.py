@@ -209,13 +209,16 @@ def send_back(stage: Stage, change: Change) -> None:
 
 
 def highest(windows: tuple[Window, ...]) -> tuple[float, str]:
-    """Return the highest e-value against "no worse" that any window led to, and of what."""
-    found: list[tuple[float, str]] = []
+    """Return the highest e-value against "no worse" that any window led to, and of what.
+
+    An e-process begins at 1: that is the highest where the canary never looked worse.
+    """
+    found = [(0.0, "nothing")]
     for count in range(1, len(windows) + 1):
         seen = windows[:count]
         judged = judge(seen, DEMO_PLAN.stages[0], DEMO_PLAN, seen[-1].start)
-        found += [(one.log_harm, one.name) for one in judged.readings]
-    log_harm, rail = max(found, default=(0.0, "nothing measured"))
+        found += [(one.log_harm, one.name) for one in judged.readings if one.log_harm > 0]
+    log_harm, rail = max(found)
     return round(math.exp(log_harm), 2), rail
 
 
