@@ -14,8 +14,8 @@ venv: .venv/stamp  ## make .venv with exactly what constraints.txt names
 .venv/stamp: constraints.txt pyproject.toml scripts/venv scripts/system
 	scripts/venv
 
-test: venv  ## run the tests, in less than ten minutes
-	$(BIN)/python -m pytest
+test: venv  ## run the tests on both cores, in less than ten minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: venv  ## run the tests that take long: packaging, demo, browser
 	scripts/system $(BIN)/python browser

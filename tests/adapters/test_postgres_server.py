@@ -368,8 +368,7 @@ def test_a_stopped_server_is_waited_for_with_progress_and_an_end(home: Path) -> 
 def test_a_home_with_a_long_name_is_reached_over_a_short_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = tmp_path / "r"
-    runtime.mkdir()
+    runtime = Path(tempfile.mkdtemp(prefix="sd-"))  # short, unlike the folder of a parallel test
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     home = tmp_path / ("long" * 25) / "home"
     home.parent.mkdir()
@@ -383,6 +382,7 @@ def test_a_home_with_a_long_name_is_reached_over_a_short_one(
     with pytest.raises(BadInput, match="in the way"):
         socket_folder(Place(home).data)
     assert SOCKET_BYTES <= 103
+    shutil.rmtree(runtime)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root steps down")

@@ -269,7 +269,13 @@ def proven(tmp_path: Path, tests: str, patch: str, supports: tuple[Support, ...]
     return prove_one(given, reproducer, base, product, sandbox)
 
 
-@pytest.mark.parametrize("name", PROOFS)
+FAST = ("a constant for one test", "the formula for two tests", "a boundary that includes")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in PROOFS],
+)
 def test_one_failing_test_does_not_certify_a_constant(name: str, tmp_path: Path) -> None:
     tests, old, new, verdict, says = PROOFS[name]
     report = proven(tmp_path, tests, render_diff("till.py", TILL, edited(old, new)))

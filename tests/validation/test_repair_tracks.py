@@ -164,6 +164,7 @@ def test_a_suite_that_cannot_be_read_whole_certifies_nothing(name: str, tmp_path
     assert "the base suite cannot be read" in found.reports[0].reason
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_fails_and_is_no_hindrance_to_another(tmp_path: Path) -> None:
     files = {"test_a.py": SOUND, "test_b.py": HANGS, "test_c.py": failing("edge")}
     found = run(tmp_path, files)
