@@ -117,9 +117,13 @@ class FrontFiles:
     def note(self, entry: Returned) -> None:
         """Append to the journal; it is on the disk when this returns."""
         self.make()
-        descriptor = os.open(self.journal_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self.journal_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, msgspec.json.encode(entry) + b"\n")
+            end = os.fstat(descriptor).st_size
+            torn = end and os.pread(descriptor, 1, end - 1) != b"\n"  # a crash left half a line
+            data = b"\n" * bool(torn) + msgspec.json.encode(entry) + b"\n"
+            while data:
+                data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -191,5 +191,8 @@ def overdue(actuator: "TraefikActuator") -> str:
     if why is None:
         return ""
     cause, reason = why
-    actuator.to_stable(f"{reason}, and the front did not act on it", cause)
+    try:
+        actuator.to_stable(f"{reason}, and the front did not act on it", cause)
+    except OSError as fault:  # a full disk must not end what serves everybody
+        return f"not possible now, tried again at once: {fault.strerror}"
     return reason

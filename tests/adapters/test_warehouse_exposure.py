@@ -72,6 +72,21 @@ def test_an_issue_that_came_back_is_seen(warehouse: Warehouse) -> None:
     assert count(warehouse, on_them=True) == Sessions(seen=5, affected=1)
 
 
+def test_who_looks_while_models_are_refreshed_sees_every_issue(warehouse: Warehouse) -> None:
+    """One model is newer than the other, as in the middle of a batch under traffic."""
+    (before,) = rank_issues(warehouse, NOW)
+    warehouse.append("exceptions", [crash(78, NEW, ago=HOUR, session="s21")])
+    for half in (
+        [m for m in MODELS if m.name != "issue_newest"],
+        [m for m in MODELS if m.name not in ("issue_newest", "issue_releases")],
+    ):
+        list(refresh(warehouse, half, Grouping()))
+        assert [one.issue_id for one in rank_issues(warehouse, NOW)] == [before.issue_id]
+    list(refresh(warehouse, MODELS, Grouping()))
+    (after,) = rank_issues(warehouse, NOW)
+    assert after.last_seen > before.last_seen
+
+
 def test_versions_come_oldest_first_with_their_first_sighting(warehouse: Warehouse) -> None:
     assert list(versions_of(warehouse, "shop").items()) == [(OLD, NOW - 2 * DAY), (NEW, NOW - DAY)]
     assert versions_of(warehouse, "another") == {}

@@ -172,6 +172,16 @@ def test_a_window_in_which_the_share_changed_says_nothing_of_it() -> None:
     assert verdict(seen) is Verdict.SAFE
 
 
+def test_harm_is_acted_on_though_it_drove_sessions_out_of_their_shares() -> None:
+    """The e-value rests on the sessions that were seen, not on the configured shares."""
+    seen = windows(20, 0.05, 0.01)
+    fewer = [
+        replace(one, exposed=Arms(one.exposed.canary // 2, one.exposed.stable)) for one in seen
+    ]
+    assert judge(fewer, STAGE, PLAN, at_the_end(fewer)).log_ratio > math.log(1000)
+    assert verdict(fewer) is Verdict.HARM
+
+
 def test_the_warm_up_counts_for_neither_arm() -> None:
     cold = windows(3, 0.30, 0.01)
     rest = [replace(w, start=w.start + timedelta(minutes=3)) for w in windows(60, 0.01, 0.01)]

@@ -83,6 +83,7 @@ class Follower:
             return
         until = wanted.lease_until
         if until is not None and until - now < timedelta(seconds=60) - RENEW:
+            self._require_raised(change, now)  # a void approval lets the lease run out
             self._actuator.set(wanted.share, wanted.generation)
 
     def _return(self, change: Change, course: Course, traffic: Traffic, _now: datetime) -> None:

@@ -16,7 +16,8 @@ from selfdrive_dagster.issues.score import RANKS, IssueStats, Weights
 from selfdrive_dagster.issues.triage import TriageSettings
 
 _LIVES = """
-SELECT * FROM issue_stats JOIN issue_newest USING (issue_id, last_seen) ORDER BY issue_id
+SELECT * FROM issue_stats
+JOIN (SELECT * EXCLUDE (last_seen) FROM issue_newest) USING (issue_id) ORDER BY issue_id
 """
 
 _RELEASES = """
@@ -89,7 +90,11 @@ def summarise_issues(
     resolved: Mapping[str, datetime] | None,
     paging: frozenset[str] | None,
 ) -> tuple[IssueSummary, ...]:
-    """Return one summary per issue, in the order of their ids."""
+    """Return one summary per issue, in the order of their ids.
+
+    Models are refreshed one after the other: who looks in between finds one newer than another,
+    and every issue all the same.
+    """
     lives = warehouse.query(_LIVES).to_dicts()
     recent = _by_issue(_ask(warehouse, _RECENT, now, "now", "day_ago", "hour_ago"))
     usual = _by_issue(_ask(warehouse, _USUAL, now, "this_hour", "same_hours"))
@@ -98,7 +103,7 @@ def summarise_issues(
     summaries = []
     for life in lives:
         name = life["issue_id"]
-        services = _names(releases[name], "service_name")
+        services = _names(releases.get(name, []), "service_name")
         stats = IssueStats(
             **_life(life),
             **_window(recent.get(name, []), usual.get(name, []), life["first_seen"], now),
@@ -108,7 +113,8 @@ def summarise_issues(
             is_regressed=_came_back(name, life["last_seen"], resolved),
             is_paging=None if paging is None else name in paging,
         )
-        summaries.append(_summary(life, stats, services, _names(releases[name], "service_version")))
+        versions = _names(releases.get(name, []), "service_version")
+        summaries.append(_summary(life, stats, services, versions))
     return tuple(summaries)
 
 

@@ -81,16 +81,20 @@ def _draw(
     plan: Plan,
     now: datetime,
 ) -> tuple[Verdict, str]:
-    """Return the verdict: fuse, data, harm, unmeasured, safe, in this order."""
+    """Return the verdict: fuse, harm, data, ratio, unmeasured, safe, in this order.
+
+    Harm comes before what is missing: an e-value rests on the sessions that were seen, not on the
+    shares that were configured, and a canary that drives people away spoils the ratio as well.
+    """
     if burnt := _fuse(windows, plan):
         return Verdict.HARM, burnt
+    worst = max(readings, key=lambda one: one.log_harm, default=None)
+    if worst is not None and worst.log_harm >= math.log(plan.harm_threshold):
+        return Verdict.HARM, worst.tell()
     if missing := _missing(windows, counted, plan, now):
         return Verdict.NO_DATA, missing
     if ratio >= math.log(1 / plan.ratio_alpha):
         return Verdict.NO_DATA, "sessions do not reach the arms in the configured shares"
-    worst = max(readings, key=lambda one: one.log_harm, default=None)
-    if worst is not None and worst.log_harm >= math.log(plan.harm_threshold):
-        return Verdict.HARM, worst.tell()
     if absent := _unmeasured(readings, len(counted), plan):
         return Verdict.NO_DATA, absent
     return _safe_or_not(counted, readings, stage, plan)
