@@ -17,8 +17,8 @@ from selfdrive_dagster.rollout.traffic import FRESH_SECONDS, Seen
 
 PYTHON = (sys.executable, "-P")
 PYTHON_NAMES = ("python", "python3")
-FOREIGN = ("SELFDRIVE_", "ANTHROPIC_")
-"""What of our environment is no business of the product."""
+FOREIGN = ("SELFDRIVE_", "ANTHROPIC_", "DAGSTER_", "SSH_", "GITHUB_", "GH_", "GITLAB_")
+"""What of our environment is no business of the product: with an agent it could sign."""
 
 HEALTH_SECONDS = 1.0
 FRONT_GRACE = 15.0
