@@ -83,7 +83,7 @@ def test_everything_that_holds_for_root_holds_for_an_ordinary_user():
     """The whole of `test_sandbox_box.py`, with the watchdog as the fence."""
     home = Path(tempfile.mkdtemp(prefix="ordinary-"))
     box = str(Path(__file__).with_name("test_sandbox_box.py"))
-    done = as_user("-m", "pytest", "-p", "no:cacheprovider", box, home=home, timeout=110)
+    done = as_user("-m", "pytest", "-p", "no:cacheprovider", box, home=home, timeout=300)
     shutil.rmtree(home)
     assert done.returncode == 0, done.stdout[-4000:]
 
