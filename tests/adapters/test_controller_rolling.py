@@ -108,17 +108,20 @@ def test_what_nobody_may_any_more_goes_no_further(world: Steered) -> None:
 
 
 @pytest.mark.slow
-def test_an_approval_that_expires_under_way_leads_no_further(world: Steered) -> None:
+def test_an_approval_that_expires_under_way_leads_no_further_and_then_back(world: Steered) -> None:
     world.approve(signed=LIFETIMES["approve"] - timedelta(seconds=14))
     world.until(State.CANARY)
-    for _ in range(30):
+    for _ in range(18):
         world.tick()
     assert (world.state, world.change.stage, world.front.wanted.share) == (State.CANARY, 1, 0.2)
     assert any("The approval expired" in one for one in world.said)
     kept = list((world.home / "evidence").rglob("*.json"))
-    for _ in range(6):
+    for _ in range(4):
         world.tick()
     assert list((world.home / "evidence").rglob("*.json")) == kept  # what is refused stores nothing
+    world.until(State.LEARNED)  # the lease of a void approval is not renewed
+    assert world.front.wanted.share == 0.0
+    assert world.head() == world.shop.base
 
 
 @pytest.mark.slow
