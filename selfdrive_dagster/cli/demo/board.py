@@ -33,6 +33,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seconds: str = ""
     triage: str = ""
     outcome: str = ""
+    is_left: bool = False
+    """The demonstration signs no more: this one is left to people."""
 
     @property
     def waits_for_a_key(self) -> bool:
@@ -43,7 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Say whether a proven repair has been with users and was judged, and others settled."""
         ends = ENDED if self.verdict == "certified" else (*SETTLED, *ENDED)
-        return self.triage != "autofix" or self.state in ends
+        return self.triage != "autofix" or self.state in ends or self.is_left
 
     @property
     def is_settled(self) -> bool:
