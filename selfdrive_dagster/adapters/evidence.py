@@ -5,14 +5,13 @@ file that is not there was NOT RECORDED (or is lost), one whose bytes differ was
 the two are told apart, always. Does not belong here: what a record means, who may erase it.
 """
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from selfdrive_dagster.adapters.durable import sync, write_whole
 from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.model import canonical, digest
 
@@ -50,7 +49,7 @@ class Evidence:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, data)
         # The names on the way must survive as well as the bytes.
-        for folder in (path.parent, self._root, self._root.parent):
+        for folder in (self._root, self._root.parent):
             sync(folder)
         return sha256
 
@@ -89,26 +88,3 @@ class Evidence:
         if not SHA256.fullmatch(sha256):
             raise BadInput(f"{sha256!r} is not a sha256 of 64 lower-case hex digits.")
         return self._root / sha256[:2] / f"{sha256[2:]}.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file (0600) so that under its name it is complete or absent."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mode 0600 by itself
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:  # a full disk, Ctrl-C: leave no half file behind, then go on failing
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,6 @@ All but the journal are written whole: temporary file, sync, rename. A lock keep
 
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from selfdrive_dagster.adapters.durable import sync, write_whole
 from selfdrive_dagster.config import KILL_SWITCH
 from selfdrive_dagster.errors import BadInput, Busy
 from selfdrive_dagster.rollout.traffic import Returned, Seen, Traffic, Wanted
@@ -127,7 +127,7 @@ class FrontFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        sync_folder(self.folder)
+        sync(self.folder)
 
     def journal(self) -> tuple[Returned, ...]:
         """Return the journal, oldest first. A last line that was cut off never was written."""
@@ -154,30 +154,6 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that readers, and a crash, find the old one or the new one whole."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def as_yaml(value: Any) -> bytes:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from selfdrive_dagster.adapters.canary.thresholds import Thresholds
-from selfdrive_dagster.adapters.evidence import sync, write_whole
+from selfdrive_dagster.adapters.durable import sync, write_whole
 from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.rollout.canary import Line, Source, Window, windows_of
 
@@ -105,7 +105,6 @@ class WindowStore:
         if kept is None:
             self._make_folder()
             write_whole(self._thresholds, ENCODER.encode(thresholds))
-            sync(self._folder)
 
     def thresholds(self) -> Thresholds | None:
         """Return the thresholds of this rollout, None when none were frozen."""
@@ -123,13 +122,11 @@ class WindowStore:
         """Keep which revision is tried; from then on it is `on_trial`."""
         self._make_folder()
         write_whole(self._folder / CANARY, commit.encode())
-        sync(self._folder)
 
     def keep_canary(self) -> None:
         """Note that the revision became the product."""
         self._make_folder()
         write_whole(self._folder / KEPT, b"")
-        sync(self._folder)
 
     def _whole(self) -> bytes:
         """Return the file up to the end of its last whole line."""

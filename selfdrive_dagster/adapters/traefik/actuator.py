@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from selfdrive_dagster.adapters.durable import write_whole
 from selfdrive_dagster.adapters.front_files import (
     FrontFiles,
     Routes,
     as_yaml,
-    write_whole,
 )
 from selfdrive_dagster.adapters.traefik.asking import Told, ask
 from selfdrive_dagster.adapters.traefik.config import dynamic_config

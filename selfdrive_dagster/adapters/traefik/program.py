@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from selfdrive_dagster.adapters.front_files import FrontFiles, as_yaml, write_whole
+from selfdrive_dagster.adapters.durable import write_whole
+from selfdrive_dagster.adapters.front_files import FrontFiles, as_yaml
 from selfdrive_dagster.adapters.processes import Service, leftovers
 from selfdrive_dagster.adapters.traefik.asking import ask
 from selfdrive_dagster.adapters.traefik.config import static_config
