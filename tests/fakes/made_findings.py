@@ -13,6 +13,7 @@ from selfdrive_dagster.model import (
     Claim,
     Commit,
     Diagnosis,
+    Ending,
     FrameFinding,
     ObservedInput,
     Report,
@@ -27,6 +28,7 @@ from selfdrive_dagster.model import (
     short_id,
 )
 from selfdrive_dagster.patches.search import Search
+from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import render_diff
 from selfdrive_dagster.rollout import Findings
 from selfdrive_dagster.rollout.page import PROVEN
@@ -39,6 +41,20 @@ CHANGE = short_id("chg", ISSUE, 1)
 FRAME = FrameFinding(path="shop/shipping.py", line=4, function="shipping_cost", depth=2)
 
 SOURCE = "RATES = {'north': 4}\n\n\ndef shipping_cost(zone):\n    return RATES[zone]\n"
+
+
+NO_SUITE = SuiteRun(
+    ending=Ending.EXITED,
+    exit=0,
+    collected=(),
+    errors=(),
+    tests={},
+    lines={},
+    repeated=(),
+    stderr="",
+    seconds=0.0,
+)
+"""A suite of which nothing was collected."""
 
 
 def _patch(value: str) -> str:

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from selfdrive_dagster.model import Claim, Diagnosis, Ending, FrameFinding, Product, Suspicion
+from selfdrive_dagster.model import Claim, Diagnosis, FrameFinding, Product, Suspicion
 from selfdrive_dagster.patches.earlier import Earlier
 from selfdrive_dagster.patches.proposers import UNTOLD, HandedIn, Patch, Templates
 from selfdrive_dagster.patches.search import search
-from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import render_diff
-from tests.fakes.made_findings import reproducer
+from tests.fakes.made_findings import NO_SUITE, reproducer
 from tests.fakes.scripted_sandbox import ScriptedSandbox, answer
 
 RATES = "RATES = {'DE': 4}\n\n\ndef cost(zone):\n    return RATES[zone]\n"
@@ -27,17 +26,6 @@ DIAGNOSIS = Diagnosis(
     inputs=(),
     suspect=None,
     exception_type="KeyError",
-)
-NO_SUITE = SuiteRun(
-    ending=Ending.EXITED,
-    exit=0,
-    collected=(),
-    errors=(),
-    tests={},
-    lines={},
-    repeated=(),
-    stderr="",
-    seconds=0.0,
 )
 
 

@@ -18,7 +18,7 @@ from selfdrive_dagster.model import (
     Way,
 )
 from selfdrive_dagster.patches.search import search
-from selfdrive_dagster.patches.suite import SuiteRun
+from tests.fakes.made_findings import NO_SUITE
 from tests.fakes.plain_sandbox import PlainSandbox
 from tests.fakes.scripted_sandbox import ScriptedSandbox, answer
 
@@ -32,17 +32,6 @@ FAILING = Reproducer(
     exception_type="AssertionError",
     function="",
     target_path="",
-)
-NO_SUITE = SuiteRun(
-    ending=Ending.EXITED,
-    exit=0,
-    collected=(),
-    errors=(),
-    tests={},
-    lines={},
-    repeated=(),
-    stderr="",
-    seconds=0.0,
 )
 DIAGNOSIS = Diagnosis(
     revision="",
