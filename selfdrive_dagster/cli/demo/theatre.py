@@ -73,6 +73,7 @@ class Theatre:
         self._drive = drive
         self._only = only
         self.signed: set[str] = set()
+        self._silent: subprocess.Popen[bytes] | None = None
         self._stack = ExitStack()
         self._stack.callback(self._no_more)
         self.folder = Path(tempfile.mkdtemp(prefix="selfdrive-demo-"))
@@ -276,9 +277,20 @@ class Theatre:
         """Return the board of changes, as the command prints it."""
         return [] if self._observe else list(self.ask("changes", "--all", "--json") or [])
 
+    def begin_failing_tests(self) -> subprocess.Popen[bytes]:
+        """Begin to repair from the suite's failing tests, once, beside what else goes on."""
+        if self._silent is None:
+            log = self._stack.enter_context((self.folder / "repair.log").open("wb"))
+            told = self._stack.enter_context((self.folder / "repair.json").open("wb"))
+            command = [*SELFDRIVE, "repair", str(self.repo), "--failing-tests", "--json"]
+            self._silent = self._start(command, {}, log, stdout=told)
+        return self._silent
+
     def repair_failing_tests(self) -> dict[str, Any]:
-        """Run the repair command on the suite's failing tests."""
-        return dict(self.ask("repair", str(self.repo), "--failing-tests", "--json") or {})
+        """Return what the repair command made of the suite's failing tests."""
+        self.begin_failing_tests().wait()
+        told = (self.folder / "repair.json").read_bytes()
+        return dict(json.loads(told)) if told.strip() else {}
 
     def ask(self, *arguments: str) -> Any:
         """Run one of our commands in the shop; None when it has nothing to say yet."""
