@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS orders (
     id INTEGER PRIMARY KEY, session_id TEXT, member_id INTEGER, recipient TEXT, country TEXT,
     total_cents INTEGER, tax_cents INTEGER, points INTEGER, placed TEXT);
 CREATE TABLE IF NOT EXISTS order_items (order_id INTEGER, product_id INTEGER, quantity INTEGER);
+CREATE INDEX IF NOT EXISTS orders_of_member ON orders (member_id);
+CREATE INDEX IF NOT EXISTS reviews_of_product ON reviews (product_id);
 """
 
 
@@ -31,6 +33,9 @@ class Database:
     def __init__(self, path: str) -> None:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
+        # Two releases may serve at once: neither waits for the other's reads, or for the disk.
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.executescript(SCHEMA)
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:

@@ -43,6 +43,8 @@ def _start_opentelemetry(release: str, environment: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from shop.sampling import RequestsOnly
+
     resource = Resource.create(
         {
             "service.name": SERVICE,
@@ -50,7 +52,7 @@ def _start_opentelemetry(release: str, environment: str) -> None:
             "deployment.environment.name": environment,
         }
     )
-    tracing = TracerProvider(resource=resource)
+    tracing = TracerProvider(resource=resource, sampler=RequestsOnly())
     tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(tracing)
     reader = PeriodicExportingMetricReader(OTLPMetricExporter())

@@ -65,6 +65,9 @@ def read_on(log: AccessLog, since: Position) -> tuple[list[Request], Position]:
 LOOKS_A_WINDOW = 10
 """So often in each window what is new is gathered; between, what is stored is judged."""
 
+GATHERING_SECONDS = 1.0
+"""Not more often than this, however short the windows are: the warehouse is read each time."""
+
 
 class Watch:
     """The evidence of one change since `begin`, when the first session could meet it.
@@ -108,7 +111,8 @@ class Watch:
 
         if now < self._next:
             return self._store.read()
-        self._next = now + timedelta(seconds=self._plan.window_seconds / LOOKS_A_WINDOW)
+        pause = max(GATHERING_SECONDS, self._plan.window_seconds / LOOKS_A_WINDOW)
+        self._next = now + timedelta(seconds=pause)
         try:
             return self._gathering.look(self._fresh(), steps, self._warehouse)
         except duckdb.Error as fault:

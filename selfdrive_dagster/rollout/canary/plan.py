@@ -128,7 +128,7 @@ DEMO_PLAN = Plan(
         Stage(share=0.10, margin=10.0, minimum=30, windows=3),
         Stage(share=0.50, margin=5.0, minimum=60, windows=2),
     ),
-    bake_minutes=0.5,
+    bake_minutes=0.3,
     guardrails=(
         Guardrail("errors", tolerable=0.08),
         Guardrail("latency", Measure.LATENCY, tolerable=0.15),
@@ -139,7 +139,7 @@ DEMO_PLAN = Plan(
     warm_up_windows=2,
     longest_minutes=4.0,
     rests=False,
-    soak_minutes=0.5,
+    soak_minutes=0.3,
     lag_windows=10,
     stale_windows=6,
     beta=0.10,
