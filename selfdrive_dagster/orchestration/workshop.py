@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.approving import Approvals, Desk
 from selfdrive_dagster.adapters.approving.amending import amended
+from selfdrive_dagster.adapters.bases import Bases
 from selfdrive_dagster.adapters.changes import Changes
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.drafts import handed_in
@@ -140,10 +141,15 @@ class Workshop:
         return self._products[revision]
 
     def base(self, revision: str, progress: Progress) -> SuiteRun:
-        """Return the suite's run on a revision, measured once for this run."""
+        """Return the suite's run on a revision, measured once for the changes of an hour."""
         if revision not in self._bases:
             product, _ = self.product(revision)
-            self._bases[revision] = measure_base(product, self.sandbox, progress)
+            self._bases[revision] = Bases(self.home).measured(
+                product,
+                self.sandbox.level(),
+                datetime.now(UTC),
+                lambda: measure_base(product, self.sandbox, progress),
+            )
         return self._bases[revision]
 
     def proposers(self, change_id: str) -> tuple[Proposer, ...]:
