@@ -80,10 +80,12 @@ def browse(chance: random.Random) -> Walk:
     yield Ask("GET", "/")
     query = {"q": chance.choice(WORDS), "page": "1", "max_price": chance.choice(("20", "50"))}
     yield Ask("GET", "/products", query=query)
-    for product_id in chance.sample((1, 2, 3, 4, 5, 6, 7), 2):
-        yield Ask("GET", f"/products/{product_id}")
+    product_id = chance.randint(1, 7)
+    yield Ask("GET", f"/products/{product_id}")
+    if chance.random() < 0.5:
         yield Ask("GET", f"/products/{product_id}/reviews")
-    yield Ask("GET", "/products/999")
+    if chance.random() < 0.2:
+        yield Ask("GET", "/products/999")
     return False
 
 
@@ -96,9 +98,10 @@ def buy(chance: random.Random) -> Walk:
         yield Ask("POST", "/cart/voucher", {"code": chance.choice(("welcome", "spring", "oops"))})
     yield Ask("GET", "/shipping", query={"country": chance.choice(("DE", "AT", "FR"))})
     yield Ask("POST", "/checkout", {"donation": chance.choice(("", "1", "2.50"))})
-    yield Ask("GET", "/orders")
-    yield Ask("GET", "/account/figures")
-    yield Ask("GET", "/orders/export")
+    if chance.random() < 0.5:
+        yield Ask("GET", "/orders")
+        yield Ask("GET", "/account/figures")
+        yield Ask("GET", "/orders/export")
     review = {"rating": chance.randint(3, 5), "title": "Lovely", "text": "Would buy again."}
     yield Ask("POST", f"/products/{chance.randint(1, 10)}/reviews", review)
     return False

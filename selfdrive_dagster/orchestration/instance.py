@@ -31,7 +31,7 @@ UNFINISHED = (
 
 
 def prepare_dagster_home(
-    home: Path, url: str, *, max_concurrent_runs: int = 3, max_runtime_seconds: int = 3600
+    home: Path, url: str, *, max_concurrent_runs: int = 4, max_runtime_seconds: int = 3600
 ) -> Path:
     """Write `<home>/dagster/dagster.yaml`, open the instance once, and return DAGSTER_HOME.
 

@@ -19,7 +19,7 @@ from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.orchestration.approving import to_approve
-from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, UNFINISHED
+from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, LANE_TAG, UNFINISHED
 from selfdrive_dagster.orchestration.observing import ended_badly, is_soaked
 from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
 from selfdrive_dagster.orchestration.pins import pin
@@ -32,6 +32,9 @@ from selfdrive_dagster.rollout.lifecycle import MAKING, Event, State
 
 HOUR_SECONDS = 3600
 CHANGE_TAG = "selfdrive/change"
+AGAIN = "again"
+"""The lane of what is made anew, beside the one of what is made for the first time."""
+
 ANEW = tuple(f"change.{event.value}" for event in (Event.BASE_MOVED, Event.PATCH_EDITED))
 """After these moves all that was done before says nothing any more."""
 
@@ -276,8 +279,8 @@ def _came_back(workshop: Workshop, board: Board, change: Change) -> bool:
 def _request(
     change_id: str, job_name: str, attempt: int, *, is_approved: bool = False
 ) -> dg.RunRequest:
-    """Ask for a run; what a person approved already goes before what is new."""
-    first = {"dagster/priority": "10"} if is_approved else {}
+    """Ask for a run; what a person approved already waits for nothing that is new."""
+    first = {"dagster/priority": "10", LANE_TAG: AGAIN} if is_approved else {}
     return dg.RunRequest(
         run_key=f"{change_id}:{job_name}:{attempt}",
         partition_key=change_id,

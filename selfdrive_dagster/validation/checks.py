@@ -74,7 +74,10 @@ def on_base(case: Case) -> list[Check]:
 
 
 def on_patch(overlay: Overlay, case: Case) -> list[Check]:
-    """Run reproducer and suite on the patch twice, the second time with another hash seed."""
+    """Run reproducer and suite on the patch twice, the second time with another hash seed.
+
+    What did not hold the first time is not run again: it cannot become better.
+    """
     base = case.base
     if not base.complete or base.errors:
         says = base.errors[0] if base.errors else f"the base suite {base.ending.value}"
@@ -82,7 +85,7 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
     if not base.with_outcome("passed"):
         says = "no test of the product passes, so nothing tells what must stay as it is"
         return [Check(name="suite", passed=None, says=says)]
-    found = []
+    found: list[Check] = []
     for again, hash_seed in (("", 0), ("_again", case.seed % 4_000_000_000 + 1)):
         canary, name = Canary.fresh(), f"suite{again}"
         run = run_suite(
@@ -97,6 +100,8 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
             _suite_holds(name, run, canary, case),
             _passes(f"passes_on_patch{again}", run, case.reproducer),
         ]
+        if not all(check.passed for check in found):
+            break
     return found
 
 

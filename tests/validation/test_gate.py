@@ -317,6 +317,6 @@ def test_what_died_is_no_proof(name: str, product: Product, base: SuiteRun) -> N
         unknown
         >= {
             "neighbours": {"neighbours", "unambiguous"},
-            "suite": {"canary_base", "fails_on_base", "canary_suite", "canary_suite_again"},
+            "suite": {"canary_base", "fails_on_base", "canary_suite"},
         }[program]
     )

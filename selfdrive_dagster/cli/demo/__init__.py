@@ -22,9 +22,9 @@ from selfdrive_dagster.cli.up import find_app
 from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.model import Progress
 
-LOOK_SECONDS = 6.0
-RANKING_LOOKS = 4
-"""The ranking is read at each fourth look alone: a command costs a second of a core."""
+LOOK_SECONDS = 9.0
+RANKING_LOOKS = 3
+"""The ranking is read at each third look alone: a command costs a second of a core."""
 
 GIVE_UP_SECONDS = 560.0
 MOST_SIGNED = 3

@@ -135,18 +135,18 @@ DEMO_PLAN = Plan(
         Guardrail("issue", tolerable=0.15),
         Guardrail("new_crashes", tolerable=0.15),
     ),
-    window_seconds=5.0,
-    warm_up_windows=2,
+    window_seconds=3.0,
+    warm_up_windows=3,
     longest_minutes=4.0,
     rests=False,
     soak_minutes=0.3,
-    lag_windows=10,
-    stale_windows=6,
+    lag_windows=17,
+    stale_windows=10,
     beta=0.10,
 )
-"""Two steps for a demonstration, with 10 to 25 new sessions a second: its margins are wide and it
-tolerates much, so that SAFE takes 80 to 110 s; HARM is as strict as ever. `bench/demo_plan.py`
-simulates it. In earnest it would let pass what it should not.
+"""Two steps for a demonstration, with some ten new sessions a second, each over in two: its margins
+are wide and it tolerates much, so that SAFE takes about a minute; HARM is as strict as ever.
+`bench/demo_plan.py` simulates it. In earnest it would let pass what it should not.
 """
 
 PLANS = {"default": DEFAULT_PLAN, "demo": DEMO_PLAN}
