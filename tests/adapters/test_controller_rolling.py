@@ -203,6 +203,28 @@ def test_paused_resumed_aborted(world: Steered) -> None:
 
 
 @pytest.mark.slow
+def test_data_that_come_and_go_give_a_stage_no_more_time_and_a_person_does(
+    world: Steered,
+) -> None:
+    """Visitors come while it is held and stay away while it is not: a stage of a minute."""
+    endless = replace(PLAN.stages[0], minimum=10**6)
+    world.plan = replace(PLAN, stages=(endless,), longest_minutes=1.0)
+    world.controller = world.new_controller()
+    at_canary(world)
+    [exposed] = world.shop.ledger.find("change.exposed", found.CHANGE)
+    while world.now < exposed.entry.at + timedelta(seconds=150):
+        world.crowd.rate = 60 if world.state is State.HOLD else 0
+        world.tick()
+    back = world.shop.ledger.find("change.data_back", found.CHANGE, limit=9)
+    assert back and all(row.entry.at - exposed.entry.at < timedelta(seconds=61) for row in back)
+    assert world.state is State.HOLD
+    world.decide("resume")
+    for _ in range(12):
+        world.tick()
+    assert (world.state, world.kinds()[-1]) == (State.CANARY, "resume")
+
+
+@pytest.mark.slow
 def test_drift_is_held_and_a_moment_of_it_is_not(world: Steered) -> None:
     at_canary(world)
     world.front.share_told = 0.0

@@ -83,7 +83,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `window_seconds` from its start. Telemetry arrives later than the proxy's log: a guardrail's
     newest `lag_windows` may be unmeasured yet. The newest session may have begun in a window that
     ended `stale_windows` ago; follow-up alone takes more than one. A stage that says nothing for
-    `longest_minutes` is held. After a rollback a service `rests` (`rollout.breaker`).
+    `longest_minutes` from its beginning, holds for want of data included, is held. After a
+    rollback a service `rests` (`rollout.breaker`).
     """
 
     stages: tuple[Stage, ...]
