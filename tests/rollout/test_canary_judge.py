@@ -308,6 +308,27 @@ def test_without_first_requests_nothing_is_missing_and_nothing_is_safe() -> None
     assert judge(told, STAGE, LANDING, at_the_end(told)).reason == "not measured: first_requests"
 
 
+def on_purpose(share: float, canary: int, stable: int) -> list[Window]:
+    """Return minutes in which nothing fails, and a last one in which somebody makes it so."""
+    exposed = Arms(round(6000 * share), 6000 - round(6000 * share))
+    hits = [Arms()] * 20 + [Arms(canary, stable)]
+    return [
+        Window(start=BEGIN + timedelta(minutes=number), share=share, exposed=exposed,
+               measured={"errors": Count(exposed, hit)})
+        for number, hit in enumerate(hits)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "sessions"), [(0.01, 3), (0.05, 3), (0.25, 5), (0.50, 9)])
+def test_a_visitor_who_fails_on_purpose_counts_as_any_other(share, sessions) -> None:
+    """SECURITY.md names these numbers: so few sessions are HARM, whoever sends them."""
+    few, enough = (on_purpose(share, count, 0) for count in (sessions - 1, sessions))
+    assert verdict(few, DEFAULT_PLAN) is not Verdict.HARM
+    assert verdict(enough, DEFAULT_PLAN) is Verdict.HARM
+    hidden = on_purpose(share, sessions, round(sessions / share))
+    assert verdict(hidden, DEFAULT_PLAN) is not Verdict.HARM
+
+
 @pytest.mark.parametrize("plan", [DEFAULT_PLAN, DEMO_PLAN])
 def test_both_plans_guard_the_first_request(plan: Plan) -> None:
     (rail,) = (one for one in plan.guardrails if one.measure is Measure.REQUEST)
