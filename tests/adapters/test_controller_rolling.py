@@ -22,6 +22,7 @@ from selfdrive_dagster.adapters.proposals import commit_on
 from selfdrive_dagster.model import Reproduction, Verdict
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import LIFETIMES
+from selfdrive_dagster.rollout.canary import Guardrail, Measure
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.rollout.observed import HEAD_MOVED
@@ -84,6 +85,19 @@ def test_harm_is_answered_by_the_evidence(world: Steered) -> None:
     [row] = world.shop.ledger.find("change.harm", found.CHANGE)
     assert "errors" in str(row.entry.body["says"]) and row.entry.body["observed"]
     assert world.head() == world.shop.base and Kind.MERGE not in world.effects()
+
+
+def test_a_landing_page_that_drives_everybody_away_is_answered(world: Steered) -> None:
+    """Of the sessions none fails: there are none but those that came before."""
+    first = Guardrail("first_requests", Measure.REQUEST, tolerable=0.05)
+    world.plan = replace(PLAN, guardrails=(*PLAN.guardrails, first))
+    world.controller = world.new_controller()
+    at_canary(world)
+    world.crowd.canary_landing_fails = 1.0
+    world.until(State.LEARNED)
+    assert world.kinds()[-3:] == ["harm", "restored", "reverted"]
+    [row] = world.shop.ledger.find("change.harm", found.CHANGE)
+    assert str(row.entry.body["says"]).startswith("first_requests in")
 
 
 @pytest.mark.slow
