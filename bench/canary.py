@@ -8,9 +8,10 @@ one percentage point, five looks in a row) and Mann-Whitney on the minutes' rate
 false rollbacks while both revisions are equal, and what share of bad ones is found after how many
 canary requests. Exit code 1 when a promise is broken: at most 5 % of equal canaries rolled back,
 wherever sessions are independent and the warm-up is left out; five times 0.5 % at a share of 1 %
-found within 240 canary requests (median); a latency of twice the usual always found; twice the
-errors after twelve quiet hours at half the traffic found within 15 minutes (median). With few
-`--runs` two standard errors are allowed for, and the median may still miss by chance.
+found within 240 canary requests (median) by a plan of one guardrail, HARM at 20; a latency of
+twice the usual always found; twice the errors after twelve quiet hours at half the traffic found
+within 15 minutes (median). With few `--runs` two standard errors are allowed for, and the median
+may still miss by chance.
 """
 
 import argparse
@@ -46,7 +47,7 @@ from canary_rules import (  # noqa: E402
     rules,
 )
 
-from selfdrive_dagster.rollout.canary import Guardrail  # noqa: E402
+from selfdrive_dagster.rollout.canary import DEFAULT_PLAN, Guardrail  # noqa: E402
 from selfdrive_dagster.rollout.canary.eprocess import HARM_BETS, gains, log_es_from_any, log_mean  # noqa: E402
 
 BASELINES = (0.005, 0.01, 0.05)
@@ -61,12 +62,14 @@ def stops(rule: Rule, minutes: Iterator[Seen]) -> int | None:
     return next((minute for minute, seen in enumerate(minutes, start=1) if rule(seen)), None)
 
 
-def e_process_stops(minutes: Iterator[Seen], *, from_any: bool = True) -> int | None:
+def e_process_stops(
+    minutes: Iterator[Seen], *, from_any: bool = True, threshold: float = 1 / PROMISE
+) -> int | None:
     """Return the same for the judge's own process; a day of looks by the judge takes too long.
 
     Without `from_any` all bets are laid in the first window.
     """
-    limit = math.log(1 / PROMISE)
+    limit = math.log(threshold)
     gained = gains((seen["errors"] for seen in minutes), HARM_BETS, 1.0)
     values = log_es_from_any(gained) if from_any else map(log_mean, accumulate(gained, added))
     return next((minute for minute, value in enumerate(values, start=1) if value >= limit), None)
@@ -139,7 +142,16 @@ def power(runs: int, seed: int) -> bool:
         print(f"{name:14}  {told}")
     quick = median <= 240
     print(f"5x at 0.5 % and a share of 1 %: {'within' if quick else 'NOT within'} 240 requests")
+    print(f"the same where HARM begins at {DEFAULT_PLAN.harm_threshold:g}, as in the default plan: "
+          f"{by_default(some, seed):.0f}")  # fmt: skip
     return quick
+
+
+def by_default(runs: int, seed: int) -> float:
+    """Return the median of canary requests at the default plan's threshold; promised is none."""
+    limit, bad, base = DEFAULT_PLAN.harm_threshold, always(0.025), always(0.005)
+    made = (errors(c, 0.01, bad, base, HOUR) for c in chances(runs, seed))
+    return findings([e_process_stops(each, threshold=limit) for each in made], 0.01)[1]
 
 
 def findings(ends: list[int | None], share: float) -> tuple[float, float]:

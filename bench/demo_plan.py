@@ -51,8 +51,8 @@ class Case:
     """A canary under traffic: new sessions a second, and how often a session is affected.
 
     `issue` is the issue's rate in stable, and in the canary unless it is mended; `errors` happen
-    in both arms; `harm` comes on top in the canary, as an error of the server, a new crash, or
-    both.
+    in both arms, in one of ten at a first request; `harm` comes on top in the canary, as an
+    error of the server, a new crash, both, or a first request that fails.
     """
 
     says: str
@@ -77,7 +77,7 @@ CASES = (
     *(
         Case(f"{harm:.0%} harmed, {' and '.join(kinds)}", harm=harm, harms=kinds, is_mended=True)
         for harm in (0.05, 0.10, 0.15)
-        for kinds in (("errors",), ("new_crashes",), ("errors", "new_crashes"))
+        for kinds in (("errors",), ("new_crashes",), ("errors", "new_crashes"), ("first_requests",))
     ),
     Case("10% harmed, errors, 10 a second", sessions=10, harm=0.10, is_mended=True),
 )
@@ -120,6 +120,8 @@ def draw(
     harm = dict.fromkeys(case.harms, case.harm)
     log = {"errors": both(chance, exposed, worse(case.errors, harm, "errors"), case.errors)}
     log |= {name: both(chance, exposed, rate, rate) for name, rate in SLOWER.items()}
+    first = case.errors / 10
+    log["first_requests"] = both(chance, exposed, worse(first, harm, "first_requests"), first)
     late = {
         "issue": both(chance, exposed, 0.0 if case.is_mended else case.issue, case.issue),
         "new_crashes": both(chance, exposed, worse(0.0, harm, "new_crashes"), 0.0),

@@ -37,6 +37,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     `acknowledged` says that the front has taken that up, `drifts_since` how long the two have
     differed. `is_without` tells whether the
     stable that is served has nothing of the change, `is_out` the same of the product's branch.
+    `since` is when it came to its state, `begun` when its stage began, whatever held it then.
     `returned` tells why traffic went back to stable before the state did, `stopped` that the kill
     switch is thrown, `held_for` the event that led to HOLD. Without a `judgement`, `blind` says
     why there is none; `damaged`, that there will be none.
@@ -45,6 +46,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     stage: int
     since: datetime
+    begun: datetime
     deadline: datetime | None = None
     share: float | None = None
     ordered: float | None = None
@@ -152,9 +154,12 @@ def is_baked(sight: Sight, plan: Plan, now: datetime) -> bool:
     return long and sight.judgement is not None and sight.judgement.verdict is Verdict.SAFE
 
 
-def _hold(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
+def _hold(sight: Sight, plan: Plan, now: datetime) -> Step | None:
+    """Go on once data is back; where the stage has had its time, only if they say SAFE."""
     found = sight.judgement
     if found is None or sight.held_for != Event.NO_DATA.value or found.verdict is Verdict.NO_DATA:
+        return None
+    if _has_had_its_time(sight, plan, now) and found.verdict is not Verdict.SAFE:
         return None
     return _step(Event.DATA_BACK, Actor.ANALYST, found.reason, Fact.HELD_FOR_DATA)
 
@@ -184,15 +189,22 @@ RULES: dict[State, Callable[[Sight, Plan, datetime], Step | None]] = {
 
 
 def _still(sight: Sight, plan: Plan, now: datetime) -> Step | None:
-    """Hold where evidence is missing for longer than it needs, or where it takes too long."""
+    """Hold where evidence is missing for longer than it needs, or where it takes too long.
+
+    Data that came back are given the time again that they need to come. The stage is not.
+    """
     here, found = now - sight.since, sight.judgement
     patience = timedelta(seconds=plan.window_seconds * plan.patience_windows)
     if (found is None or found.verdict is Verdict.NO_DATA) and here > patience:
         return _step(Event.NO_DATA, Actor.ANALYST, found.reason if found else sight.blind)
     slow = found is not None and found.verdict is Verdict.INCONCLUSIVE
-    if found and slow and here > timedelta(minutes=plan.longest_minutes):
+    if found and slow and _has_had_its_time(sight, plan, now):
         return _step(Event.STALLED, Actor.ANALYST, found.reason)
     return None
+
+
+def _has_had_its_time(sight: Sight, plan: Plan, now: datetime) -> bool:
+    return now - sight.begun > timedelta(minutes=plan.longest_minutes)
 
 
 def _drift(sight: Sight, now: datetime) -> Step | None:

@@ -31,6 +31,7 @@ PLAN = Plan(
     stages=(STAGE,), bake_minutes=1, window_seconds=5.0, warm_up_windows=2, lag_windows=4,
     guardrails=(
         Guardrail("errors", tolerable=0.05), Guardrail("latency", Measure.LATENCY, 0.1),
+        Guardrail("first_requests", Measure.REQUEST, 0.05),
         Guardrail("issue", tolerable=0.05), Guardrail("new_crashes", tolerable=0.05),
     ),
 )  # fmt: skip
@@ -39,15 +40,23 @@ STEPS = (Step(BEGIN - timedelta(seconds=PLAN.window_seconds), STAGE.share),)
 
 
 class Shop:
-    """Twelve sessions a second, three requests each. Some of the canary's fail at checkout."""
+    """Twelve sessions a second, three requests each. Some of the canary's fail at checkout.
 
-    def __init__(self, home: Path, harm: float, seed: int = 1) -> None:
+    `landing` is how often a first request fails, in canary and stable: who meets that goes away.
+    """
+
+    def __init__(
+        self, home: Path, harm: float, seed: int = 1, landing: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
         self.home, self.warehouse = home, Warehouse(home)
         self.log: list[Asked] = []
         self.spans, self.crashes = [], []
         chance = random.Random(seed)
         for number in range(-60 * 12, SECONDS * 12):
             arm = "canary" if number >= 0 and chance.random() < STAGE.share else "stable"
+            if number >= 0 and chance.random() < landing[arm == "stable"]:
+                self.log.append(ask(number / 12, "", arm, assigned="", status=500))
+                continue
             self.visit(chance, number, arm, harm if arm == "canary" else 0.0)
         self.log.sort(key=answered)
         self.watched = Watched(
@@ -58,6 +67,7 @@ class Shop:
     def visit(self, chance: random.Random, number: int, arm: str, harm: float) -> None:
         session, version = f"s{number}", NEW if arm == "canary" else OLD
         fails = chance.random() < harm
+        self.log.append(ask(number / 12, "", arm, assigned=""))
         for turn in range(3):
             second = number / 12 + turn + chance.random() / 2
             status, seconds = (500 if fails and turn else 200), chance.lognormvariate(-4, 0.5)
@@ -94,7 +104,26 @@ def test_a_rollout_is_judged_from_what_really_arrives(tmp_path, harm, expected) 
     shop.ingest()
     told = shop.judge(shop.open(), SECONDS)
     assert told.verdict is expected
-    assert {one.name for one in told.readings} == {"errors", "latency", "issue", "new_crashes"}
+    assert {one.name for one in told.readings} == {rail.name for rail in PLAN.guardrails}
+
+
+LANDINGS = {
+    "the canary's landing page alone": ((1.0, 0.0), Verdict.HARM),
+    "for some visitors of the canary": ((0.2, 0.0), Verdict.HARM),
+    "robots fail on both": ((0.3, 0.3), Verdict.SAFE),
+    "an outage of both": ((1.0, 1.0), Verdict.NO_DATA),
+}
+
+
+@pytest.mark.parametrize("name", LANDINGS)
+def test_a_first_visit_that_fails_and_never_comes_back_is_counted(tmp_path, name: str) -> None:
+    landing, expected = LANDINGS[name]
+    shop = Shop(tmp_path, 0.0, landing=landing)
+    shop.ingest()
+    told = shop.judge(shop.open(), SECONDS)
+    assert told.verdict is expected, told.reason
+    if expected is Verdict.HARM:
+        assert "first_requests in" in told.reason and "canary requests" in told.reason
 
 
 def test_without_telemetry_harm_is_found_and_nothing_is_safe(tmp_path) -> None:

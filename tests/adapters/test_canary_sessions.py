@@ -11,7 +11,7 @@ from selfdrive_dagster.adapters.canary import SessionCounter, Thresholds, usual_
 from selfdrive_dagster.adapters.canary.requests import answered
 from selfdrive_dagster.adapters.traefik import AccessLog, Position
 from selfdrive_dagster.adapters.traefik.config import cookie_name, cookie_value
-from selfdrive_dagster.rollout.canary import Arms, Line, Step
+from selfdrive_dagster.rollout.canary import Arms, Line, Source, Step
 
 WIDTH = 10.0
 STEPS = (Step(BEGIN - timedelta(seconds=WIDTH), 0.1),)
@@ -24,11 +24,16 @@ def counter(**more) -> SessionCounter:
     return SessionCounter(CHANGE, BEGIN, WIDTH, USUAL, **more)
 
 
-def lines(*requests, steps=STEPS, until: float = 100.0, **more) -> tuple[Line, ...]:
+def read(counting: SessionCounter, steps=STEPS, source: Source = Source.PROXY) -> tuple[Line, ...]:
+    """Return the closed windows' lines of one source."""
+    return tuple(line for line in counting.closed(steps) if line.source is source)
+
+
+def lines(*requests, steps=STEPS, until: float = 100.0, source=Source.PROXY, **more):
     """Return the lines of a log that goes on until a second, written in order."""
     counting = counter(**more)
     counting.take(sorted((BEFORE, *requests, ask(until, "the last")), key=answered))
-    return counting.closed(steps)
+    return read(counting, steps, source)
 
 
 def errors(line: Line) -> Arms:
@@ -60,18 +65,41 @@ def test_a_window_closes_when_the_log_has_passed_its_follow_up(last: float, clos
 def test_where_traffic_stops_windows_stop() -> None:
     counting = counter()
     counting.take([BEFORE, ask(1, "ada"), ask(21, "ada")])
-    assert len(counting.closed(STEPS)) == 1
+    assert len(read(counting)) == 1
     assert counting.closed(STEPS) == ()
 
 
-def test_who_has_no_arm_yet_or_no_session_stays_outside_and_is_told() -> None:
+def test_who_has_no_arm_yet_or_no_session_is_no_session_and_is_told() -> None:
     (first, *_) = lines(
         ask(1, "ada", "canary", assigned="", status=500),
         ask(2, "", "canary", status=500),
         ask(3, "of another", change_id="chg_another"),
     )
     assert first.exposed == Arms()
-    assert first.left_out == {"nameless": 1, "outside": 1}
+    assert first.left_out == {"nameless": 1}
+
+
+def come(second: float, arm: str, status: int = 200, **more):
+    """Return a request that came without an arm and was drawn for this one."""
+    return ask(second, "", arm, assigned="", status=status, **more)
+
+
+def test_each_request_without_an_arm_counts_for_the_arm_that_it_was_drawn_for() -> None:
+    told = lines(
+        come(1, "canary", 500), come(2, "canary"), come(3, "canary", 404), come(4, "stable"),
+        come(5, "stable", 502), ask(6, "ada", "canary", status=500),
+        ask(7, "bo", "stable", assigned="", status=503), come(8, "canary", 500, change_id="chg_b"),
+        come(19, "canary", 503, seconds=12), come(38, "stable"),
+        source=Source.FIRST_REQUESTS,
+    )  # fmt: skip
+    assert [line.exposed for line in told[:4]] == [Arms(3, 3), Arms(1, 0), Arms(), Arms(0, 1)]
+    assert [line.affected["first_requests"] for line in told[:2]] == [Arms(1, 2), Arms(1, 0)]
+
+
+def test_first_requests_are_measured_where_sessions_could_not_be_held() -> None:
+    crowd = [ask(1 + number / 100, f"s{number}") for number in range(20)]
+    (first, *_) = lines(*crowd, come(2, "canary"), source=Source.FIRST_REQUESTS, most=10)
+    assert (first.exposed, first.affected) == (Arms(1, 0), {"first_requests": Arms()})
 
 
 def test_a_session_in_both_arms_counts_in_its_first_and_is_told() -> None:
@@ -117,16 +145,16 @@ def test_a_session_that_hangs_at_once_is_counted_when_it_is_answered() -> None:
 def test_without_thresholds_latency_is_not_measured() -> None:
     counting = SessionCounter(CHANGE, BEGIN, WIDTH, None)
     counting.take([BEFORE, ask(1, "ada"), ask(50, "bo")])
-    assert set(counting.closed(STEPS)[0].affected) == {"errors"}
+    assert set(read(counting)[0].affected) == {"errors"}
 
 
 def test_what_the_log_no_longer_holds_is_unknown_and_no_empty_window() -> None:
     counting = counter()
-    counting.take([ask(25, "ada"), ask(60, "bo")])
-    assert [line.start for line in counting.closed(STEPS)] == [
+    counting.take([ask(25, "ada"), come(26, "canary"), ask(60, "bo")])
+    assert [line.start for line in read(counting)] == [
         BEGIN + timedelta(seconds=second) for second in (30, 40)
     ]
-    assert counting.left_out == {"late": 1}
+    assert counting.left_out == {"late": 2}
 
 
 def test_more_sessions_than_are_held_leave_their_window_unmeasured() -> None:
@@ -152,11 +180,12 @@ def test_in_pieces_or_once_more_from_the_start_the_log_counts_the_same() -> None
         arm = "canary" if session.endswith("7") else "stable"
         status = 500 if chance.random() < 0.02 else 200
         log.append(ask(number / 20, session, arm, status=status, seconds=chance.random()))
+        log.append(come(number / 20, arm, status))
     log.sort(key=answered)
     whole = counter()
     whole.take(log)
     expected = whole.closed(STEPS)
-    assert len(expected) == 8
+    assert len(expected) == 16
     pieces, told = counter(), []
     for at in range(0, len(log), 70):
         pieces.take(log[at : at + 70])
@@ -207,5 +236,5 @@ def test_the_proxy_s_log_is_counted_as_it_is_written(tmp_path) -> None:
     requests, _ = AccessLog(path, "shop_session", b"k" * 32).read(Position())
     counting = counter()
     counting.take(requests)
-    (first,) = counting.closed(STEPS)
+    (first,) = read(counting)
     assert (first.exposed, errors(first)) == (Arms(1, 1), Arms(1, 0))

@@ -22,6 +22,7 @@ from selfdrive_dagster.adapters.proposals import commit_on
 from selfdrive_dagster.model import Reproduction, Verdict
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import LIFETIMES
+from selfdrive_dagster.rollout.canary import Guardrail, Measure
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
 from selfdrive_dagster.rollout.observed import HEAD_MOVED
@@ -84,6 +85,19 @@ def test_harm_is_answered_by_the_evidence(world: Steered) -> None:
     [row] = world.shop.ledger.find("change.harm", found.CHANGE)
     assert "errors" in str(row.entry.body["says"]) and row.entry.body["observed"]
     assert world.head() == world.shop.base and Kind.MERGE not in world.effects()
+
+
+def test_a_landing_page_that_drives_everybody_away_is_answered(world: Steered) -> None:
+    """Of the sessions none fails: there are none but those that came before."""
+    first = Guardrail("first_requests", Measure.REQUEST, tolerable=0.05)
+    world.plan = replace(PLAN, guardrails=(*PLAN.guardrails, first))
+    world.controller = world.new_controller()
+    at_canary(world)
+    world.crowd.canary_landing_fails = 1.0
+    world.until(State.LEARNED)
+    assert world.kinds()[-3:] == ["harm", "restored", "reverted"]
+    [row] = world.shop.ledger.find("change.harm", found.CHANGE)
+    assert str(row.entry.body["says"]).startswith("first_requests in")
 
 
 @pytest.mark.slow
@@ -200,6 +214,28 @@ def test_paused_resumed_aborted(world: Steered) -> None:
     assert (world.front.wanted.share, world.front.files.journal()[-1].cause) == (0.0, Cause.COMMAND)
     world.until(State.LEARNED)
     assert world.kinds()[-3:] == ["abort", "restored", "reverted"]
+
+
+@pytest.mark.slow
+def test_data_that_come_and_go_give_a_stage_no_more_time_and_a_person_does(
+    world: Steered,
+) -> None:
+    """Visitors come while it is held and stay away while it is not: a stage of a minute."""
+    endless = replace(PLAN.stages[0], minimum=10**6)
+    world.plan = replace(PLAN, stages=(endless,), longest_minutes=1.0)
+    world.controller = world.new_controller()
+    at_canary(world)
+    [exposed] = world.shop.ledger.find("change.exposed", found.CHANGE)
+    while world.now < exposed.entry.at + timedelta(seconds=150):
+        world.crowd.rate = 60 if world.state is State.HOLD else 0
+        world.tick()
+    back = world.shop.ledger.find("change.data_back", found.CHANGE, limit=9)
+    assert back and all(row.entry.at - exposed.entry.at < timedelta(seconds=61) for row in back)
+    assert world.state is State.HOLD
+    world.decide("resume")
+    for _ in range(12):
+        world.tick()
+    assert (world.state, world.kinds()[-1]) == (State.CANARY, "resume")
 
 
 @pytest.mark.slow

@@ -147,6 +147,9 @@ def test_a_canary_that_dies_is_taken_out_and_visitors_hardly_notice(own: MadeFro
     assert "died 3 times" in entry.reason
     own.wait_seen(lambda seen: seen.canary_healthy is None and seen.share == 0.0)
     assert own.answers(own.crowd(20)) == {own.stable: 20}
+    requests, _ = log_of(own).read(Position())
+    first = [one.status for one in requests if (one.arm, one.assigned) == ("canary", "")]
+    assert first and set(first) == {502}  # the proxy answered, and the log names the arm
 
 
 @pytest.mark.slow

@@ -185,11 +185,14 @@ class PaperFront:
 
 
 class Crowd:
-    """Visitors: so many new sessions at each tick, as the proxy's log tells of them."""
+    """Visitors: so many new sessions at each tick, as the proxy's log tells of them.
+
+    Each asks twice, without cookies first. Who meets a failing landing page does not come back.
+    """
 
     def __init__(self, files: FrontFiles, chance: Random, rate: int = 60) -> None:
         self.files, self.chance, self.rate = files, chance, rate
-        self.canary_fails = self.stable_fails = 0.0
+        self.canary_fails = self.stable_fails = self.canary_landing_fails = 0.0
         self._count = 0
 
     def come(self, wanted: Wanted, now: datetime) -> None:
@@ -199,21 +202,25 @@ class Crowd:
             self._count += 1
             on_canary = bool(wanted.canary) and self.chance.random() < wanted.share
             arm = arm_service("canary" if on_canary else "stable", wanted.change_id)
+            if on_canary and self.chance.random() < self.canary_landing_fails:
+                lines.append(logged(arm, "", 502, now))
+                continue
             fails = self.canary_fails if on_canary else self.stable_fails
             status = 500 if self.chance.random() < fails else 200
-            lines.append(logged(arm, wanted.change_id, self._count, status, now))
+            sticky = f"{cookie_name(wanted.change_id)}={cookie_value(arm)}"
+            lines.append(logged(arm, "", 200, now - timedelta(seconds=0.2)))
+            lines.append(logged(arm, f"visit=v{self._count}; {sticky}", status, now))
         with self.files.access_log.open("a") as log:
             log.write("".join(lines))
 
 
-def logged(arm: str, change_id: str, number: int, status: int, now: datetime) -> str:
-    """Return a line of the proxy's log: the second request of a visitor."""
-    sticky = f"{cookie_name(change_id)}={cookie_value(arm)}"
+def logged(arm: str, cookies: str, status: int, now: datetime) -> str:
+    """Return a line of the proxy's log."""
     told = {
         "DownstreamStatus": status,
         "Duration": 10_000_000,
         "ServiceName": f"{arm}@file",
         "StartUTC": (now - timedelta(seconds=0.5)).isoformat().replace("+00:00", "Z"),
-        "request_Cookie": f"visit=v{number}; {sticky}",
+        **({"request_Cookie": cookies} if cookies else {}),
     }
     return json.dumps(told) + "\n"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfdrive_dagster.rollout.canary import DEFAULT_PLAN
 from selfdrive_dagster.rollout.canary.counts import Arms, Count
 from selfdrive_dagster.rollout.canary.eprocess import (
     HARM_BETS,
@@ -75,6 +76,30 @@ def test_silence_gains_nothing_while_the_rate_is_reached(rate) -> None:
     assert expected(Arms(40, 0), rate, 0.0, lambda p: log_e_below(p, rate)) <= 1 + ROUNDING
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize("failing", [0, 1, 7, 20])
+def test_whichever_requests_fail_an_arm_drawn_for_each_gains_nothing(failing, share) -> None:
+    """Not one outcome is independent here: the requests that fail are given, only arms are drawn.
+
+    That is the promise for first requests, robots among them, which fail again and again.
+    """
+    requests = 20
+    outcomes = itertools.product(range(failing + 1), range(requests - failing + 1))
+    mean = sum(
+        binomial(failing, x, share)
+        * binomial(requests - failing, sound, share)
+        * math.exp(
+            log_e(
+                [Count(Arms(x + sound, requests - x - sound), Arms(x, failing - x))],
+                HARM_BETS,
+                1.0,
+            )
+        )
+        for x, sound in outcomes
+    )
+    assert mean <= 1 + ROUNDING
+
+
 def harm_from_any(counts) -> list[float]:
     return list(log_es_from_any(gains(counts, HARM_BETS, 1.0)))
 
@@ -98,7 +123,7 @@ def test_bets_that_are_laid_later_gain_nothing_either() -> None:
 def test_harm_that_begins_late_is_heard_soon() -> None:
     quiet = [Count(Arms(500, 500), Arms(5, 5))] * 600
     harmed = [Count(Arms(500, 500), Arms(15, 5))] * 30
-    limit = math.log(80)
+    limit = math.log(DEFAULT_PLAN.harm_threshold)
     at_once = next(n for n, value in enumerate(harm_from_any(harmed)) if value >= limit)
     late = next(n for n, value in enumerate(harm_from_any(quiet + harmed)[600:]) if value >= limit)
     assert (at_once, late) == (2, 8)

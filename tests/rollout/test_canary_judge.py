@@ -14,6 +14,7 @@ from selfdrive_dagster.rollout.canary import (
     Arms,
     Count,
     Guardrail,
+    Measure,
     Plan,
     Stage,
     Verdict,
@@ -22,6 +23,7 @@ from selfdrive_dagster.rollout.canary import (
     judge,
     minutes_to_pass,
 )
+from selfdrive_dagster.rollout.canary.readings import harm_so_far
 
 BEGIN = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 PLAN = replace(DEFAULT_PLAN, guardrails=(Guardrail("errors"),))
@@ -214,6 +216,124 @@ def test_a_new_crash_in_the_canary_alone_is_harm() -> None:
 def test_stages_ask_for_their_own_sessions() -> None:
     seen = windows(60, 0.01, 0.01)
     assert verdict(seen, stage=Stage(share=0.5, margin=2.0)) is Verdict.INCONCLUSIVE
+
+
+FIRST = Guardrail("first_requests", Measure.REQUEST, tolerable=0.005)
+LANDING = replace(PLAN, guardrails=(Guardrail("errors"), FIRST))
+
+
+def with_first(canary: float, stable: float, *, seed: int = 2) -> list[Window]:
+    """Return windows of calm sessions, in which first requests fail at these rates."""
+    calm = windows(60, 0.01, 0.01)
+    return both(calm, windows(60, canary, stable, seed=seed, name="first_requests"))
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "expected"),
+    [
+        (0.9, 0.01, Verdict.HARM),
+        (0.06, 0.02, Verdict.HARM),
+        (0.0, 0.0, Verdict.SAFE),
+        (0.4, 0.4, Verdict.SAFE),
+    ],
+)
+def test_first_requests_that_fail_are_harm_where_sessions_are_fine(
+    canary, stable, expected
+) -> None:
+    assert verdict(with_first(canary, stable), LANDING) is expected
+
+
+def test_a_canary_that_nobody_can_enter_is_harm_though_it_has_no_session_at_all() -> None:
+    seen = [replace(one, **of(0, 900), share=0.1) for one in windows(4, 0.0, 0.0)]
+    failing = Count(Arms(100, 900), Arms(90, 3))
+    seen = [replace(w, measured={**w.measured, "first_requests": failing}) for w in seen]
+    told = judge(seen, STAGE, LANDING, at_the_end(seen))
+    assert told.verdict is Verdict.HARM
+    assert told.reason.startswith("first_requests in 360 of 400 canary requests")
+
+
+def test_robots_that_fail_in_bursts_roll_back_no_equal_canary() -> None:
+    """They keep no cookies: each of their requests is drawn anew, and fails whichever arm it met.
+
+    Whole bursts fail, so outcomes are anything but independent; 300 rollouts, at most 5 %.
+    """
+    plan = replace(PLAN, guardrails=(FIRST,))
+    harmed = 0
+    for seed in range(300):
+        chance, seen = random.Random(seed), []
+        for number in range(30):
+            failing = 120 if chance.random() < 0.3 else chance.randrange(4)
+            hit = sum(chance.random() < STAGE.share for _ in range(failing))
+            sound = sum(chance.random() < STAGE.share for _ in range(60))
+            exposed = Arms(hit + sound, failing + 60 - hit - sound)
+            first = {"first_requests": Count(exposed, Arms(hit, failing - hit))}
+            start = BEGIN + timedelta(minutes=number)
+            window = Window(start=start, share=STAGE.share, exposed=exposed, measured=first)
+            seen.append(window)
+        worst = max(value for _, value in harm_so_far(FIRST, seen))
+        harmed += worst >= math.log(plan.harm_threshold)
+    assert harmed <= 15
+
+
+def test_first_requests_of_a_window_with_two_shares_are_not_read() -> None:
+    """An outage of both arms while the share rises from 1 % to 50 %: most of it is drawn later."""
+    seen = with_first(0.0, 0.0)
+    before, after = Count(Arms(10, 990)), Count(Arms(500, 500), Arms(400, 400))
+    storm = replace(
+        seen[30], share=None, measured={**seen[30].measured, FIRST.name: before + after}
+    )
+    spoilt = [*seen[:30], storm, *seen[31:]]
+    assert verdict(spoilt, LANDING) is Verdict.SAFE
+    one_share = replace(storm, share=0.1)
+    assert verdict([*seen[:30], one_share, *seen[31:]], LANDING) is Verdict.HARM
+
+
+def test_first_requests_that_miss_the_shares_are_no_data() -> None:
+    """That each is drawn by the share is what their evidence rests on."""
+    seen = with_first(0.0, 0.0)
+    more = {FIRST.name: Count(Arms(200, 800))}
+    seen = [replace(one, measured={**one.measured, **more}) for one in seen]
+    told = judge(seen, STAGE, LANDING, at_the_end(seen))
+    assert told.verdict is Verdict.NO_DATA
+    assert told.reason.startswith("first requests do not reach the arms by their shares")
+
+
+def test_without_first_requests_nothing_is_missing_and_nothing_is_safe() -> None:
+    """Every session begins with one, so there is no such product; silence says nothing of harm."""
+    seen = with_first(0.0, 0.0)
+    none = [replace(one, measured={**one.measured, FIRST.name: Count()}) for one in seen]
+    assert judge(none, STAGE, LANDING, at_the_end(none)).reason.startswith("first_requests may")
+    assert verdict(none, LANDING) is Verdict.INCONCLUSIVE
+    told = unmeasured(seen, range(60), FIRST.name)
+    assert judge(told, STAGE, LANDING, at_the_end(told)).reason == "not measured: first_requests"
+
+
+def on_purpose(share: float, canary: int, stable: int) -> list[Window]:
+    """Return minutes in which nothing fails, and a last one in which somebody makes it so."""
+    exposed = Arms(round(6000 * share), 6000 - round(6000 * share))
+    hits = [Arms()] * 20 + [Arms(canary, stable)]
+    return [
+        Window(start=BEGIN + timedelta(minutes=number), share=share, exposed=exposed,
+               measured={"errors": Count(exposed, hit)})
+        for number, hit in enumerate(hits)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "sessions"), [(0.01, 3), (0.05, 3), (0.25, 5), (0.50, 9)])
+def test_a_visitor_who_fails_on_purpose_counts_as_any_other(share, sessions) -> None:
+    """SECURITY.md names these numbers: so few sessions are HARM, whoever sends them."""
+    few, enough = (on_purpose(share, count, 0) for count in (sessions - 1, sessions))
+    assert verdict(few, DEFAULT_PLAN) is not Verdict.HARM
+    assert verdict(enough, DEFAULT_PLAN) is Verdict.HARM
+    hidden = on_purpose(share, sessions, round(sessions / share))
+    assert verdict(hidden, DEFAULT_PLAN) is not Verdict.HARM
+
+
+@pytest.mark.parametrize("plan", [DEFAULT_PLAN, DEMO_PLAN])
+def test_both_plans_guard_the_first_request(plan: Plan) -> None:
+    (rail,) = (one for one in plan.guardrails if one.measure is Measure.REQUEST)
+    assert rail.name == "first_requests" and 0 < rail.tolerable <= 0.15
+    assert plan.harm_threshold == 100
 
 
 @pytest.mark.parametrize(

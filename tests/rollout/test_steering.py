@@ -1,5 +1,6 @@
 """Steering: named sights with the step that follows, and what no sight may ever lead to."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,6 +50,7 @@ def at(state: State, share: float | None, **more: Any) -> Sight:
     usual = {
         "stage": 1,
         "since": SOON,
+        "begun": SOON,
         "ordered": share,
         "acknowledged": True,
         "stable_healthy": True,
@@ -79,7 +81,16 @@ STEPS = {
     "harm in the bake": (replace(BAKED, judgement=HARM), Event.HARM),
     "harm past the deadline": (replace(CANARY, judgement=HARM, deadline=SOON), Event.HARM),
     "unsure": (replace(CANARY, judgement=UNSURE), None),
-    "unsure for too long": (replace(CANARY, judgement=UNSURE, since=LONG_AGO), Event.STALLED),
+    "unsure for too long": (replace(CANARY, judgement=UNSURE, begun=LONG_AGO), Event.STALLED),
+    "unsure since the bake began": (
+        replace(BAKED, judgement=UNSURE, begun=LONG_AGO),
+        Event.STALLED,
+    ),
+    "safe at last": (replace(CANARY, judgement=SAFE, begun=LONG_AGO), Event.SAFE),
+    "a moment without data in an old stage": (
+        replace(CANARY, judgement=NOTHING, begun=LONG_AGO),
+        None,
+    ),
     "no data yet": (replace(CANARY, judgement=NOTHING), None),
     "no data for too long": (replace(CANARY, judgement=NOTHING, since=LONG_AGO), Event.NO_DATA),
     "blind for a moment": (replace(CANARY, blind="no disk"), None),
@@ -102,6 +113,14 @@ STEPS = {
     "the same, its evidence lost": (replace(CANARY, returned=Cause.HARM), Event.STOP),
     "data is back": (replace(HELD, judgement=UNSURE), Event.DATA_BACK),
     "data is not back": (replace(HELD, judgement=NOTHING), None),
+    "data is back when the stage has had its time": (
+        replace(HELD, judgement=UNSURE, begun=LONG_AGO),
+        None,
+    ),
+    "data is back then, and safe": (
+        replace(HELD, judgement=SAFE, begun=LONG_AGO),
+        Event.DATA_BACK,
+    ),
     "held, and blind": (replace(HELD, blind="no disk"), None),
     "held by a person": (replace(HELD, judgement=SAFE, held_for="pause"), None),
     "held for too long": (replace(HELD, judgement=SAFE, deadline=NOW), Event.DEADLINE),
@@ -136,6 +155,42 @@ def test_a_state_says_what_the_traffic_should_be() -> None:
     assert {share_of(state, 2, PLAN) for state in others} == {0.0}
 
 
+MINUTE = timedelta(minutes=1)
+FLAPS = {
+    "by chance": lambda chance, _sight: chance.choice([UNSURE, NOTHING, None]),
+    "never unsure but in a hold": (
+        lambda _chance, sight: UNSURE if sight.state is State.HOLD else NOTHING
+    ),
+    "seldom": lambda chance, _sight: NOTHING if chance.random() < 0.02 else UNSURE,
+}
+
+
+@pytest.mark.parametrize("begin", [CANARY, BAKED], ids=["in a stage", "in the bake"])
+@pytest.mark.parametrize("name", FLAPS)
+def test_data_that_come_and_go_give_a_stage_no_more_time(name: str, begin: Sight) -> None:
+    """Held for good soon after its time is over, and sent back a day later, whatever flaps."""
+    chance, now = random.Random(1), NOW
+    sight = replace(begin, since=NOW, begun=NOW, deadline=NOW + DEADLINES[begin.state].after)
+    entered = {(State.CANARY, begin.stage): NOW, (begin.state, begin.stage): NOW}
+    while sight.state is not State.ROLLING_BACK:
+        now += MINUTE
+        assert now < NOW + timedelta(hours=25, minutes=30), f"still {sight.state.value}"
+        sight = replace(sight, judgement=FLAPS[name](chance, sight), blind="no disk")
+        step = steer(sight, PLAN, now)
+        if step is None:
+            continue
+        told = advance(
+            sight.state, step.event, step.actor, facts=frozenset(Fact), now=now,
+            deadline=sight.deadline, stage=sight.stage, stages=2,
+        )  # fmt: skip
+        assert isinstance(told, Transition), told
+        led = State.CANARY if told.to is State.HOLD else told.to
+        sight = replace(
+            sight, state=told.to, since=now, deadline=told.deadline, held_for=step.event.value,
+            begun=entered.get((led, sight.stage), now),
+        )  # fmt: skip
+
+
 MAYBE = draw.none() | draw.booleans()
 TIMES = draw.sampled_from([NOW, SOON, LONG_AGO])
 SIGHTS = draw.builds(
@@ -143,6 +198,7 @@ SIGHTS = draw.builds(
     state=draw.sampled_from(sorted(DEADLINES, key=lambda one: one.value)),
     stage=draw.integers(1, 2),
     since=TIMES,
+    begun=TIMES,
     deadline=draw.none() | TIMES,
     share=draw.none() | draw.sampled_from([0.0, 0.1, 0.5, 0.95]),
     ordered=draw.sampled_from([0.0, 0.1, 0.5, 0.95]),

@@ -1,9 +1,12 @@
-"""From the proxy's requests to sessions, and from sessions to windows.
+"""From the proxy's requests to sessions and first requests, and from those to windows.
 
 A session starts with its first answer after its arm was drawn, and is followed for one window
 from there: any 5xx makes it an erroneous one, its slowest request decides its latency. The log is
 written as requests are answered, so the time of the answer orders it, and the newest answer is
 the clock: where traffic stops, windows stop, and the judge sees that they grow stale.
+
+A request without an arm's cookie belongs to no session yet, and whoever it drives away begins
+none. Each is counted for itself, for the arm that it was drawn for, in the window of its answer.
 
 Belongs here: the fold. Does not belong: reading a log, storing what comes out.
 """
@@ -40,20 +43,25 @@ class _Session:
 
 @dataclass(slots=True)
 class _Open:
-    """The sessions that began in one window; `spilled` when some could not be held."""
+    """What began in one window; `spilled` when some sessions could not be held."""
 
     sessions: dict[str, _Session] = field(default_factory=dict)
     spilled: bool = False
+    first: Counter[str] = field(default_factory=Counter)
+    """First requests, by the arm that they were drawn for."""
+
+    failed: Counter[str] = field(default_factory=Counter)
+    """Those among them that it, or the proxy in its place, answered with 5xx."""
 
 
 class SessionCounter:
-    """Counts the sessions of one change. Feed it the log in order, as often as you like.
+    """Counts the sessions and first requests of one change. Feed it the log in order.
 
     `begin` is the start of window 0. Fed the same log again, after a restart, it counts the same.
-    `left_out` says how many were not counted, by the reason: requests of whom no arm was drawn for
-    (`outside`), without a session (`nameless`), or answered by the arm that is not theirs
-    (`elsewhere`); sessions that changed their arm (`moved`: counted in the first) and that
-    appeared out of order in a closed window (`late`).
+    `left_out` says how many were not counted, by the reason: requests with an arm and without a
+    session (`nameless`), or answered by the arm that is not theirs (`elsewhere`); sessions that
+    changed their arm (`moved`: counted in the first); what appeared out of order in a closed
+    window (`late`).
     """
 
     def __init__(
@@ -87,7 +95,7 @@ class SessionCounter:
                 self._next = max(0, math.ceil((at - self._begin) / self._width))
                 self._is_new = False
             while at >= self._start(self._next + 2):
-                self._closed.append(self._close(self._next))
+                self._closed += self._close(self._next)
                 self._next += 1
             if request.change_id == self._change_id and at >= self._begin:
                 self._count(request, at)
@@ -95,19 +103,25 @@ class SessionCounter:
     def closed(self, steps: Sequence[Step]) -> tuple[Line, ...]:
         """Return the windows whose follow-up has passed since the last call, oldest first.
 
+        Of each there is a line of its sessions, with its share, and one of its first requests.
         `steps` are the shares that were configured, oldest first.
         """
         lines, self._closed = self._closed, []
-        shares = (share_in(steps, line.start, self._seconds) for line in lines)
-        pairs = zip(lines, shares, strict=True)
-        return tuple(msgspec.structs.replace(line, share=share) for line, share in pairs)
+        return tuple(
+            msgspec.structs.replace(line, share=share_in(steps, line.start, self._seconds))
+            if line.source is Source.PROXY
+            else line
+            for line in lines
+        )
 
     def _start(self, number: int) -> datetime:
         return self._begin + number * self._width
 
     def _count(self, request: Request, at: datetime) -> None:
-        if not request.assigned or not request.session:
-            self.left_out["nameless" if request.assigned else "outside"] += 1
+        if not request.assigned:
+            self._count_first(request, at)
+        elif not request.session:
+            self.left_out["nameless"] += 1
         elif request.assigned != request.arm:
             self.left_out["elsewhere"] += 1
         elif (session := self._followed.get(request.session)) is not None:
@@ -119,6 +133,15 @@ class SessionCounter:
             self._known[request.session] = arm  # now the last to be forgotten
         else:
             self._begin_session(request, at)
+
+    def _count_first(self, request: Request, at: datetime) -> None:
+        number = (at - self._begin) // self._width
+        if number < self._next:
+            self.left_out["late"] += 1
+            return
+        window = self._open.setdefault(number, _Open())
+        window.first[request.arm] += 1
+        window.failed[request.arm] += request.status >= SERVER_ERROR
 
     def _begin_session(self, request: Request, at: datetime) -> None:
         number = (at - self._begin) // self._width
@@ -142,8 +165,8 @@ class SessionCounter:
             session.failed = session.failed or request.status >= SERVER_ERROR
             session.slowest = max(session.slowest, request.seconds)
 
-    def _close(self, number: int) -> Line:
-        """Return a window's line; one that could not hold all its sessions measured nothing."""
+    def _close(self, number: int) -> tuple[Line, Line]:
+        """Return a window's lines; one that could not hold all its sessions measured none."""
         window = self._open.pop(number, _Open())
         sessions = window.sessions.values()
         for name, one in window.sessions.items():
@@ -154,13 +177,20 @@ class SessionCounter:
             for name, limit in (("p50", usual.p50), ("p90", usual.p90), ("p99", usual.p99)):
                 slower = (one for one in sessions if one.slowest > limit)
                 affected[f"latency.{name}"] = _arms(slower)
-        return Line(
+        told = Line(
             start=self._start(number),
             source=Source.PROXY,
             exposed=_arms(sessions),
             affected={} if window.spilled else affected,
             left_out=dict(sorted(self.left_out.items())),
         )
+        first = Line(
+            start=self._start(number),
+            source=Source.FIRST_REQUESTS,
+            exposed=_by_arm(window.first),
+            affected={"first_requests": _by_arm(window.failed)},
+        )
+        return told, first
 
     def _remember(self, session: str, arm: str) -> None:
         """Keep a session from being counted twice; the one that was away longest is forgotten."""
@@ -170,5 +200,8 @@ class SessionCounter:
 
 
 def _arms(sessions: Iterable[_Session]) -> Arms:
-    arms = Counter(one.arm for one in sessions)
-    return Arms(arms["canary"], arms["stable"])
+    return _by_arm(Counter(one.arm for one in sessions))
+
+
+def _by_arm(counted: Counter[str]) -> Arms:
+    return Arms(counted["canary"], counted["stable"])

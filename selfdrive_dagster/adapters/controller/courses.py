@@ -4,6 +4,7 @@ Whatever settings say by now: a rollout goes on with the commit and the plan tha
 Does not belong here: what is seen of it now.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import msgspec
 from selfdrive_dagster.adapters.changes import Authority, Change
 from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
+from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.canary import Plan
@@ -21,18 +23,21 @@ WHO = "selfdrive"
 APPROVED = f"change.{Event.APPROVE.value}"
 BUILT = f"change.{Event.BUILT.value}"
 EXPOSED = f"change.{Event.EXPOSED.value}"
+LET_GO_ON = (f"change.{Event.RESUME.value}", f"change.{Event.ADVANCE.value}")
 
 
 class Course(NamedTuple):
     """A rollout: its commit and plan, and when it was staged and exposed, None if it was not.
 
-    `held_for` is the event that led to HOLD, "" elsewhere.
+    `begun` is when the stage began in which it stands or is held. `held_for` is the event that led
+    to HOLD, "" elsewhere.
     """
 
     commit: str
     plan: Plan
     staged: datetime | None = None
     exposed: datetime | None = None
+    begun: datetime | None = None
     held_for: str = ""
 
 
@@ -75,12 +80,14 @@ class Courses:
             told = f"Row {rows[0].seq} does not tell what {change.change_id} began with: {fault}."
             raise BadInput(told, remedy=f"selfdrive rollback {change.change_id}") from fault
         exposed = self._ledger.find(EXPOSED, change.change_id)
+        moves = [row.entry for row in self._ledger.entries(change.change_id)]
         return Course(
             commit=commit,
             plan=plan,
             staged=rows[0].entry.at,
             exposed=exposed[0].entry.at if exposed else None,
-            held_for=self._held_for(change),
+            begun=begun_at(change, moves),
+            held_for=held_for(change, moves),
         )
 
     def _proposed(self, change: Change) -> Course:
@@ -90,9 +97,26 @@ class Courses:
         proposal = self._evidence.get(str(rows[0].entry.body["sha256"]), Proposal)
         return Course(commit=proposal.commit, plan=self.plan)
 
-    def _held_for(self, change: Change) -> str:
-        if change.state is not State.HOLD:
-            return ""
-        rows = [r.entry for r in self._ledger.entries(change.change_id)]
-        led = [one.kind for one in rows if one.body.get("to") == State.HOLD.value]
-        return led[-1].removeprefix("change.") if led else ""
+
+def begun_at(change: Change, moves: Sequence[Entry]) -> datetime | None:
+    """Return when a change first came to its stage, None where no row tells; `moves` come in order.
+
+    A hold and the return from it begin no stage. A person who lets it go on gives it time again.
+    """
+    state = State.CANARY if change.state is State.HOLD else change.state
+    begun = None
+    for move in moves:
+        if move.kind in LET_GO_ON:
+            begun = None
+        there = (move.body.get("to"), move.body.get("stage")) == (state.value, change.stage)
+        if there and begun is None:
+            begun = move.at
+    return begun
+
+
+def held_for(change: Change, moves: Sequence[Entry]) -> str:
+    """Return the event that led to HOLD, "" elsewhere."""
+    if change.state is not State.HOLD:
+        return ""
+    led = [one.kind for one in moves if one.body.get("to") == State.HOLD.value]
+    return led[-1].removeprefix("change.") if led else ""

@@ -95,6 +95,7 @@ class Looking:
             state=change.state,
             stage=change.stage,
             since=change.since,
+            begun=course.begun or change.since,
             deadline=change.deadline,
             share=seen.share if seen else None,
             ordered=traffic.wanted.share,

@@ -1,7 +1,8 @@
 """Canary: does the new revision harm, is it safe, or do we not know yet.
 
-Evidence is counted in distinct sessions per window and arm; a verdict is a pure function of all
-windows so far, so no restart resets it and looking often costs nothing (`eprocess`).
+Evidence is counted in distinct sessions per window and arm, and in requests that came before a
+session had begun; a verdict is a pure function of all windows so far, so no restart resets it and
+looking often costs nothing (`eprocess`).
 """
 
 from selfdrive_dagster.rollout.canary.counts import Arms, Count, Window

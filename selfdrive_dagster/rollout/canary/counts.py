@@ -2,7 +2,8 @@
 
 The unit is the session, since that is what the proxy draws an arm for: each is counted once, in
 the window of its first request, and is affected or not. Counting errors instead would let one
-session with a hundred of them decide. Does not belong here: where the numbers come from.
+session with a hundred of them decide. Only a request that came without an arm is a unit of its
+own: the proxy drew it for itself. Does not belong here: where the numbers come from.
 """
 
 from datetime import datetime
@@ -32,9 +33,9 @@ class Arms(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """Of the sessions that one source saw, how many were affected.
+    """Of the sessions or requests that one source saw, how many were affected.
 
-    The proxy's log and telemetry see two populations, so each guardrail brings its own exposed.
+    Each source sees a population of its own, so each guardrail brings its own exposed.
     Raises BadInput when more sessions are affected than there were.
     """
 

@@ -28,6 +28,7 @@ def minutes_to_pass(
     """Return after how many minutes an equal canary is likely to have passed each stage.
 
     `rates` tell in which part of all sessions a guardrail is hit; one that is not named never is.
+    A session begins with a first request, so there are taken to be as many.
     `lag_minutes` is how much later than the proxy telemetry tells. inf where a year would not be
     enough. About half of equal canaries need longer, since the expected growth of the evidence is
     taken for the real one.

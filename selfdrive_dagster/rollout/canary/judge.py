@@ -136,21 +136,32 @@ def _unmeasured(readings: tuple[Reading, ...], windows: int, plan: Plan) -> str:
     found = {one.name: one for one in readings}
     if absent := [rail.name for rail in plan.guardrails if rail.name not in found]:
         return f"not measured: {', '.join(absent)}"
-    for one in readings:
+    for rail in plan.guardrails:
+        one = found[rail.name]
         if one.gaps:
             return f"not measured: {one.name} in {one.gaps} of {windows} windows"
         if one.lag > plan.lag_windows:
             return f"{one.name} lags {one.lag} windows, more than {plan.lag_windows}"
-        if silent := _silent_arm(one.counted.exposed, f" as {one.name} is counted"):
+        # That no request came without an arm loses no data, and is no evidence: e stays at 1.
+        silent = _silent_arm(one.counted.exposed, f" as {one.name} is counted")
+        if silent and rail.measure is not Measure.REQUEST:
             return silent
         if one.log_ratio >= math.log(1 / plan.ratio_alpha):
-            return f"telemetry of one arm is missing: {one.name} was counted in {_told(one)}"
+            return f"{MISSING[rail.measure]}: {one.name} was counted in {_told(one)}"
     return ""
+
+
+MISSING = {
+    Measure.EVENT: "telemetry of one arm is missing",
+    Measure.LATENCY: "telemetry of one arm is missing",
+    Measure.REQUEST: "first requests do not reach the arms by their shares",
+}
+"""What it means that a guardrail's sessions or requests were not drawn at the configured share."""
 
 
 def _told(one: Reading) -> str:
     exposed = one.counted.exposed
-    return f"{exposed.canary} canary sessions and {exposed.stable} others, not as configured"
+    return f"{exposed.canary} canary {one.unit} and {exposed.stable} others, not as configured"
 
 
 def _silent_arm(exposed: Arms, where: str) -> str:
@@ -167,11 +178,11 @@ def _fuse(windows: Sequence[Window], plan: Plan) -> str:
         seen = (one.measured.get(rail.name, Count()) for one in windows)
         total = sum(seen, start=Count())
         exposed, hit = total.exposed, total.affected
-        if rail.measure is not Measure.EVENT or exposed.canary < plan.fuse_units:
+        if rail.measure is Measure.LATENCY or exposed.canary < plan.fuse_units:
             continue
         rate = hit.stable / exposed.stable if exposed.stable else 0.0
         if hit.canary / exposed.canary >= max(plan.fuse_share, 2 * rate):
-            says = f"{rail.name} in {hit.canary} of {exposed.canary} canary sessions"
+            says = f"{rail.name} in {hit.canary} of {exposed.canary} canary {rail.unit}"
             return f"{says}: the fuse blew"
     return ""
 

@@ -1,8 +1,8 @@
 """Lines: what one source said of one window, as it is stored; and the windows that they make.
 
-The proxy's log makes a window; telemetry, which comes later, adds its guardrails to it. Belongs
-here: what a line is, the share that held in a window, and joining. Does not belong: files, and
-who counts.
+The proxy's log makes a window; what it says of first requests, and telemetry, which comes later,
+add their guardrails to it. Belongs here: what a line is, the share that held in a window, and
+joining. Does not belong: files, and who counts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,17 +15,23 @@ from selfdrive_dagster.rollout.canary.counts import Arms, Count, Window
 
 
 class Source(Enum):
-    """Who counted."""
+    """Who counted, and whom: each source has a population of its own."""
 
     PROXY = "proxy"
+    """Sessions, by the proxy's log."""
+
+    FIRST_REQUESTS = "first_requests"
+    """Requests without an arm, by the same log."""
+
     TELEMETRY = "telemetry"
+    """Sessions, by the product's spans."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source counted of the sessions that began in a window.
+    """What a source counted of the sessions that began in a window, or of a window's requests.
 
-    `affected` holds the guardrails that it could measure. `share` is said by the proxy alone.
-    `left_out` tells how many, by the reason, were seen so far and not counted.
+    `affected` holds the guardrails that it could measure. `share` is said by the proxy alone, with
+    its sessions, as is `left_out`: how many, by the reason, were seen so far and not counted.
     """
 
     start: datetime
@@ -59,7 +65,7 @@ def share_in(steps: Sequence[Step], start: datetime, seconds: float) -> float | 
 def windows_of(lines: Iterable[Line]) -> tuple[Window, ...]:
     """Join lines into windows, oldest first. The first line of a source on a window counts.
 
-    What telemetry says of a window that the proxy did not tell of is left out.
+    What the others say of a window of which the proxy told no sessions is left out.
     """
     first: dict[tuple[datetime, Source], Line] = {}
     for line in lines:
@@ -68,10 +74,10 @@ def windows_of(lines: Iterable[Line]) -> tuple[Window, ...]:
     for (start, source), line in sorted(first.items(), key=lambda item: item[0][0]):
         if source is not Source.PROXY:
             continue
-        both = (line, first.get((start, Source.TELEMETRY)))
+        told = (first.get((start, source)) for source in Source)
         measured = {
             name: Count(one.exposed, hit)
-            for one in both
+            for one in told
             if one is not None
             for name, hit in one.affected.items()
         }

@@ -16,12 +16,19 @@ class Measure(Enum):
     LATENCY = "latency"
     """A session slower than the historical median, 90th or 99th percentile: three counts."""
 
+    REQUEST = "request"
+    """A request that came without an arm, and failed in the one that it was drawn for.
+
+    It is drawn by the share alone, before anything of it is known, and each for itself: of those
+    that would fail in either arm an equal canary gets its part, robots among them or not.
+    """
+
 
 class Guardrail(msgspec.Struct, frozen=True):
     """What may not get worse. A latency is counted under `name.p50`, `name.p90`, `name.p99`.
 
-    In fewer than `tolerable` of the canary's sessions it may happen whatever the ratio to stable
-    is: what never happened there has none. 0 tolerates nothing.
+    In fewer than `tolerable` of the canary's sessions, or requests, it may happen whatever the
+    ratio to stable is: what never happened there has none. 0 tolerates nothing.
     """
 
     name: str
@@ -31,13 +38,19 @@ class Guardrail(msgspec.Struct, frozen=True):
     @property
     def counted(self) -> tuple[str, ...]:
         """The names under which windows count it."""
-        if self.measure is Measure.EVENT:
+        if self.measure is not Measure.LATENCY:
             return (self.name,)
         return tuple(f"{self.name}.{quantile}" for quantile in ("p50", "p90", "p99"))
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "requests" if self.measure is Measure.REQUEST else "sessions"
 
 
 GUARDRAILS = (
     Guardrail("errors", tolerable=0.001),
+    Guardrail("first_requests", Measure.REQUEST, tolerable=0.005),
     Guardrail("latency", Measure.LATENCY),
     Guardrail("issue", tolerable=0.005),
     Guardrail("new_crashes", tolerable=0.005),
@@ -70,7 +83,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `window_seconds` from its start. Telemetry arrives later than the proxy's log: a guardrail's
     newest `lag_windows` may be unmeasured yet. The newest session may have begun in a window that
     ended `stale_windows` ago; follow-up alone takes more than one. A stage that says nothing for
-    `longest_minutes` is held. After a rollback a service `rests` (`rollout.breaker`).
+    `longest_minutes` from its beginning, holds for want of data included, is held. After a
+    rollback a service `rests` (`rollout.breaker`).
     """
 
     stages: tuple[Stage, ...]
@@ -131,6 +145,7 @@ DEMO_PLAN = Plan(
     bake_minutes=0.3,
     guardrails=(
         Guardrail("errors", tolerable=0.08),
+        Guardrail("first_requests", Measure.REQUEST, tolerable=0.15),
         Guardrail("latency", Measure.LATENCY, tolerable=0.15),
         Guardrail("issue", tolerable=0.15),
         Guardrail("new_crashes", tolerable=0.15),

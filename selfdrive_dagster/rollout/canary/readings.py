@@ -29,11 +29,11 @@ USUAL_MEDIAN = 0.5
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One guardrail: its own sessions, and both e-values as natural logarithms.
+    """One guardrail: its own sessions or requests, and both e-values as natural logarithms.
 
     Of a latency `counted` is the median's count. `windows` were measured; `lag` are the newest
-    that were not, `gaps` those in between. `log_ratio` is the evidence against "the sessions
-    counted here were drawn at the configured shares": it grows when one arm's telemetry is lost.
+    that were not, `gaps` those in between. `log_ratio` is the evidence against "what is counted
+    here was drawn at the configured shares": it grows when one arm's telemetry is lost.
     """
 
     name: str
@@ -44,12 +44,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     windows: int
     lag: int
     gaps: int
+    unit: str = "sessions"
 
     def tell(self) -> str:
         """Say in how many sessions of each arm it was hit."""
         exposed, hit = self.counted.exposed, self.counted.affected
         return (
-            f"{self.name} in {hit.canary} of {exposed.canary} canary sessions, "
+            f"{self.name} in {hit.canary} of {exposed.canary} canary {self.unit}, "
             f"in {hit.stable} of {exposed.stable} others"
         )
 
@@ -59,7 +60,7 @@ def read(rail: Guardrail, windows: Sequence[Window], stage: Stage) -> Reading | 
     seen = [number for number, window in enumerate(windows) if _is_measured(rail, window)]
     if not seen:
         return None
-    measured = [windows[number] for number in seen]
+    measured = [windows[number] for number in seen if _is_readable(rail, windows[number])]
     counts = {name: [one.measured[name] for one in measured] for name in rail.counted}
     first = next(iter(counts.values()))
     shares = [one.share for one in measured]
@@ -74,12 +75,13 @@ def read(rail: Guardrail, windows: Sequence[Window], stage: Stage) -> Reading | 
         windows=len(seen),
         lag=len(windows) - 1 - seen[-1],
         gaps=seen[-1] + 1 - len(seen),
+        unit=rail.unit,
     )
 
 
 def harm_so_far(rail: Guardrail, windows: Sequence[Window]) -> list[tuple[Window, float]]:
-    """Return the logarithm of HARM's e-value as it stood after each measured window."""
-    measured = [window for window in windows if _is_measured(rail, window)]
+    """Return the logarithm of HARM's e-value as it stood after each window that was read."""
+    measured = [one for one in windows if _is_measured(rail, one) and _is_readable(rail, one)]
     counts = {name: [one.measured[name] for one in measured] for name in rail.counted}
     return list(zip(measured, _worse(rail, counts), strict=True))
 
@@ -88,9 +90,18 @@ def _is_measured(rail: Guardrail, window: Window) -> bool:
     return all(name in window.measured for name in rail.counted)
 
 
+def _is_readable(rail: Guardrail, window: Window) -> bool:
+    """Say whether a window's requests were drawn at one share.
+
+    Their e-process pays for one draw each at the window's share. Of a window with two an incident
+    in its later part would look like the canary's, so none of it is read.
+    """
+    return rail.measure is not Measure.REQUEST or window.share is not None
+
+
 def _worse(rail: Guardrail, counts: dict[str, list[Count]]) -> Iterator[float]:
     """Yield the e-value against "no worse"; of a latency the mean of three, which is one again."""
-    if rail.measure is Measure.EVENT:
+    if rail.measure is not Measure.LATENCY:
         yield from log_es_from_any(gains(counts[rail.name], HARM_BETS, 1.0))
         return
     half, tenth, hundredth = counts.values()
