@@ -198,6 +198,10 @@ def show_before(console: Console, facts: "Facts") -> None:
     for check in report.checks:
         console.print(Text.assemble("  ", MARKS[check.passed], f"  {flat(check.name)}: ",
                                     flat(check.says)), soft_wrap=True)  # fmt: skip
+    if facts.candidate.author:
+        console.print(
+            Text(f"Handed in, its author: {flat(facts.candidate.author)}", style="yellow")
+        )
     if facts.report.claim is not Claim.REPAIR:
         console.print(Text(f"It makes up: {flat(facts.candidate.invented)}", style="yellow"))
     binding = facts.binding

@@ -101,6 +101,7 @@ def of_proof(proof: Proof, tried: Search) -> dict[str, Any]:
         shown["passed"] = in_short(report)
         shown["diff"] = fenced(best.patch, "diff")
         shown["claim"] = best.claim.value
+        shown["author"] = plain(best.author) or "the loop"
         shown["invented"] = plain(best.invented) or "nothing"
         shown["patch_sha256"] = report.patch_sha256
         shown["sandbox"] = report.sandbox_level

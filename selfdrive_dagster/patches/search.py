@@ -272,6 +272,7 @@ def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, 
             claim=claim,
             invented=invented,
             supports=draft.supports,
+            author=draft.author,
         )
         made.append((key, candidate))
     made.sort(key=lambda pair: pair[0])

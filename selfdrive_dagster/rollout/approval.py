@@ -66,14 +66,16 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """What is signed, as canonical JSON.
 
     `invented` repeats, in the signer's own typing, what a mitigation makes up. `approver` is the
-    principal of the allowed signers that the key must belong to. `is_key_readable` says that the
-    account which signed could read the private key: then it proves no person. `stage` is the one
-    that an advance leads on from, 0 for an approval.
+    principal of the allowed signers that the key must belong to. `author` is who made the patch
+    (`Candidate.author`). `is_key_readable` says that the account which signed could read the
+    private key: then it proves no person. `stage` is the one that an advance leads on from, 0 for
+    an approval.
     """
 
     verdict: Given = "approve"
     binding: Binding
     approver: str
+    author: str = ""
     reason: str
     invented: str = ""
     is_key_readable: bool
@@ -110,6 +112,7 @@ def draw_statement(
     typed: str,
     claim: Claim | None,
     invented: str,
+    author: str,
     is_key_readable: bool,
     now: datetime,
     verdict: Given = "approve",
@@ -134,6 +137,7 @@ def draw_statement(
         verdict=verdict,
         binding=binding,
         approver=approver,
+        author=author,
         reason=reason.strip(),
         invented=typed.strip(),
         is_key_readable=is_key_readable,

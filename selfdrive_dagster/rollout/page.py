@@ -8,7 +8,8 @@ or argument is not on it: those stay in the evidence.
 import shlex
 from collections.abc import Callable
 
-from selfdrive_dagster.model import Check, Claim, Way
+from selfdrive_dagster.model import Candidate, Check, Claim, Way
+from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.rollout.doubts import doubts
 from selfdrive_dagster.rollout.markdown import code, fenced, prose
 from selfdrive_dagster.rollout.proposal import (
@@ -107,7 +108,16 @@ def _claim(findings: Findings) -> list[str]:
     ]
     if not supports and shown.claim is Claim.REPAIR:
         supports = ["- the product's own failing test"]
-    return [claim, *_listed(supports)]
+    return [*_author(shown), claim, *_listed(supports)]
+
+
+def _author(shown: Candidate) -> list[str]:
+    """Say who made a patch that was handed in: by what came with it, which proves nothing."""
+    if not shown.author:
+        return []
+    if shown.author == UNKNOWN:
+        return ["It was handed in and **names no author**."]
+    return [f"It was handed in; its author, who may not approve it: {prose(shown.author)}."]
 
 
 def _earlier(findings: Findings, _destination: Destination) -> list[str]:

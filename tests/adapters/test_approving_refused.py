@@ -23,6 +23,8 @@ from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from assets.rollout import approval
+from selfdrive_dagster.adapters.approving import facts_of
+from selfdrive_dagster.adapters.approving.holding import judge
 from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import BadInput, Refused
@@ -183,6 +185,32 @@ def test_nobody_approves_what_they_made(shop: SignedProduct) -> None:
     shop.ledger.append(edited)
     with pytest.raises(Refused, match="made this change"):
         shop.sign()
+
+
+@pytest.mark.parametrize("author", [f"Ada L <{ADA.upper()}>", "Eve <e@b.c>, a.lovelace <x@y.z>"])
+def test_nobody_approves_what_they_handed_in(shop: SignedProduct, author: str) -> None:
+    names = f"{ADA},a.lovelace"
+    shop.product.write(".selfdrive/allowed_signers", line(names, shop.ada))
+    shop.base = shop.product.commit("Two names for Ada")
+    shop.propose(found.handed_in(author))
+    with pytest.raises(Refused, match="made this change"):
+        shop.sign()
+
+
+def test_a_statement_with_another_author_holds_for_nothing(shop: SignedProduct) -> None:
+    shop.propose(found.handed_in("Eve <e@b.c>"))
+    decision = shop.sign()
+    statement = shop.evidence.get(decision.digests["statement"], Statement)
+    assert statement.author == "Eve <e@b.c>"
+    desk = shop.desk
+    with pytest.raises(Refused, match="The loop was signed as the author"):
+        judge(
+            replace(statement, author=""),
+            facts_of(found.CHANGE, desk),
+            decision.digests["fingerprint"],
+            desk.settings,
+            datetime.now(UTC),
+        )
 
 
 def test_a_base_of_ones_own_lets_nobody_in(shop: SignedProduct) -> None:

@@ -145,6 +145,7 @@ class SignedProduct:
             typed="",
             claim=facts.report.claim,
             invented="",
+            author="",
             is_key_readable=False,
             now=datetime.now(UTC),
         )

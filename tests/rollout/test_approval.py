@@ -29,6 +29,7 @@ def statement(claim: Claim | None = Claim.REPAIR, typed: str = "", reason: str =
         typed=typed,
         claim=claim,
         invented="" if claim is Claim.REPAIR else INVENTED,
+        author="",
         is_key_readable=False,
         now=NOW,
     )
@@ -67,6 +68,7 @@ def test_a_signature_serves_for_what_it_was_given_alone() -> None:
         typed="",
         claim=Claim.MITIGATION,
         invented=INVENTED,
+        author="",
         is_key_readable=False,
         now=NOW,
         verdict="advance_on_weak_evidence",

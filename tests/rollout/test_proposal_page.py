@@ -205,6 +205,15 @@ def headings(page: str) -> set[str]:
     }
 
 
+def test_the_page_names_the_author_of_what_was_handed_in() -> None:
+    told = chapter(write_page(made.handed_in("Ada <script>@b.c>"), HERE), "The change")
+    assert "its author, who may not approve it: Ada" in told
+    page = write_page(made.handed_in("unknown"), HERE)
+    assert "names no author" in chapter(page, "The change")
+    assert "it names nobody" in chapter(page, "What was NOT proven")
+    assert "handed in" not in write_page(made.certified(), HERE)
+
+
 def test_the_page_says_what_was_tried_before_and_why_it_did_not_hold() -> None:
     before = Earlier(
         change_id="chg_00000000000000aa",

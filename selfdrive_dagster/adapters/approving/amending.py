@@ -115,4 +115,5 @@ def amended(
         evidence,
         repository,
     )
-    return HandedIn([Patch(name=f"amended by {found.author}", text=found.patch)])
+    name = f"amended by {found.author}"
+    return HandedIn([Patch(name=name, text=found.patch, signed_by=found.author)])

@@ -22,6 +22,7 @@ from selfdrive_dagster.audit.ledger import is_sealed
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Candidate, Report, Reproduction, SandboxLevel, Verdict, digest
+from selfdrive_dagster.patches.authors import names_of
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Binding, Policy
 from selfdrive_dagster.rollout.canary.plan import PLANS
@@ -89,7 +90,7 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
     return Facts(
         binding=binding,
         signers=signers,
-        authors=authors_of(desk, change_id, base, tip),
+        authors=authors_of(desk, change_id, base, tip) | names_of(candidate.author),
         proposal=proposal,
         report=report,
         candidate=candidate,

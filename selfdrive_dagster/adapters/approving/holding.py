@@ -117,6 +117,9 @@ def judge(
     """
     names = {name.casefold() for name in principals(fingerprint, facts.signers)}
     made_it = names & {author.casefold() for author in facts.authors}
+    if statement.author != facts.candidate.author:
+        told = facts.candidate.author or "the loop"
+        raise Refused(f"{statement.author or 'The loop'} was signed as the author, it is {told}.")
     check(
         statement,
         binding=facts.binding,

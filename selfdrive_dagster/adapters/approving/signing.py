@@ -39,6 +39,7 @@ def approve(
         typed=typed,
         claim=facts.report.claim,
         invented=facts.candidate.invented,
+        author=facts.candidate.author,
         is_key_readable=signer.is_key_readable,
         now=now,
     )
@@ -68,6 +69,7 @@ def advance(
         typed="",
         claim=facts.report.claim,
         invented=facts.candidate.invented,
+        author=facts.candidate.author,
         is_key_readable=signer.is_key_readable,
         now=now,
         verdict="advance_on_weak_evidence",

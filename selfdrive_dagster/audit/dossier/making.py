@@ -5,6 +5,7 @@ from selfdrive_dagster.audit.dossier.case import Case
 from selfdrive_dagster.audit.ledger import Link
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.lifecycle import Event, State
@@ -49,6 +50,10 @@ def _maker(case: Case) -> str:
         return (
             f"{last.actor}, who amended it at {last.at:%Y-%m-%d %H:%M} UTC: {last.body['reason']}"
         )
+    if proof.best.author == UNKNOWN:
+        return "nobody knows: the patch was handed in and names no author"
+    if proof.best.author:
+        return f"{proof.best.author}, as the patch says that was handed in; nothing proves it"
     return (
         f"the generator {proof.best.generator}, template {proof.best.family}; no model, no prompt"
     )
