@@ -85,13 +85,35 @@ def verify(message: bytes, signature: str, signer: str, allowed: str, namespace:
 
 def fingerprint(key: Path) -> str:
     """Return the SHA256 fingerprint of a key's public half. Raises BadInput if it is none."""
+    return _listed(key)[1]
+
+
+def is_hardware(key: Path) -> bool:
+    """Say whether a key is one of a hardware key (FIDO): its file holds a handle, no secret."""
+    return _listed(key)[-1].endswith("-SK)")
+
+
+def is_locked(key: Path) -> bool:
+    """Say whether a private key's file wants a passphrase; what cannot be told counts as not."""
+    done = subprocess.run(
+        [_ssh_keygen(), "-y", "-P", "", "-f", str(key)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    return done.returncode != 0 and b"incorrect passphrase" in done.stderr
+
+
+def _listed(key: Path) -> list[str]:
+    """Return the words of ssh-keygen about a key: bits, fingerprint, comment, (TYPE)."""
     done = subprocess.run(
         [_ssh_keygen(), "-l", "-f", str(key)], capture_output=True, check=False, timeout=SECONDS
     )
     words = done.stdout.decode(errors="replace").split()
     if done.returncode or len(words) < 2:
         raise BadInput(f"{key} is no SSH key: {_last(done.stderr)}", remedy="ssh-keygen -t ed25519")
-    return words[1]
+    return words
 
 
 def principals(fingerprint_wanted: str, allowed: str) -> tuple[str, ...]:
@@ -116,7 +138,7 @@ def principals(fingerprint_wanted: str, allowed: str) -> tuple[str, ...]:
 
 
 def is_readable_by_us(key: Path) -> bool:
-    """Say whether our own account can read a private key: then it proves no person was there."""
+    """Say whether our own account can read the file of a private key."""
     try:
         return os.access(key, os.R_OK) and stat.S_ISREG(key.stat().st_mode)
     except OSError:

@@ -134,7 +134,7 @@ def of_approval(found: Approval) -> dict[str, Any]:
         "reason": plain(statement.reason),
         "expires": statement.expires.isoformat(),
         "fingerprint": found.fingerprint,
-        "key_readable": "yes: it proves no person" if statement.is_key_readable else "no",
+        "custody": f"{statement.custody.value}: {statement.custody.says}",
         "invented": plain(statement.invented) or "nothing",
         "statement_sha256": found.statement_sha256,
         "binding": dg.MetadataValue.json(msgspec.to_builtins(found.binding)),

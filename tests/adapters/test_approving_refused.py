@@ -17,14 +17,14 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget, PythonFile
 from dagster_webserver.webserver import DagsterWebserver
 from fakes import made_findings as found
 from fakes.selfdrive_program import ROOT
-from fakes.signers import ADA, EVE, SETTINGS, SignedProduct, line
+from fakes.signers import ADA, EVE, SETTINGS, SignedProduct, agent_of, line, lock
 from msgspec.structs import replace
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from assets.rollout import approval
-from selfdrive_dagster.adapters.approving import facts_of
-from selfdrive_dagster.adapters.approving.holding import judge
+from selfdrive_dagster.adapters.approving import choose_signer, facts_of
+from selfdrive_dagster.adapters.approving.holding import judge, require_person
 from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import BadInput, Refused
@@ -35,6 +35,7 @@ from selfdrive_dagster.orchestration.proposing import look_around
 from selfdrive_dagster.orchestration.stages import CHANGE
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval, Statement
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
 from selfdrive_dagster.validation import Proof
 
@@ -262,7 +263,28 @@ def test_a_readable_key_proves_no_person_where_selfdrive_drives(
         shop.sign()
     toml = shop.product.path / "selfdrive.toml"
     toml.write_text(f'{DRIVEN}[rollout]\nplan = "demo"\n')
-    assert shop.sign().digests["key_readable"] == "yes"
+    assert shop.sign().digests["custody"] == "file"
+    shop.workshop.close()
+
+
+def test_a_key_in_an_agent_proves_no_person_and_one_behind_a_passphrase_does(
+    tmp_path: Path, database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    shop = SignedProduct(tmp_path, database_url, engine, DRIVEN)
+    shop.propose()
+    facts = facts_of(found.CHANGE, shop.desk)
+    with agent_of(tmp_path, shop.ada) as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
+        with pytest.raises(Refused, match="any process of the signing account may use"):
+            shop.sign()
+        lock(shop.ada)  # the agent still signs for it, unasked
+        with pytest.raises(Refused, match="proves no person"):
+            shop.sign()
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    signer = choose_signer([shop.ada], facts.signers)
+    assert signer.custody is Custody.LOCKED
+    require_person(signer.custody, signer.fingerprint, shop.desk.settings)
     shop.workshop.close()
 
 
@@ -330,7 +352,7 @@ def test_a_signed_decision_is_carried_out_by_its_run(board: Board) -> None:
     made = pin(board.instance, shop.ledger, approval.key, found.CHANGE)
     kept = shop.evidence.get(made.sha256, Approval)
     assert kept.fingerprint == decision.digests["fingerprint"]
-    assert kept.statement.is_key_readable
+    assert kept.statement.custody is Custody.FILE
     assert shop.approvals.holding(found.CHANGE, datetime.now(UTC)) == kept.statement
     assert to_approve(shop.workshop, datetime.now(UTC)) == ()
 

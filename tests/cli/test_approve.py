@@ -110,9 +110,9 @@ def test_the_board_and_the_page_tell_who_approved(shop: SignedProduct) -> None:
     for drawn in (run("changes"), run("show", found.CHANGE)):
         assert ADA in drawn
         assert f"{statement.expires:%m-%d %H:%M}" in drawn
-    assert "it proves no person" in run("show", found.CHANGE)
+    assert "proves no person" in run("show", found.CHANGE)
     approval = told("show", found.CHANGE)["approval"]
-    assert (approval["reason"], approval["is_key_readable"]) == (WHY, True)
+    assert (approval["reason"], approval["custody"]) == (WHY, "file")
     with pytest.raises(Refused, match="does not wait for this"):
         run("approve", found.CHANGE, "--reason", WHY)
 

@@ -1,6 +1,11 @@
 """People with SSH keys of their own, and a product whose base revision says who may approve."""
 
+import os
 import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,7 @@ from selfdrive_dagster.orchestration.proposing import put_forward
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout import Findings, Proposal
 from selfdrive_dagster.rollout.approval import Statement, draw_statement
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact
 
 ADA, EVE = "ada@example.com", "eve@example.com"
@@ -49,6 +55,38 @@ def key_of(folder: Path, name: str) -> Path:
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return path
+
+
+def lock(key: Path) -> None:
+    """Put a passphrase before a key."""
+    command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "a passphrase", "-f", str(key)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def hardware_key(folder: Path) -> Path:
+    """Write the public half of a FIDO key that nobody holds."""
+    words = (b"sk-ssh-ed25519@openssh.com", b"\7" * 32, b"ssh:")
+    blob = b"".join(len(word).to_bytes(4, "big") + word for word in words)
+    path = folder / "id_ed25519_sk.pub"
+    path.write_text(f"sk-ssh-ed25519@openssh.com {b64encode(blob).decode()} ada\n")
+    return path
+
+
+@contextmanager
+def agent_of(folder: Path, key: Path) -> Iterator[str]:
+    """Run an agent that holds a key, and give its socket."""
+    socket = folder / "agent"
+    with subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL
+    ) as agent:
+        try:
+            while not socket.exists():
+                time.sleep(0.01)
+            environ = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+            subprocess.run(["ssh-add", "-q", str(key)], check=True, env=environ)
+            yield str(socket)
+        finally:
+            agent.terminate()
 
 
 def line(who: str, key: Path, options: str = "") -> str:
@@ -146,7 +184,7 @@ class SignedProduct:
             claim=facts.report.claim,
             invented="",
             author="",
-            is_key_readable=False,
+            custody=Custody.HARDWARE,
             now=datetime.now(UTC),
         )
 

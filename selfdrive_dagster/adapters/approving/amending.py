@@ -42,7 +42,7 @@ def amend(
         patch=patch,
         replaces=replaces,
         signers_at=change.base_revision,
-        is_key_readable=signer.is_key_readable,
+        custody=signer.custody,
         at=now,
     )
     diff = patch[f"\n{patch}".index("\n--- ") :]

@@ -23,6 +23,7 @@ from selfdrive_dagster.config import Settings
 from selfdrive_dagster.config.settings import DRIVING
 from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.rollout.approval import NAMESPACE, Approval, Given, Statement, check
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import ROLLING, Event, State
 
 APPROVED = f"change.{Event.APPROVE.value}"
@@ -128,15 +129,16 @@ def judge(
         now=now,
         verdict=verdict or statement.verdict,
     )
-    refuse_readable(statement.is_key_readable, fingerprint, settings)
+    require_person(statement.custody, fingerprint, settings)
 
 
-def refuse_readable(is_key_readable: bool, fingerprint: str, settings: Settings) -> None:
-    """Refuse a key that the signing account can read, where Selfdrive drives by itself."""
+def require_person(custody: Custody, fingerprint: str, settings: Settings) -> None:
+    """Refuse a key that proves no person, where Selfdrive drives by itself."""
     driving = settings.autonomy.level in DRIVING and settings.rollout.plan != "demo"
-    if driving and is_key_readable:
+    if driving and not custody.proves_person:
         raise Refused(
-            f"The key {fingerprint} can be read by the account that signed with it, so it proves "
-            f"no person; level {settings.autonomy.level} needs one that cannot.",
-            remedy="sign with an agent or a hardware key, or approve from an account of your own",
+            f"Of the key {fingerprint}, {custody.says}; level {settings.autonomy.level} needs one "
+            "that does.",
+            remedy="sign with a hardware key, or with one behind a passphrase that no agent holds "
+            "(ssh-add -d takes it out)",
         )

@@ -40,7 +40,7 @@ def approve(
         claim=facts.report.claim,
         invented=facts.candidate.invented,
         author=facts.candidate.author,
-        is_key_readable=signer.is_key_readable,
+        custody=signer.custody,
         now=now,
     )
     return note(statement, facts, desk, decisions, signer)
@@ -70,7 +70,7 @@ def advance(
         claim=facts.report.claim,
         invented=facts.candidate.invented,
         author=facts.candidate.author,
-        is_key_readable=signer.is_key_readable,
+        custody=signer.custody,
         now=now,
         verdict="advance_on_weak_evidence",
         stage=stage,
@@ -92,7 +92,7 @@ def note(
         **msgspec.structs.asdict(statement.binding),
         "statement": desk.evidence.put(statement),
         "fingerprint": made_by,
-        "key_readable": "yes" if statement.is_key_readable else "no",
+        "custody": statement.custody.value,
     }
     return decisions.record(
         statement.binding.change_id,

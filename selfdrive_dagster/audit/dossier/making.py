@@ -114,10 +114,8 @@ def _signed(case: Case, row: Link) -> str:
     found: Approval | None = case.record("rollout/approval")
     if row.entry.kind != "change.approve" or found is None:
         return ""
-    readable = ", which the signing account can read: it proves no person"
     until = f"{found.statement.expires:%Y-%m-%d %H:%M} UTC"
-    proves = readable if found.statement.is_key_readable else ""
-    return f"; signed with {found.fingerprint}{proves}; until {until}"
+    return f"; signed with {found.fingerprint}: {found.statement.custody.says}; until {until}"
 
 
 def _worked(case: Case) -> str:
