@@ -116,6 +116,15 @@ def rewritten_history(shop: SignedProduct) -> None:
     shop.product.git("update-ref", "refs/heads/main", anew)
 
 
+def revoked_signer(shop: SignedProduct) -> None:
+    shop.product.commit("Trust Eve", **{".selfdrive/allowed_signers": line(EVE, shop.eve)})
+
+
+def revoked_all(shop: SignedProduct) -> None:
+    shop.product.git("rm", "-q", ".selfdrive/allowed_signers")
+    shop.product.commit("Trust nobody")
+
+
 def refused_later(shop: SignedProduct) -> None:
     shop.move(Event.REJECT, Actor.HUMAN)
 
@@ -133,6 +142,8 @@ DEEDS = {
     "the ledger's row was altered": (altered_row, "of the ledger was altered"),
     "the product's branch left its base": (rewritten_history, "no part of the product's branch"),
     "the rules were changed": (other_rules, "is for another policy"),
+    "its signer was taken out": (revoked_signer, "no longer stands in .selfdrive/allowed_signers"),
+    "nobody may sign any more": (revoked_all, "Nobody may approve"),
     "it was refused afterwards": (refused_later, "went to rejected after"),
     "the base moved": (base_moved, "went to validating after"),
 }
@@ -145,6 +156,20 @@ def test_an_approval_no_longer_holds_once(
     deed(approved)
     with pytest.raises(Refused, match=why):
         approved.approvals.holding(found.CHANGE, datetime.now(UTC))
+
+
+def test_whoever_was_taken_out_is_told_before_they_sign(shop: SignedProduct) -> None:
+    shop.propose()
+    revoked_signer(shop)
+    with pytest.raises(Refused, match="no longer stands in"):
+        shop.sign()
+    assert shop.decisions.of(found.CHANGE) == ()
+
+
+def test_a_signer_who_still_stands_there_among_others_may_go_on(approved: SignedProduct) -> None:
+    both = line(EVE, approved.eve) + line(ADA, approved.ada)
+    approved.product.commit("Trust Eve too", **{".selfdrive/allowed_signers": both})
+    assert approved.approvals.holding(found.CHANGE, datetime.now(UTC)).approver == ADA
 
 
 def test_an_approval_expires(approved: SignedProduct) -> None:

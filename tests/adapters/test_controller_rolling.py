@@ -9,6 +9,7 @@ import pytest
 from fakes import made_findings as found
 from fakes.databases import database_gone
 from fakes.rolling import TO_CANARY, led
+from fakes.signers import EVE, line
 from fakes.steered import PLAN, Steered
 from msgspec import to_builtins
 from msgspec.structs import replace
@@ -122,6 +123,15 @@ def test_an_approval_that_expires_under_way_leads_no_further_and_then_back(world
     world.until(State.LEARNED)  # the lease of a void approval is not renewed
     assert world.front.wanted.share == 0.0
     assert world.head() == world.shop.base
+
+
+@pytest.mark.slow
+def test_a_signer_who_is_taken_out_under_way_leads_no_further_and_then_back(world: Steered) -> None:
+    at_canary(world)
+    world.others_push(**{".selfdrive/allowed_signers": line(EVE, world.shop.eve)})
+    world.until(State.LEARNED)
+    assert any("no longer stands in .selfdrive/allowed_signers" in one for one in world.said)
+    assert "safe" not in world.kinds() and world.front.wanted.share == 0.0
 
 
 @pytest.mark.slow

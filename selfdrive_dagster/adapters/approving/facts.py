@@ -15,7 +15,7 @@ from selfdrive_dagster.adapters.git import GitRepository, branches
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.adapters.outside import fork_of, names_between
-from selfdrive_dagster.adapters.proposals import overlay_of, reader, released_head
+from selfdrive_dagster.adapters.proposals import known_head, overlay_of, reader, released_head
 from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.audit.ledger import is_sealed
@@ -49,12 +49,14 @@ class Desk(NamedTuple):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to decide on.
 
-    `binding` is what is signed, `signers` the text of who may sign it, `authors` those who may
-    not since they made it. `diff` is what git says the branch changes, without its page.
+    `binding` is what is signed, `signers` the text of who may sign it and `signers_now` that of
+    the product's branch as it is by now: a key must stand in both. `authors` may not sign, since
+    they made it. `diff` is what git says the branch changes, without its page.
     """
 
     binding: Binding
     signers: str
+    signers_now: str
     authors: frozenset[str]
     proposal: Proposal
     report: Report
@@ -90,6 +92,7 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
     return Facts(
         binding=binding,
         signers=signers,
+        signers_now=present_signers(desk),
         authors=authors_of(desk, change_id, base, tip) | names_of(candidate.author),
         proposal=proposal,
         report=report,
@@ -115,6 +118,12 @@ def allowed_signers_at(repository: GitRepository, base: str) -> str:
             f"Nobody may approve: {base[:12]} has no {ALLOWED_SIGNERS}.",
             remedy=f"{MAKE_SIGNERS}; changes that are opened after that can be approved",
         ) from None
+
+
+def present_signers(desk: Desk) -> str:
+    """Return who may approve on the product's branch as it is by now. Raises Refused for nobody."""
+    head = known_head(desk.repository, desk.settings.service)
+    return allowed_signers_at(desk.repository, head)
 
 
 def newest(desk: Desk, change_id: str, asset: str, kind: type[T]) -> tuple[T, str]:

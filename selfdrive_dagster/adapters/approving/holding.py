@@ -1,7 +1,8 @@
 """Whether an approval holds now: the door that is asked before every step to more users.
 
 It reads the ledger's row, the statement by its digest, verifies the signature again with the
-signers of the base, and compares what was signed with what ledger, evidence and git tell now.
+signers of the base and with those of the product's branch by now, and compares what was signed
+with what ledger, evidence and git tell now.
 """
 
 from datetime import datetime
@@ -17,7 +18,7 @@ from selfdrive_dagster.adapters.approving.facts import (
     stored,
 )
 from selfdrive_dagster.adapters.decisions import Decision
-from selfdrive_dagster.adapters.signatures import principals, verify
+from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, principals, verify
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.config.settings import DRIVING
@@ -97,11 +98,33 @@ class Approvals:
         """Return a statement and the key's fingerprint, if the signature stands and it holds."""
         statement = stored(self._desk.evidence, sha256, Statement)
         signed = statement.to_sign()
-        key = verify(signed, signature, statement.approver, facts.signers, NAMESPACE)
+        key = verified_by(signed, signature, statement.approver, facts)
         binding = bound_to(statement, facts, self._desk)
         carried = msgspec.structs.replace(statement, binding=binding)
         judge(carried, facts, key, self._desk.settings, now, verdict)
         return statement, key
+
+
+def verified_by(message: bytes, signature: str, who: str, facts: Facts) -> str:
+    """Return the key by which somebody signed who might at the base and still may.
+
+    Raises Refused where they might not, or may no longer.
+    """
+    key = verify(message, signature, who, facts.signers, NAMESPACE)
+    if facts.signers_now != facts.signers:
+        try:
+            verify(message, signature, who, facts.signers_now, NAMESPACE)
+        except Refused as fault:
+            raise revoked(who) from fault
+    return key
+
+
+def revoked(who: str) -> Refused:
+    """Return the refusal of somebody whose key was taken out since the base."""
+    return Refused(
+        f"The key of {who} no longer stands in {ALLOWED_SIGNERS} on the product's branch.",
+        remedy="somebody who may still sign approves the change",
+    )
 
 
 def judge(
@@ -116,7 +139,10 @@ def judge(
 
     Every name that the key goes by counts: nobody approves their own work under another one.
     """
-    names = {name.casefold() for name in principals(fingerprint, facts.signers)}
+    texts = (facts.signers, facts.signers_now)
+    names = {name.casefold() for text in texts for name in principals(fingerprint, text)}
+    if not principals(fingerprint, facts.signers_now):
+        raise revoked(statement.approver)
     made_it = names & {author.casefold() for author in facts.authors}
     if statement.author != facts.candidate.author:
         told = facts.candidate.author or "the loop"

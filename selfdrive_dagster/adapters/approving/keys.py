@@ -5,7 +5,7 @@ Nothing private is read here: a key is known by its public half.
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class Signer(NamedTuple):
 def custody_of(key: Path, environ: Mapping[str, str]) -> Custody:
     """Say where a private key lies: a hardware key first, then the agent, which signs unasked."""
     private = private_half(key)
-    looks = (
+    looks: tuple[tuple[Custody, Callable[[], bool]], ...] = (
         (Custody.HARDWARE, lambda: is_hardware(key)),
         (Custody.AGENT, lambda: is_held(key, environ)),
         (Custody.ELSEWHERE, lambda: not is_readable_by_us(private)),

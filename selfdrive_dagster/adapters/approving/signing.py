@@ -9,10 +9,10 @@ from datetime import datetime
 import msgspec
 
 from selfdrive_dagster.adapters.approving.facts import Desk, Facts
-from selfdrive_dagster.adapters.approving.holding import judge
+from selfdrive_dagster.adapters.approving.holding import judge, verified_by
 from selfdrive_dagster.adapters.approving.keys import Signer
 from selfdrive_dagster.adapters.decisions import Decision, Decisions
-from selfdrive_dagster.adapters.signatures import sign, verify
+from selfdrive_dagster.adapters.signatures import sign
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.rollout.approval import NAMESPACE, Statement, draw_statement
 
@@ -85,7 +85,7 @@ def note(
     judge(statement, facts, signer.fingerprint, desk.settings, statement.at)
     message = statement.to_sign()
     signature = sign(message, signer.key, NAMESPACE)
-    made_by = verify(message, signature, signer.principal, facts.signers, NAMESPACE)
+    made_by = verified_by(message, signature, signer.principal, facts)
     if made_by != signer.fingerprint:
         raise Refused(f"{made_by} signed, not {signer.fingerprint}.")
     digests = {
