@@ -71,7 +71,7 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
     proof, proof_sha256 = newest(desk, change_id, REPORT, Proof)
     made, _ = newest(desk, change_id, REPRODUCER, Reproduction)
     candidate, report = proven(proof)
-    refuse_first(doubts(proposal, proof_sha256, candidate, report), change_id)
+    refuse_first(doubts(proposal, proof_sha256, candidate, report, made), change_id)
     tip = tip_of(desk.repository, proposal)
     base, tree = standing(desk.repository, proposal, tip)
     refuse_foreign(base, desk)
@@ -168,7 +168,11 @@ Doubt = tuple[bool, str]
 
 
 def doubts(
-    proposal: Proposal, proof_sha256: str, candidate: Candidate, report: Report
+    proposal: Proposal,
+    proof_sha256: str,
+    candidate: Candidate,
+    report: Report,
+    made: Reproduction,
 ) -> Iterator[Doubt]:
     """Yield what must be so between the records, and what is wrong when it is not."""
     patch = digest(candidate.patch.encode())
@@ -177,6 +181,7 @@ def doubts(
     yield proposal.patch == candidate.patch, "was proposed with another patch than was proven"
     yield (proposal.patch_sha256 == patch == report.patch_sha256), "was proven for another patch"
     yield report.base_revision == base, "was proven on another base"
+    yield report.reproducer_sha256 == digest(made.reproducer), "was proven by another test"
     yield report.sandbox_level == full, f"was proven in a sandbox of level {report.sandbox_level}"
 
 
