@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from selfdrive_dagster.model import Candidate, Check, Claim, Way
 from selfdrive_dagster.patches.authors import UNKNOWN
+from selfdrive_dagster.patches.earlier import essence_of
 from selfdrive_dagster.rollout.doubts import doubts
 from selfdrive_dagster.rollout.markdown import code, fenced, prose
 from selfdrive_dagster.rollout.proposal import (
@@ -122,14 +123,17 @@ def _author(shown: Candidate) -> list[str]:
 
 def _earlier(findings: Findings, _destination: Destination) -> list[str]:
     """Say what was tried before, and why it did not hold."""
+    shown = essence_of(findings.shown.patch) if findings.shown else ""
     told = [
         f"- {code(one.change_id)} {prose(one.ended)}: {prose(one.because)}"
+        + " **It was this very patch.**" * (one.essence == shown)
         for one in findings.earlier
     ]
     if not told:
         return []
-    says = "What they changed is not proposed again."
-    return ["## What was tried before and did not hold", *_listed(told), says]
+    barred = any(one.bars for one in findings.earlier)
+    says = ["What did harm, crashed or regressed is not proposed again."] * barred
+    return ["## What was tried before and did not hold", *_listed(told), *says]
 
 
 def _cause(findings: Findings, _destination: Destination) -> list[str]:

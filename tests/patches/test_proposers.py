@@ -121,6 +121,7 @@ def test_what_did_not_hold_before_is_not_tried_again(product: Product) -> None:
         ended="regressed",
         because="it came back",
         patch=render_diff("rates.py", RATES, new),
+        bars=True,
     )
     sandbox = ScriptedSandbox(answer({"kind": "end", "exit": 0}))
     found = search(
@@ -128,3 +129,9 @@ def test_what_did_not_hold_before_is_not_tried_again(product: Product) -> None:
         max_candidates=20, seconds=30.0, proposers=(handed(new),), earlier=(before,),
     )  # fmt: skip
     assert (found.barred, found.tried, sandbox.jobs) == (1, 0, [])
+    told = search(
+        DIAGNOSIS, reproducer(), NO_SUITE, product, sandbox,
+        max_candidates=20, seconds=30.0, proposers=(handed(new),),
+        earlier=(replace(before, bars=False),),
+    )  # fmt: skip
+    assert (told.barred, len(sandbox.jobs)) == (0, 1)
