@@ -5,6 +5,7 @@ ssh-keygen on the terminal and never passes through here. Who may sign stands in
 signers file, whose text is given: it comes from the product's repository at the base revision.
 """
 
+import base64
 import os
 import shutil
 import stat
@@ -24,6 +25,9 @@ MAKE_SIGNERS = (
 """How the owner of a key makes that file."""
 
 SECONDS = 120.0
+
+TOUCHED = 1
+"""The bit in the flags of a hardware key's signature that tells of a touch (PROTOCOL.u2f)."""
 
 
 def sign(message: bytes, key: Path, namespace: str) -> str:
@@ -80,7 +84,30 @@ def verify(message: bytes, signature: str, signer: str, allowed: str, namespace:
             f"No signature of {signer} over this: {_last(done.stdout + done.stderr)}",
             remedy=f"the key must stand in {ALLOWED_SIGNERS} at the base revision",
         )
+    if not was_touched(signature):
+        raise Refused(
+            f"The hardware key of {signer} signed without a touch: nobody need have been there.",
+            remedy="make one that asks for it: ssh-keygen -t ed25519-sk",
+        )
     return done.stdout.decode(errors="replace").rpartition(" ")[2].strip()
+
+
+def was_touched(signature: str) -> bool:
+    """Say whether a hardware key was touched when it signed; True for any other kind of key.
+
+    ssh-keygen verifies a signature whose flags deny it, as a key made with no-touch-required gives.
+    """
+    armour = [line for line in signature.split("\n") if not line.startswith("-----")]
+    rest = base64.b64decode("".join(armour))[len(b"SSHSIG") + 4 :]
+    fields = []
+    while rest:
+        end = 4 + int.from_bytes(rest[:4], "big")
+        fields.append(rest[4:end])
+        rest = rest[end:]
+    made = fields[-1]
+    kind_ends = 4 + int.from_bytes(made[:4], "big")
+    flags = kind_ends + 4 + int.from_bytes(made[kind_ends : kind_ends + 4], "big")
+    return b"sk-" not in made[4:kind_ends] or bool(made[flags] & TOUCHED)
 
 
 def fingerprint(key: Path) -> str:

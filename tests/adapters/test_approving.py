@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from fakes import made_findings as found
+from fakes.hardware_key import HardwareKey
 from fakes.signers import (
     ADA,
     EVE,
     SignedProduct,
     agent_of,
-    hardware_key,
     key_of,
     line,
     lock,
@@ -169,7 +169,7 @@ def test_where_a_key_lies_is_known(tmp_path: Path) -> None:
     assert custody_of(plain.with_suffix(".pub"), alone) is Custody.FILE
     assert custody_of(locked, alone) is Custody.LOCKED
     assert custody_of(public.with_suffix(".pub"), alone) is Custody.ELSEWHERE
-    assert custody_of(hardware_key(tmp_path), alone) is Custody.HARDWARE
+    assert custody_of(HardwareKey(tmp_path).path, alone) is Custody.HARDWARE
     with agent_of(tmp_path, plain) as socket:
         assert custody_of(plain.with_suffix(".pub"), {"SSH_AUTH_SOCK": socket}) is Custody.AGENT
         assert custody_of(locked, {"SSH_AUTH_SOCK": socket}) is Custody.LOCKED

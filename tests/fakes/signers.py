@@ -3,7 +3,6 @@
 import os
 import subprocess
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -61,15 +60,6 @@ def lock(key: Path) -> None:
     """Put a passphrase before a key."""
     command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "a passphrase", "-f", str(key)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-
-def hardware_key(folder: Path) -> Path:
-    """Write the public half of a FIDO key that nobody holds."""
-    words = (b"sk-ssh-ed25519@openssh.com", b"\7" * 32, b"ssh:")
-    blob = b"".join(len(word).to_bytes(4, "big") + word for word in words)
-    path = folder / "id_ed25519_sk.pub"
-    path.write_text(f"sk-ssh-ed25519@openssh.com {b64encode(blob).decode()} ada\n")
-    return path
 
 
 @contextmanager
