@@ -3,7 +3,7 @@
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.model import Crash, Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
-from selfdrive_dagster.orchestration.observing import earlier_of
+from selfdrive_dagster.orchestration.attempts import earlier_of
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches import diagnose, reproduce

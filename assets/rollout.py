@@ -4,8 +4,9 @@ from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.approving import approved
+from selfdrive_dagster.orchestration.attempts import earlier_of
 from selfdrive_dagster.orchestration.build import plain_job
-from selfdrive_dagster.orchestration.observing import earlier_of, last_turn
+from selfdrive_dagster.orchestration.observing import last_turn
 from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.proposing import look_around, put_forward
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset

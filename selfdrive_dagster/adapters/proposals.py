@@ -74,6 +74,17 @@ def released_head(repository: GitRepository, service: Service) -> str:
     return head_of(repository, remote, product_branch(repository, service.branch))
 
 
+def known_head(repository: GitRepository, service: Service) -> str:
+    """Return the newest commit of the product's branch that was seen where the team looks.
+
+    The remote is asked only where it never was: a lease must not hang on a forge.
+    """
+    remote = remote_of(repository, service.repository)
+    branch = product_branch(repository, service.branch)
+    seen = repository.lookup(remotes.fetched_ref(branch)) if remote else None
+    return seen or head_of(repository, remote, branch)
+
+
 def propose(
     repository: GitRepository,
     *,

@@ -5,6 +5,7 @@ ssh-keygen on the terminal and never passes through here. Who may sign stands in
 signers file, whose text is given: it comes from the product's repository at the base revision.
 """
 
+import base64
 import os
 import shutil
 import stat
@@ -24,6 +25,9 @@ MAKE_SIGNERS = (
 """How the owner of a key makes that file."""
 
 SECONDS = 120.0
+
+TOUCHED = 1
+"""The bit in the flags of a hardware key's signature that tells of a touch (PROTOCOL.u2f)."""
 
 
 def sign(message: bytes, key: Path, namespace: str) -> str:
@@ -80,18 +84,63 @@ def verify(message: bytes, signature: str, signer: str, allowed: str, namespace:
             f"No signature of {signer} over this: {_last(done.stdout + done.stderr)}",
             remedy=f"the key must stand in {ALLOWED_SIGNERS} at the base revision",
         )
+    if not was_touched(signature):
+        raise Refused(
+            f"The hardware key of {signer} signed without a touch: nobody need have been there.",
+            remedy="make one that asks for it: ssh-keygen -t ed25519-sk",
+        )
     return done.stdout.decode(errors="replace").rpartition(" ")[2].strip()
+
+
+def was_touched(signature: str) -> bool:
+    """Say whether a hardware key was touched when it signed; True for any other kind of key.
+
+    ssh-keygen verifies a signature whose flags deny it, as a key made with no-touch-required gives.
+    """
+    armour = [line for line in signature.split("\n") if not line.startswith("-----")]
+    rest = base64.b64decode("".join(armour))[len(b"SSHSIG") + 4 :]
+    fields = []
+    while rest:
+        end = 4 + int.from_bytes(rest[:4], "big")
+        fields.append(rest[4:end])
+        rest = rest[end:]
+    made = fields[-1]
+    kind_ends = 4 + int.from_bytes(made[:4], "big")
+    flags = kind_ends + 4 + int.from_bytes(made[kind_ends : kind_ends + 4], "big")
+    return b"sk-" not in made[4:kind_ends] or bool(made[flags] & TOUCHED)
 
 
 def fingerprint(key: Path) -> str:
     """Return the SHA256 fingerprint of a key's public half. Raises BadInput if it is none."""
+    return _listed(key)[1]
+
+
+def is_hardware(key: Path) -> bool:
+    """Say whether a key is one of a hardware key (FIDO): its file holds a handle, no secret."""
+    return _listed(key)[-1].endswith("-SK)")
+
+
+def is_locked(key: Path) -> bool:
+    """Say whether a private key's file wants a passphrase; what cannot be told counts as not."""
+    done = subprocess.run(
+        [_ssh_keygen(), "-y", "-P", "", "-f", str(key)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    return done.returncode != 0 and b"incorrect passphrase" in done.stderr
+
+
+def _listed(key: Path) -> list[str]:
+    """Return the words of ssh-keygen about a key: bits, fingerprint, comment, (TYPE)."""
     done = subprocess.run(
         [_ssh_keygen(), "-l", "-f", str(key)], capture_output=True, check=False, timeout=SECONDS
     )
     words = done.stdout.decode(errors="replace").split()
     if done.returncode or len(words) < 2:
         raise BadInput(f"{key} is no SSH key: {_last(done.stderr)}", remedy="ssh-keygen -t ed25519")
-    return words[1]
+    return words
 
 
 def principals(fingerprint_wanted: str, allowed: str) -> tuple[str, ...]:
@@ -116,7 +165,7 @@ def principals(fingerprint_wanted: str, allowed: str) -> tuple[str, ...]:
 
 
 def is_readable_by_us(key: Path) -> bool:
-    """Say whether our own account can read a private key: then it proves no person was there."""
+    """Say whether our own account can read the file of a private key."""
     try:
         return os.access(key, os.R_OK) and stat.S_ISREG(key.stat().st_mode)
     except OSError:

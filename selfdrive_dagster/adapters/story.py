@@ -21,6 +21,7 @@ from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Diagnosis
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import Event
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger tells of an approval, not verified here.
 
-    `expires` and `is_key_readable` are None when its record cannot be had as it was stored.
+    `expires` and `custody` are None when its record cannot be had as it was stored.
     """
 
     approver: str
@@ -75,7 +76,7 @@ class Approved(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     fingerprint: str
     expires: datetime | None
-    is_key_readable: bool | None
+    custody: Custody | None
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +160,7 @@ class Storyteller:
             reason=str(told.get("reason", "")),
             fingerprint=str(named.get("fingerprint", "")),
             expires=kept.statement.expires if kept and is_same else None,
-            is_key_readable=kept.statement.is_key_readable if kept and is_same else None,
+            custody=kept.statement.custody if kept and is_same else None,
         )
 
     def _piece(self, asset: str, row: Link | None) -> Piece:

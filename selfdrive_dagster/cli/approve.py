@@ -198,6 +198,10 @@ def show_before(console: Console, facts: "Facts") -> None:
     for check in report.checks:
         console.print(Text.assemble("  ", MARKS[check.passed], f"  {flat(check.name)}: ",
                                     flat(check.says)), soft_wrap=True)  # fmt: skip
+    if facts.candidate.author:
+        console.print(
+            Text(f"Handed in, its author: {flat(facts.candidate.author)}", style="yellow")
+        )
     if facts.report.claim is not Claim.REPAIR:
         console.print(Text(f"It makes up: {flat(facts.candidate.invented)}", style="yellow"))
     binding = facts.binding
@@ -216,6 +220,8 @@ def tell(decision: "Decision", *, as_json: bool) -> None:
 
 def draw(console: Console, decision: "Decision") -> None:
     """Draw a signed decision."""
+    from selfdrive_dagster.rollout.custody import Custody
+
     digests = decision.digests
     console.print(
         Text(f"Signed: {flat(decision.actor)} decides {words(decision.verdict)} for "
@@ -225,9 +231,10 @@ def draw(console: Console, decision: "Decision") -> None:
         sep="\n",
         soft_wrap=True,
     )  # fmt: skip
-    if digests.get("key_readable") == "yes":
-        readable = "This account can read that key, so it proves no person; that is signed too."
-        console.print(Text(readable, style="yellow"), soft_wrap=True)
+    custody = Custody(digests["custody"])
+    style = "dim" if custody.proves_person else "yellow"
+    console.print(Text(f"Of that key, {custody.says}; that is signed too.", style=style),
+                  soft_wrap=True)  # fmt: skip
     if loop_is_running():
         console.print("The loop verifies it and carries it out within a minute.")
     else:

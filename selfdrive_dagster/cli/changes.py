@@ -358,9 +358,9 @@ def draw_approval(console: Console, approval: "Approved") -> None:
     told = f"Approved by {flat(approval.approver)} at {approval.at:%Y-%m-%d %H:%M}, until {until}"
     key = f" (UTC), with {flat(approval.fingerprint or ABSENT)}: {flat(approval.reason)}"
     console.print(Text(told + key), soft_wrap=True)
-    if approval.is_key_readable:
-        readable = "The account that signed can read that key: it proves no person."
-        console.print(Text(readable, style="yellow"))
+    if approval.custody:
+        style = "dim" if approval.custody.proves_person else "yellow"
+        console.print(Text(f"Of that key: {approval.custody.says}.", style=style))
 
 
 def draw_piece(console: Console, piece: "Piece") -> None:

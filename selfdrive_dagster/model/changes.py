@@ -146,7 +146,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One patch: a unified diff against the base tree, and what it claims.
 
     `invented` tells a mitigation's made-up behaviour ("returns None where it raised
-    IndexError"); a repair has none. `rank` counts from 1 in the engine's order.
+    IndexError"); a repair has none. `rank` counts from 1 in the engine's order. `author` is
+    whoever made a patch that was handed in, "unknown" where it names nobody, "" for one that the
+    generator drew.
     """
 
     id: str
@@ -160,6 +162,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     invented: str
     supports: tuple[Support, ...] = ()
     rank: int = 0
+    author: str = ""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

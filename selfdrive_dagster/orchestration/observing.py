@@ -5,15 +5,12 @@ from typing import Any
 
 from selfdrive_dagster.adapters.changes import Authority, Change
 from selfdrive_dagster.adapters.git.releases import versions_with
-from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.adapters.warehouse.exposure import sessions_on, versions_of
 from selfdrive_dagster.audit import Link
-from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, judge_outcome
+from selfdrive_dagster.audit.outcome import Outcome, judge_outcome
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Claim
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.patches.earlier import Earlier
-from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.canary import Plan
 from selfdrive_dagster.rollout.effects import Kind
 from selfdrive_dagster.rollout.lifecycle import Event, Fact, State
@@ -27,7 +24,6 @@ OBSERVED = "observed"
 
 MERGED = f"change.{Event.MERGED.value}"
 RELEASED = f"change.{Event.RELEASED.value}"
-HARM = f"change.{Event.HARM.value}"
 EXPOSED, BUILT = f"change.{Event.EXPOSED.value}", f"change.{Event.BUILT.value}"
 MERGE = f"effect.{Kind.MERGE.value}"
 WATCHED = (State.OBSERVING, State.PROMOTED)
@@ -117,29 +113,3 @@ def is_turn(row: Link) -> bool:
 def asks_for_head(row: Link) -> bool:
     """Say whether the controller found the product's branch further on, at the end of a bake."""
     return row.entry.kind == HEAD_MOVED
-
-
-def earlier_of(workshop: Workshop, change: Change) -> tuple[Earlier, ...]:
-    """Return the earlier changes of the same issue that users met and that did not hold."""
-    others = (one for one in workshop.changes.all() if one.issue_id == change.issue_id)
-    found = (
-        ended_badly(workshop, one.change_id) for one in others if one.change_id != change.change_id
-    )
-    return tuple(one for one in found if one is not None)
-
-
-def ended_badly(workshop: Workshop, change_id: str) -> Earlier | None:
-    """Return why a change did not hold: harm in its rollout, or its issue was met again on it."""
-    harm = workshop.ledger.find(HARM, change_id)
-    rows = workshop.ledger.find(MADE, change_id, {"asset": "audit/outcome"})
-    outcome = workshop.evidence.get(str(rows[0].entry.body["sha256"]), Outcome) if rows else None
-    if harm:
-        ended, because = "was rolled back", str(harm[0].entry.body.get("says", ""))
-    elif outcome is not None and outcome.kind is OutcomeKind.REGRESSED:
-        ended, because = "regressed", outcome.reason
-    else:
-        return None
-    put = workshop.ledger.find(MADE, change_id, {"asset": "rollout/proposal"})
-    proposal = workshop.evidence.get(str(put[0].entry.body["sha256"]), Proposal) if put else None
-    patch = (proposal.patch or "") if proposal else ""
-    return Earlier(change_id=change_id, ended=ended, because=because, patch=patch)

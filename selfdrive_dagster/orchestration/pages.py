@@ -101,6 +101,7 @@ def of_proof(proof: Proof, tried: Search) -> dict[str, Any]:
         shown["passed"] = in_short(report)
         shown["diff"] = fenced(best.patch, "diff")
         shown["claim"] = best.claim.value
+        shown["author"] = plain(best.author) or "the loop"
         shown["invented"] = plain(best.invented) or "nothing"
         shown["patch_sha256"] = report.patch_sha256
         shown["sandbox"] = report.sandbox_level
@@ -133,7 +134,7 @@ def of_approval(found: Approval) -> dict[str, Any]:
         "reason": plain(statement.reason),
         "expires": statement.expires.isoformat(),
         "fingerprint": found.fingerprint,
-        "key_readable": "yes: it proves no person" if statement.is_key_readable else "no",
+        "custody": f"{statement.custody.value}: {statement.custody.says}",
         "invented": plain(statement.invented) or "nothing",
         "statement_sha256": found.statement_sha256,
         "binding": dg.MetadataValue.json(msgspec.to_builtins(found.binding)),

@@ -14,6 +14,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `source` is the file's whole new text, `patch` the same as a unified diff. `invented`
     says what the draft would make up if nothing supports it ("returns None where it raised
     IndexError"); see claims. `tokens` counts changed tokens, `kind` is one of ordering.KINDS.
+    `author` is whoever made a patch that was handed in (`authors`), "" for one that a generator
+    drew.
     """
 
     family: str
@@ -27,3 +29,4 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     supports: tuple[Support, ...] = ()
     generator: str = BUILTIN
+    author: str = ""

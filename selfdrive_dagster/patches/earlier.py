@@ -1,4 +1,4 @@
-"""Earlier attempts at an issue that did not hold: what they changed is not tried again.
+"""Earlier attempts at an issue that came back: they are told, and some are not tried again.
 
 Two patches are the same when they take out and bring in the same code, wherever it stands by now
 and however it is indented or commented. Does not belong here: who says that one did not hold.
@@ -10,16 +10,20 @@ from selfdrive_dagster.model import digest
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that users met: how it ended, and why, in words for the next reviewer."""
+    """An attempt that users met: how it ended, and why, in words for the next reviewer.
+
+    `bars` says that its patch is at fault: it is not tried again.
+    """
 
     change_id: str
     ended: str
     because: str
     patch: str
+    bars: bool
 
     @property
     def essence(self) -> str:
-        """What a new patch must not be again."""
+        """What a new patch would be the same by."""
         return essence_of(self.patch)
 
 

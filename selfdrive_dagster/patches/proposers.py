@@ -1,8 +1,8 @@
 """Proposers: whoever drafts a patch for a diagnosis. The gate judges all of them alike.
 
-The built-in one draws from the templates. `HandedIn` takes patches that somebody else made:
-they get no trust from that, only their turn. Belongs here: turning an idea into drafts. Does
-not belong: trying or proving them, and where files lie.
+The built-in one draws from the templates. `HandedIn` takes patches that somebody else made: they
+get no trust from that, only their turn, and keep the author that they name. Belongs here: turning
+an idea into drafts. Does not belong: trying or proving them, and where files lie.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +12,7 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Diagnosis, Product
+from selfdrive_dagster.patches.authors import author_of
 from selfdrive_dagster.patches.claims import supports
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.templates import generate
@@ -48,10 +49,14 @@ class Templates:
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """A patch that somebody handed in: its name, and a unified diff, words above it allowed."""
+    """A patch that somebody handed in: its name, and a unified diff, words above it allowed.
+
+    `signed_by` is whoever signed it, "" for one that merely lay there.
+    """
 
     name: str
     text: str
+    signed_by: str = ""
 
 
 class HandedIn:
@@ -71,9 +76,9 @@ class HandedIn:
 
 def _draft(patch: Patch, diagnosis: Diagnosis, product: Product) -> Draft | None:
     """Return a patch as a draft, None when it is for something else or does not fit."""
-    words, start, diff = patch.text.partition("--- ")
+    words, start, diff = f"\n{patch.text}".partition("\n--- ")
     try:
-        overlay = apply_patch(product.read, start + diff)
+        overlay = apply_patch(product.read, start[1:] + diff)
     except BadInput:
         return None  # made for another revision
     (path, source), *more = overlay.items()
@@ -91,6 +96,7 @@ def _draft(patch: Patch, diagnosis: Diagnosis, product: Product) -> Draft | None
         invented=_invented(words),
         tokens=changed_lines(product.read(path), source),
         generator=HandedIn.name,
+        author=author_of(words, patch.signed_by),
     )
     return msgspec.structs.replace(draft, supports=supports(draft, product))
 

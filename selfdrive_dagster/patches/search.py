@@ -81,7 +81,7 @@ def search(
     start = time.monotonic()
     progress("drafting candidates")
     drawn = tuple(_drafts(diagnosis, product, proposers, max_candidates))
-    known = {one.essence for one in earlier}
+    known = {one.essence for one in earlier if one.bars}
     drafts = tuple(draft for draft in drawn if essence_of(draft.patch) not in known)
     tried: list[tuple[Draft, str]] = []
     early, stopped = "", "the candidates are exhausted"
@@ -272,6 +272,7 @@ def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, 
             claim=claim,
             invented=invented,
             supports=draft.supports,
+            author=draft.author,
         )
         made.append((key, candidate))
     made.sort(key=lambda pair: pair[0])

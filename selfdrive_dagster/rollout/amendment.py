@@ -10,6 +10,7 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import canonical
+from selfdrive_dagster.rollout.custody import Custody
 
 NAMESPACE = "selfdrive-amendment"
 """The purpose in the SSH signature: no approval is taken for this, nor this for an approval."""
@@ -30,7 +31,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     patch: str
     replaces: str
     signers_at: str
-    is_key_readable: bool
+    custody: Custody
     at: datetime
 
     def __post_init__(self) -> None:

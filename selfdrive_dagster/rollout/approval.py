@@ -12,6 +12,7 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Claim, canonical
+from selfdrive_dagster.rollout.custody import Custody
 
 NAMESPACE = "selfdrive-approval"
 """The purpose in the SSH signature: one made for anything else does not verify here."""
@@ -66,17 +67,18 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """What is signed, as canonical JSON.
 
     `invented` repeats, in the signer's own typing, what a mitigation makes up. `approver` is the
-    principal of the allowed signers that the key must belong to. `is_key_readable` says that the
-    account which signed could read the private key: then it proves no person. `stage` is the one
-    that an advance leads on from, 0 for an approval.
+    principal of the allowed signers that the key must belong to. `author` is who made the patch
+    (`Candidate.author`). `custody` is where the private key lay, as the account which signed saw
+    it. `stage` is the one that an advance leads on from, 0 for an approval.
     """
 
     verdict: Given = "approve"
     binding: Binding
     approver: str
+    author: str = ""
     reason: str
     invented: str = ""
-    is_key_readable: bool
+    custody: Custody
     stage: int = 0
     at: datetime
     expires: datetime
@@ -110,7 +112,8 @@ def draw_statement(
     typed: str,
     claim: Claim | None,
     invented: str,
-    is_key_readable: bool,
+    author: str,
+    custody: Custody,
     now: datetime,
     verdict: Given = "approve",
     stage: int = 0,
@@ -134,9 +137,10 @@ def draw_statement(
         verdict=verdict,
         binding=binding,
         approver=approver,
+        author=author,
         reason=reason.strip(),
         invented=typed.strip(),
-        is_key_readable=is_key_readable,
+        custody=custody,
         stage=stage,
         at=now,
         expires=now + LIFETIMES[verdict],

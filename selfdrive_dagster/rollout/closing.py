@@ -6,6 +6,7 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import canonical
+from selfdrive_dagster.rollout.custody import Custody
 
 NAMESPACE = "selfdrive-breaker"
 """The purpose in the SSH signature: no approval is taken for this, nor this for an approval."""
@@ -20,7 +21,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     closer: str
     reason: str
     signers_at: str
-    is_key_readable: bool
+    custody: Custody
     at: datetime
 
     def __post_init__(self) -> None:

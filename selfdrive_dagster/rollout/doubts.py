@@ -8,6 +8,7 @@ met the patch.
 from collections.abc import Callable, Collection, Iterator
 
 from selfdrive_dagster.model import Claim, Report, Way
+from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.rollout.markdown import code, prose
 from selfdrive_dagster.rollout.proposal import Findings, invention
 
@@ -49,6 +50,11 @@ def _checks(findings: Findings) -> Iterator[str]:
 def _judged(findings: Findings) -> Iterator[str]:
     if findings.report is None:
         yield "Anything about a patch: none was judged."
+
+
+def _author(findings: Findings) -> Iterator[str]:
+    if findings.shown and findings.shown.author == UNKNOWN:
+        yield "Who made the patch: it names nobody, so its author may approve it unnoticed."
 
 
 def _sandbox(findings: Findings) -> Iterator[str]:
@@ -112,6 +118,7 @@ RULES: tuple[Callable[[Findings], Iterator[str]], ...] = (
     _value,
     _checks,
     _judged,
+    _author,
     _sandbox,
     _oracle,
     _neighbours,

@@ -13,7 +13,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One judgement with all that it was drawn from, so that anybody can judge again.
 
     `state` and `stage` are where the change stood, `canary` and `stable` the two commits;
-    `windows_sha256` is the digest of the file that the windows were read from.
+    `windows_sha256` is the digest of the file that the windows were read from. `lost` says what
+    is known to be missing of it, "" where it holds all that the ledger rests on.
     """
 
     change_id: str
@@ -25,6 +26,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...]
     windows_sha256: str
     judgement: Judgement
+    lost: str = ""
 
 
 def judged_again(found: Observed) -> Judgement:
@@ -32,4 +34,4 @@ def judged_again(found: Observed) -> Judgement:
     stage = found.plan.stages[found.stage - 1]
     if found.state == State.BAKING.value:
         stage = msgspec.structs.replace(stage, share=found.plan.bake_share)
-    return judge(found.windows, stage, found.plan, found.judgement.at)
+    return judge(found.windows, stage, found.plan, found.judgement.at, found.lost)

@@ -8,7 +8,9 @@ or argument is not on it: those stay in the evidence.
 import shlex
 from collections.abc import Callable
 
-from selfdrive_dagster.model import Check, Claim, Way
+from selfdrive_dagster.model import Candidate, Check, Claim, Way
+from selfdrive_dagster.patches.authors import UNKNOWN
+from selfdrive_dagster.patches.earlier import essence_of
 from selfdrive_dagster.rollout.doubts import doubts
 from selfdrive_dagster.rollout.markdown import code, fenced, prose
 from selfdrive_dagster.rollout.proposal import (
@@ -107,19 +109,31 @@ def _claim(findings: Findings) -> list[str]:
     ]
     if not supports and shown.claim is Claim.REPAIR:
         supports = ["- the product's own failing test"]
-    return [claim, *_listed(supports)]
+    return [*_author(shown), claim, *_listed(supports)]
+
+
+def _author(shown: Candidate) -> list[str]:
+    """Say who made a patch that was handed in: by what came with it, which proves nothing."""
+    if not shown.author:
+        return []
+    if shown.author == UNKNOWN:
+        return ["It was handed in and **names no author**."]
+    return [f"It was handed in; its author, who may not approve it: {prose(shown.author)}."]
 
 
 def _earlier(findings: Findings, _destination: Destination) -> list[str]:
     """Say what was tried before, and why it did not hold."""
+    shown = essence_of(findings.shown.patch) if findings.shown else ""
     told = [
         f"- {code(one.change_id)} {prose(one.ended)}: {prose(one.because)}"
+        + " **It was this very patch.**" * (one.essence == shown)
         for one in findings.earlier
     ]
     if not told:
         return []
-    says = "What they changed is not proposed again."
-    return ["## What was tried before and did not hold", *_listed(told), says]
+    barred = any(one.bars for one in findings.earlier)
+    says = ["What did harm, crashed or regressed is not proposed again."] * barred
+    return ["## What was tried before and did not hold", *_listed(told), *says]
 
 
 def _cause(findings: Findings, _destination: Destination) -> list[str]:

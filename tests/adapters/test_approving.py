@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 from fakes import made_findings as found
-from fakes.signers import ADA, EVE, SignedProduct, line
+from fakes.hardware_key import HardwareKey
+from fakes.signers import (
+    ADA,
+    EVE,
+    SignedProduct,
+    agent_of,
+    key_of,
+    line,
+    lock,
+)
 from msgspec.structs import replace
 from sqlalchemy import Engine
 
@@ -19,10 +28,12 @@ from selfdrive_dagster.adapters.approving import (
     facts_of,
     own_keys,
 )
+from selfdrive_dagster.adapters.approving.keys import custody_of
 from selfdrive_dagster.adapters.signatures import fingerprint
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Verdict, digest
 from selfdrive_dagster.rollout.approval import Statement
+from selfdrive_dagster.rollout.custody import Custody
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen")
 
@@ -87,7 +98,7 @@ def test_an_approval_holds_and_tells_who_gave_it(shop: SignedProduct) -> None:
     assert decision.verdict == "approve"
     assert decision.actor == ADA
     assert decision.digests["fingerprint"] == fingerprint(shop.ada)
-    assert decision.digests["key_readable"] == "yes"
+    assert decision.digests["custody"] == "file"
     statement = shop.evidence.get(decision.digests["statement"], Statement)
     assert digest(statement.to_sign()) == decision.digests["statement"]
     with pytest.raises(Refused, match="Nobody approved"):
@@ -147,6 +158,29 @@ def test_a_key_is_found_where_its_owner_keeps_it(shop: SignedProduct, tmp_path: 
     assert next(own_keys(environ, shop.product.path, tmp_path)) == shop.eve
     with pytest.raises(Refused, match="as bob"):
         choose_signer([shop.ada], signers, "bob")
+
+
+def test_where_a_key_lies_is_known(tmp_path: Path) -> None:
+    plain, locked, public = (key_of(tmp_path, name) for name in ("plain", "locked", "public"))
+    lock(locked)
+    public.unlink()
+    alone: dict[str, str] = {}
+    assert custody_of(plain, alone) is Custody.FILE
+    assert custody_of(plain.with_suffix(".pub"), alone) is Custody.FILE
+    assert custody_of(locked, alone) is Custody.LOCKED
+    assert custody_of(public.with_suffix(".pub"), alone) is Custody.ELSEWHERE
+    assert custody_of(HardwareKey(tmp_path).path, alone) is Custody.HARDWARE
+    with agent_of(tmp_path, plain) as socket:
+        assert custody_of(plain.with_suffix(".pub"), {"SSH_AUTH_SOCK": socket}) is Custody.AGENT
+        assert custody_of(locked, {"SSH_AUTH_SOCK": socket}) is Custody.LOCKED
+
+
+def test_what_only_the_account_had_to_be_had_for_proves_no_person() -> None:
+    assert {one for one in Custody if one.proves_person} == {Custody.LOCKED, Custody.HARDWARE}
+    assert {one for one in Custody if "proves no person" not in one.says} == {
+        Custody.LOCKED,
+        Custody.HARDWARE,
+    }
 
 
 def test_an_advance_is_for_one_stage_and_one_day(shop: SignedProduct) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from selfdrive_dagster.errors import Refused
-from selfdrive_dagster.model import Verdict
+from selfdrive_dagster.model import Verdict, digest
 from selfdrive_dagster.orchestration.proposing import put_forward
 from selfdrive_dagster.rollout import Findings
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
@@ -85,14 +85,75 @@ def weaker() -> Findings:
     return replace(made, proof=replace(made.proof, reports=reports))
 
 
+def with_best(**other: object) -> Findings:
+    """The same patch, of which something else is told now."""
+    made = found.certified()
+    best = replace(made.proof.best, **other)
+    return replace(
+        made,
+        search=replace(made.search, plausible=(best,)),
+        proof=replace(made.proof, best=best),
+    )
+
+
+def other_test() -> Findings:
+    """The same patch, proven by a test with another argument."""
+    made = found.certified()
+    test = found.reproducer(source=found.TEST.replace("islands", "moon"))
+    reports = tuple(replace(one, reproducer_sha256=digest(test)) for one in made.proof.reports)
+    return replace(
+        made,
+        reproduction=replace(made.reproduction, reproducer=test),
+        proof=replace(made.proof, reports=reports),
+    )
+
+
+def fewer_checks() -> Findings:
+    """The same patch and verdict, on fewer checks."""
+    made = found.certified()
+    reports = tuple(replace(one, checks=one.checks[:-1]) for one in made.proof.reports)
+    return replace(made, proof=replace(made.proof, reports=reports))
+
+
 @pytest.mark.parametrize(
     ("path", "text", "made", "says"),
     [
+        ("shop/tax.py", "x = 1\n", None, "shop/tax.py"),
+        ("shop/elsewhere.py", "x = 1\n", other_test, "the test that reproduces it"),
+        ("shop/elsewhere.py", "x = 1\n", fewer_checks, "its checks"),
+        (
+            "shop/elsewhere.py",
+            "x = 1\n",
+            lambda: with_best(invented="returns 9"),
+            "with it what it makes up:",
+        ),
+        (
+            "shop/elsewhere.py",
+            "x = 1\n",
+            lambda: with_best(author="Eve <e@b.c>"),
+            "with it who made it:",
+        ),
+        (
+            "shop/elsewhere.py",
+            "x = 1\n",
+            lambda: with_best(supports=()),
+            "with it what supports it:",
+        ),
         ("shop/shipping.py", found.SOURCE + "\n\nFREE = 0\n", None, "shop/shipping.py"),
         ("shop/elsewhere.py", "x = 1\n", weaker, "its verdict"),
         (".selfdrive/allowed_signers", "", None, "another|No signature|Nobody"),
     ],
-    ids=["a file that it changes", "another verdict", "other signers"],
+    ids=[
+        "a file that vouches for its value",
+        "another test",
+        "fewer checks",
+        "another invention",
+        "another author",
+        "no support",
+        "a file that it changes",
+        "another verdict",
+        "other signers",
+    ],
 )
 def test_an_approval_stays_behind_when_what_was_decided_on_changed(
     path: str, text: str, made: object, says: str, shop: Moved

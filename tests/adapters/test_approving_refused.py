@@ -17,12 +17,14 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget, PythonFile
 from dagster_webserver.webserver import DagsterWebserver
 from fakes import made_findings as found
 from fakes.selfdrive_program import ROOT
-from fakes.signers import ADA, EVE, SETTINGS, SignedProduct, line
+from fakes.signers import ADA, EVE, SETTINGS, SignedProduct, agent_of, line, lock
 from msgspec.structs import replace
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from assets.rollout import approval
+from selfdrive_dagster.adapters.approving import choose_signer, facts_of
+from selfdrive_dagster.adapters.approving.holding import judge, require_person
 from selfdrive_dagster.adapters.decisions import Decision
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import BadInput, Refused
@@ -33,6 +35,7 @@ from selfdrive_dagster.orchestration.proposing import look_around
 from selfdrive_dagster.orchestration.stages import CHANGE
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval, Statement
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
 from selfdrive_dagster.validation import Proof
 
@@ -113,6 +116,15 @@ def rewritten_history(shop: SignedProduct) -> None:
     shop.product.git("update-ref", "refs/heads/main", anew)
 
 
+def revoked_signer(shop: SignedProduct) -> None:
+    shop.product.commit("Trust Eve", **{".selfdrive/allowed_signers": line(EVE, shop.eve)})
+
+
+def revoked_all(shop: SignedProduct) -> None:
+    shop.product.git("rm", "-q", ".selfdrive/allowed_signers")
+    shop.product.commit("Trust nobody")
+
+
 def refused_later(shop: SignedProduct) -> None:
     shop.move(Event.REJECT, Actor.HUMAN)
 
@@ -130,6 +142,8 @@ DEEDS = {
     "the ledger's row was altered": (altered_row, "of the ledger was altered"),
     "the product's branch left its base": (rewritten_history, "no part of the product's branch"),
     "the rules were changed": (other_rules, "is for another policy"),
+    "its signer was taken out": (revoked_signer, "no longer stands in .selfdrive/allowed_signers"),
+    "nobody may sign any more": (revoked_all, "Nobody may approve"),
     "it was refused afterwards": (refused_later, "went to rejected after"),
     "the base moved": (base_moved, "went to validating after"),
 }
@@ -142,6 +156,20 @@ def test_an_approval_no_longer_holds_once(
     deed(approved)
     with pytest.raises(Refused, match=why):
         approved.approvals.holding(found.CHANGE, datetime.now(UTC))
+
+
+def test_whoever_was_taken_out_is_told_before_they_sign(shop: SignedProduct) -> None:
+    shop.propose()
+    revoked_signer(shop)
+    with pytest.raises(Refused, match="no longer stands in"):
+        shop.sign()
+    assert shop.decisions.of(found.CHANGE) == ()
+
+
+def test_a_signer_who_still_stands_there_among_others_may_go_on(approved: SignedProduct) -> None:
+    both = line(EVE, approved.eve) + line(ADA, approved.ada)
+    approved.product.commit("Trust Eve too", **{".selfdrive/allowed_signers": both})
+    assert approved.approvals.holding(found.CHANGE, datetime.now(UTC)).approver == ADA
 
 
 def test_an_approval_expires(approved: SignedProduct) -> None:
@@ -183,6 +211,32 @@ def test_nobody_approves_what_they_made(shop: SignedProduct) -> None:
     shop.ledger.append(edited)
     with pytest.raises(Refused, match="made this change"):
         shop.sign()
+
+
+@pytest.mark.parametrize("author", [f"Ada L <{ADA.upper()}>", "Eve <e@b.c>, a.lovelace <x@y.z>"])
+def test_nobody_approves_what_they_handed_in(shop: SignedProduct, author: str) -> None:
+    names = f"{ADA},a.lovelace"
+    shop.product.write(".selfdrive/allowed_signers", line(names, shop.ada))
+    shop.base = shop.product.commit("Two names for Ada")
+    shop.propose(found.handed_in(author))
+    with pytest.raises(Refused, match="made this change"):
+        shop.sign()
+
+
+def test_a_statement_with_another_author_holds_for_nothing(shop: SignedProduct) -> None:
+    shop.propose(found.handed_in("Eve <e@b.c>"))
+    decision = shop.sign()
+    statement = shop.evidence.get(decision.digests["statement"], Statement)
+    assert statement.author == "Eve <e@b.c>"
+    desk = shop.desk
+    with pytest.raises(Refused, match="The loop was signed as the author"):
+        judge(
+            replace(statement, author=""),
+            facts_of(found.CHANGE, desk),
+            decision.digests["fingerprint"],
+            desk.settings,
+            datetime.now(UTC),
+        )
 
 
 def test_a_base_of_ones_own_lets_nobody_in(shop: SignedProduct) -> None:
@@ -234,7 +288,28 @@ def test_a_readable_key_proves_no_person_where_selfdrive_drives(
         shop.sign()
     toml = shop.product.path / "selfdrive.toml"
     toml.write_text(f'{DRIVEN}[rollout]\nplan = "demo"\n')
-    assert shop.sign().digests["key_readable"] == "yes"
+    assert shop.sign().digests["custody"] == "file"
+    shop.workshop.close()
+
+
+def test_a_key_in_an_agent_proves_no_person_and_one_behind_a_passphrase_does(
+    tmp_path: Path, database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    shop = SignedProduct(tmp_path, database_url, engine, DRIVEN)
+    shop.propose()
+    facts = facts_of(found.CHANGE, shop.desk)
+    with agent_of(tmp_path, shop.ada) as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
+        with pytest.raises(Refused, match="any process of the signing account may use"):
+            shop.sign()
+        lock(shop.ada)  # the agent still signs for it, unasked
+        with pytest.raises(Refused, match="proves no person"):
+            shop.sign()
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    signer = choose_signer([shop.ada], facts.signers)
+    assert signer.custody is Custody.LOCKED
+    require_person(signer.custody, signer.fingerprint, shop.desk.settings)
     shop.workshop.close()
 
 
@@ -302,7 +377,7 @@ def test_a_signed_decision_is_carried_out_by_its_run(board: Board) -> None:
     made = pin(board.instance, shop.ledger, approval.key, found.CHANGE)
     kept = shop.evidence.get(made.sha256, Approval)
     assert kept.fingerprint == decision.digests["fingerprint"]
-    assert kept.statement.is_key_readable
+    assert kept.statement.custody is Custody.FILE
     assert shop.approvals.holding(found.CHANGE, datetime.now(UTC)) == kept.statement
     assert to_approve(shop.workshop, datetime.now(UTC)) == ()
 

@@ -14,7 +14,7 @@ from fakes.driven import DrivenProduct
 from sqlalchemy import Engine, make_url, text
 
 from selfdrive_dagster.adapters.auditing import case_of, disagreements
-from selfdrive_dagster.adapters.changes import Changes
+from selfdrive_dagster.adapters.changes import Authority, Changes
 from selfdrive_dagster.adapters.evidence import Evidence
 from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.git import GitRepository
@@ -22,6 +22,7 @@ from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.postgres import connect
 from selfdrive_dagster.audit import Head, answers, gaps
 from selfdrive_dagster.orchestration.instance import opened, prepare_dagster_home
+from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact
 from selfdrive_dagster.rollout.traffic import Cause, Returned
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen")
@@ -122,6 +123,32 @@ def test_a_rollout_that_was_promoted_is_clean(
     promoted = told["Was it promoted, and as what?"]
     assert f"moved to {world.commit[:12]}, the very commit that users met" in promoted
     assert told["Was it taken back, and how fast?"] == "no"
+
+
+def test_who_intervened_is_told_with_what_stands_behind_the_name(
+    tmp_path: Path, database_url: str, engine: Engine
+) -> None:
+    world = DrivenProduct(tmp_path, database_url, engine)
+    world.begin()
+    by = {role: Authority(who="ada", role=role, signature=world.signature) for role in Actor}
+    for event, role, reason in (
+        (Event.PAUSE, Actor.HUMAN, "the bank is closing"),
+        (Event.RESUME, Actor.OPERATOR, "it is open again"),
+        (Event.PAUSE, Actor.HUMAN, "it rains"),
+        (Event.ADVANCE, Actor.OPERATOR, "nights are quiet"),
+    ):
+        world.changes.move(
+            found.CHANGE, event, by=by[role], now=world.tick(), facts=frozenset(Fact),
+            body={"reason": reason}, stages=1, epoch=world.epoch,
+        )  # fmt: skip
+    world.step(Event.ABORT, Actor.HUMAN, says="traffic went back to stable: command")
+    case = case_of(world.changes.get(found.CHANGE), world.ledger, world.evidence)
+    told = {answer.question: answer.says for answer in answers(case)}
+    pause, resume, _, advance, abort = told["Who intervened on the way?"].split("; ")
+    assert "pause by ada (as the system's account and git name them, unsigned) at" in pause
+    assert "the bank is closing" in pause and "unsigned" in resume
+    assert "advance_on" not in advance and "advance by ada (who signed it) at" in advance
+    assert "somebody did without it, unsigned" in abort and "back to stable" in abort
 
 
 def altered_evidence(traces: Traces) -> None:

@@ -69,6 +69,16 @@ def test_a_damaged_line_is_told_and_never_skipped(store: WindowStore) -> None:
         store.add([line(2)])
 
 
+def test_whatever_was_named_of_it_once_is_how_it_begins(store: WindowStore) -> None:
+    named = [store.digest()]
+    for number in range(3):
+        store.add([line(number)])
+        named.append(store.digest())
+    assert store.beginnings() == set(named)
+    store.path.write_bytes(store.path.read_bytes().replace(b"10", b"11", 1))
+    assert store.beginnings() & set(named) == {named[0]}
+
+
 def test_only_the_owner_reads_it(store: WindowStore) -> None:
     store.add([line(0)])
     assert store.path.stat().st_mode & 0o777 == 0o600

@@ -9,6 +9,7 @@ import pytest
 from fakes import made_findings as found
 from fakes.databases import database_gone
 from fakes.rolling import TO_CANARY, led
+from fakes.signers import EVE, line
 from fakes.steered import PLAN, Steered
 from msgspec import to_builtins
 from msgspec.structs import replace
@@ -19,13 +20,14 @@ from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.controller.journal import RETURNED
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.proposals import commit_on
+from selfdrive_dagster.audit import Link
 from selfdrive_dagster.model import Reproduction, Verdict
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import LIFETIMES
 from selfdrive_dagster.rollout.canary import Guardrail, Measure
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
-from selfdrive_dagster.rollout.observed import HEAD_MOVED
+from selfdrive_dagster.rollout.observed import HEAD_MOVED, Observed, judged_again
 from selfdrive_dagster.rollout.traffic import Cause
 from selfdrive_dagster.validation.head import HeadProof
 
@@ -139,6 +141,15 @@ def test_an_approval_that_expires_under_way_leads_no_further_and_then_back(world
 
 
 @pytest.mark.slow
+def test_a_signer_who_is_taken_out_under_way_leads_no_further_and_then_back(world: Steered) -> None:
+    at_canary(world)
+    world.others_push(**{".selfdrive/allowed_signers": line(EVE, world.shop.eve)})
+    world.until(State.LEARNED)
+    assert any("no longer stands in .selfdrive/allowed_signers" in one for one in world.said)
+    assert "safe" not in world.kinds() and world.front.wanted.share == 0.0
+
+
+@pytest.mark.slow
 def test_on_a_later_head_only_what_was_proven_there_is_merged(world: Steered) -> None:
     put = world.approve()
     world.until(State.BAKING)
@@ -195,6 +206,54 @@ def test_a_base_that_moved_before_the_start_is_proven_anew(world: Steered) -> No
     moved = world.others_push(README="new")
     world.tick()
     assert (world.state, world.change.base_revision) == (State.VALIDATING, moved)
+
+
+def rests_on(world: Steered) -> Link:
+    """Tick until a row of the ledger rests on windows, and return it."""
+    for _ in range(60):
+        for row in world.shop.ledger.entries(found.CHANGE):
+            sha256 = str(row.entry.body.get("observed") or "")
+            if sha256 and world.shop.evidence.get(sha256, Observed).windows:
+                return row
+        world.tick()
+    raise AssertionError(world.said[-8:])
+
+
+def test_deleted_windows_hold_a_canary_for_good(world: Steered) -> None:
+    """Also after a restart, and though what comes in anew looks well."""
+    at_canary(world)
+    rests_on(world)
+    WindowStore(world.home, found.CHANGE).path.unlink()
+    world.until(State.HOLD)
+    assert world.kinds()[-1] == "no_data"
+    [row] = world.shop.ledger.find("change.no_data", found.CHANGE)
+    assert "windows.jsonl does not begin with" in str(row.entry.body["says"])
+    world.controller = world.new_controller()
+    for _ in range(12):
+        world.tick()
+    assert (world.state, world.kinds()[-1]) == (State.HOLD, "no_data")
+    kept = world.shop.evidence.get(str(row.entry.body["observed"]), Observed)
+    assert judged_again(kept).verdict is kept.judgement.verdict
+
+
+@pytest.mark.slow
+def test_evidence_that_a_row_rests_on_and_nobody_has_holds_a_canary(world: Steered) -> None:
+    at_canary(world)
+    row = rests_on(world)
+    world.shop.evidence.path(str(row.entry.body["observed"])).unlink()
+    world.controller = world.new_controller()
+    world.until(State.HOLD)
+    [held] = world.shop.ledger.find("change.no_data", found.CHANGE)
+    assert f"what row {row.seq} of the ledger rests on" in str(held.entry.body["says"])
+
+
+def test_lost_windows_keep_nobody_from_acting_on_harm(world: Steered) -> None:
+    at_canary(world)
+    rests_on(world)
+    WindowStore(world.home, found.CHANGE).path.unlink()
+    world.crowd.canary_fails = 0.5
+    world.until(State.LEARNED)
+    assert "harm" in world.kinds()
 
 
 def test_paused_resumed_aborted(world: Steered) -> None:

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from fakes.hardware_key import HardwareKey
 
 from selfdrive_dagster.adapters.signatures import (
     fingerprint,
@@ -59,6 +60,15 @@ def test_nothing_else_verifies(keys: tuple[Path, Path]) -> None:
         with pytest.raises(Refused):
             verify(*arguments)
             pytest.fail(what)
+
+
+def test_a_hardware_key_that_nobody_touched_signs_nothing(tmp_path: Path) -> None:
+    key = HardwareKey(tmp_path)
+    signers = line(ADA, tmp_path / "id_ed25519_sk")
+    touched, untouched = (key.sign(b"statement", PURPOSE, touched=one) for one in (True, False))
+    assert verify(b"statement", touched, ADA, signers, PURPOSE) == fingerprint(key.path)
+    with pytest.raises(Refused, match="without a touch"):
+        verify(b"statement", untouched, ADA, signers, PURPOSE)
 
 
 @pytest.mark.parametrize("who", ["", "-Y", "two words", "a\nb"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import made_findings as found
+from fakes.selfdrive_program import ROOT
 from fakes.signers import ADA, SignedProduct, key_of
 from sqlalchemy import Engine
 from typer.testing import CliRunner
@@ -17,7 +18,9 @@ from selfdrive_dagster.adapters.signatures import fingerprint
 from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.approve import advance, approve
 from selfdrive_dagster.cli.changes import changes, show
+from selfdrive_dagster.cli.demo.theatre import APPROVER
 from selfdrive_dagster.errors import BadInput, MissingTool, Refused
+from selfdrive_dagster.patches.authors import author_of, names_of
 from selfdrive_dagster.rollout.approval import Approval, Statement
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 
@@ -82,6 +85,18 @@ def test_what_is_signed_is_shown_first(shop: SignedProduct) -> None:
     assert "approve waits" in run("changes")
 
 
+def test_the_author_of_a_handed_in_patch_is_shown_first(shop: SignedProduct) -> None:
+    shop.propose(found.handed_in("Eve <e@b.c>"))
+    drawn = run("approve", found.CHANGE, "--reason", WHY)
+    assert drawn.index("Handed in, its author: Eve <e@b.c>") < drawn.index("Signed:")
+
+
+def test_the_demonstrations_approver_did_not_make_the_patch_that_it_hands_in() -> None:
+    for patch in (ROOT / "examples" / "shop" / "drafts").glob("*.patch"):
+        names = names_of(author_of(patch.read_text(encoding="utf-8")))
+        assert names and APPROVER not in names
+
+
 def test_the_board_and_the_page_tell_who_approved(shop: SignedProduct) -> None:
     shop.propose()
     decision = told("approve", found.CHANGE, "--reason", WHY)["decision"]
@@ -95,9 +110,9 @@ def test_the_board_and_the_page_tell_who_approved(shop: SignedProduct) -> None:
     for drawn in (run("changes"), run("show", found.CHANGE)):
         assert ADA in drawn
         assert f"{statement.expires:%m-%d %H:%M}" in drawn
-    assert "it proves no person" in run("show", found.CHANGE)
+    assert "proves no person" in run("show", found.CHANGE)
     approval = told("show", found.CHANGE)["approval"]
-    assert (approval["reason"], approval["is_key_readable"]) == (WHY, True)
+    assert (approval["reason"], approval["custody"]) == (WHY, "file")
     with pytest.raises(Refused, match="does not wait for this"):
         run("approve", found.CHANGE, "--reason", WHY)
 

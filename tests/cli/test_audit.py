@@ -65,6 +65,20 @@ def test_the_answers_say_what_happened(loop: NotedLoop) -> None:
     assert "stood at place" in out
 
 
+@pytest.mark.parametrize(
+    ("author", "says"),
+    [
+        ("Eve <e@b.c>", "Eve <e@b.c>, as the patch says that was handed in"),
+        ("unknown", "nobody knows: the patch was handed in and names no author"),
+    ],
+)
+def test_who_handed_a_patch_in_is_told(loop: NotedLoop, author: str, says: str) -> None:
+    loop.proposes(found.handed_in(author))
+    _, [one] = told(found.CHANGE)
+    [answer] = [a for a in one["answers"] if a["question"] == "Who or what made it?"]
+    assert says in answer["says"]
+
+
 ASSETS = (
     "patches/diagnosis",
     "patches/reproducer",

@@ -297,19 +297,6 @@ def test_a_thrown_kill_switch_is_told(shop: MadeRepository, tmp_path: Path) -> N
     assert (found.state, found.mend) == (State.DEGRADED, f"rm {tmp_path / 'STOP'}")
 
 
-def test_an_approvers_key_that_the_loop_could_use(shop: MadeRepository, tmp_path: Path) -> None:
-    here = patient(shop.path, HOME=str(tmp_path))
-    assert "no allowed_signers" in look("approval key", here).says
-    shop.write("allowed_signers", "ada@example.org ssh-ed25519 AAAAkey\n")
-    assert look("approval key", here).state is State.FINE
-    ssh = tmp_path / ".ssh"
-    ssh.mkdir()
-    (ssh / "id_ed25519.pub").write_text("ssh-ed25519 AAAAkey ada\n")
-    assert look("approval key", here).state is State.FINE  # a hardware key has no file
-    (ssh / "id_ed25519").write_text("secret")
-    assert look("approval key", here).state is State.DEGRADED
-
-
 def test_an_error_inside_a_check_is_its_answer(shop: MadeRepository) -> None:
     def fail(whom: Patient) -> Answer:
         raise MissingTool(f"nothing at {whom.home}", remedy="get it")

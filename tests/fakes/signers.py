@@ -1,6 +1,10 @@
 """People with SSH keys of their own, and a product whose base revision says who may approve."""
 
+import os
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,7 @@ from selfdrive_dagster.orchestration.proposing import put_forward
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout import Findings, Proposal
 from selfdrive_dagster.rollout.approval import Statement, draw_statement
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact
 
 ADA, EVE = "ada@example.com", "eve@example.com"
@@ -49,6 +54,29 @@ def key_of(folder: Path, name: str) -> Path:
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return path
+
+
+def lock(key: Path) -> None:
+    """Put a passphrase before a key."""
+    command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "a passphrase", "-f", str(key)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def agent_of(folder: Path, key: Path) -> Iterator[str]:
+    """Run an agent that holds a key, and give its socket."""
+    socket = folder / "agent"
+    with subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL
+    ) as agent:
+        try:
+            while not socket.exists():
+                time.sleep(0.01)
+            environ = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+            subprocess.run(["ssh-add", "-q", str(key)], check=True, env=environ)
+            yield str(socket)
+        finally:
+            agent.terminate()
 
 
 def line(who: str, key: Path, options: str = "") -> str:
@@ -145,7 +173,8 @@ class SignedProduct:
             typed="",
             claim=facts.report.claim,
             invented="",
-            is_key_readable=False,
+            author="",
+            custody=Custody.HARDWARE,
             now=datetime.now(UTC),
         )
 

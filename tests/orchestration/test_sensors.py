@@ -110,6 +110,13 @@ PROPOSED = (
     (Event.PROPOSE, Actor.LOOP),
 )
 MERGED = (*PROPOSED, (Event.MERGED, Actor.GUARD))
+TAKEN_BACK = (
+    (Event.APPROVE, Actor.HUMAN),
+    (Event.BUILT, Actor.CONTROLLER),
+    (Event.LEASE_LOST, Actor.GUARD),
+    (Event.RESTORED, Actor.CONTROLLER),
+    (Event.REVERTED, Actor.CONTROLLER),
+)
 REFUSED = (*PROPOSED, (Event.REJECT, Actor.HUMAN))
 
 
@@ -304,6 +311,13 @@ def test_an_approval_is_asked_for_while_it_waits_and_can_be_carried_out(floor: F
     assert floor.tick(sensor).run_key != asked[0].run_key, "one that fails comes round again"
     floor.now += timedelta(days=14)
     assert isinstance(floor.tick(sensor), dg.SkipReason), "its deadline passed"
+
+
+def test_an_issue_whose_change_was_taken_back_is_tried_again(floor: Floor) -> None:
+    boards.materialize(floor.instance, floor.workshop, "price")
+    floor.instance.add_dynamic_partitions("change", [first("price")])
+    floor.open(first("price"), *PROPOSED, *TAKEN_BACK)
+    assert floor.asked() == [key("price", attempt=2)]
 
 
 @pytest.mark.parametrize("kind", OutcomeKind)

@@ -48,6 +48,17 @@ def test_a_handed_in_patch_is_a_draft_like_any_other(product: Product) -> None:
     assert not list(mine.propose(DIAGNOSIS, product, limit=0))
 
 
+def test_a_patch_keeps_the_author_that_git_wrote_above_it(product: Product) -> None:
+    words = "From 1f0 Mon Sep 17 00:00:00 2001\nFrom: Ada <ada@example.org>\n\n---\n a.py | 2\n"
+    diff = render_diff("rates.py", RATES, RATES.replace("RATES[zone]", "RATES.get(zone, 7)"))
+    texts = (words + "diff --git a/rates.py b/rates.py\n" + diff + "-- \n2.39.2\n", diff)
+    named, nameless = (
+        HandedIn([Patch(name="mine", text=text)]).propose(DIAGNOSIS, product, limit=1)
+        for text in texts
+    )
+    assert [one.author for one in (*named, *nameless)] == ["Ada <ada@example.org>", "unknown"]
+
+
 def test_what_a_patch_makes_up_is_never_left_unsaid(product: Product) -> None:
     (draft,) = handed(RATES.replace("RATES[zone]", "RATES.get(zone, 7)")).propose(
         DIAGNOSIS, product, limit=5
@@ -100,6 +111,7 @@ def test_what_was_made_for_this_crash_is_tried_and_ranked_first(product: Product
     )  # fmt: skip
     assert [one.generator for one in found.plausible] == ["drafts", "builtin", "builtin"]
     assert found.plausible[0].claim is Claim.MITIGATION
+    assert [one.author for one in found.plausible] == ["unknown", "", ""]
 
 
 def test_what_did_not_hold_before_is_not_tried_again(product: Product) -> None:
@@ -109,6 +121,7 @@ def test_what_did_not_hold_before_is_not_tried_again(product: Product) -> None:
         ended="regressed",
         because="it came back",
         patch=render_diff("rates.py", RATES, new),
+        bars=True,
     )
     sandbox = ScriptedSandbox(answer({"kind": "end", "exit": 0}))
     found = search(
@@ -116,3 +129,9 @@ def test_what_did_not_hold_before_is_not_tried_again(product: Product) -> None:
         max_candidates=20, seconds=30.0, proposers=(handed(new),), earlier=(before,),
     )  # fmt: skip
     assert (found.barred, found.tried, sandbox.jobs) == (1, 0, [])
+    told = search(
+        DIAGNOSIS, reproducer(), NO_SUITE, product, sandbox,
+        max_candidates=20, seconds=30.0, proposers=(handed(new),),
+        earlier=(replace(before, bars=False),),
+    )  # fmt: skip
+    assert (told.barred, len(sandbox.jobs)) == (0, 1)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Claim
 from selfdrive_dagster.rollout.approval import Binding, carries_over, check, draw_statement
+from selfdrive_dagster.rollout.custody import Custody
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 BINDING = Binding(
@@ -29,7 +30,8 @@ def statement(claim: Claim | None = Claim.REPAIR, typed: str = "", reason: str =
         typed=typed,
         claim=claim,
         invented="" if claim is Claim.REPAIR else INVENTED,
-        is_key_readable=False,
+        author="",
+        custody=Custody.HARDWARE,
         now=NOW,
     )
 
@@ -67,7 +69,8 @@ def test_a_signature_serves_for_what_it_was_given_alone() -> None:
         typed="",
         claim=Claim.MITIGATION,
         invented=INVENTED,
-        is_key_readable=False,
+        author="",
+        custody=Custody.HARDWARE,
         now=NOW,
         verdict="advance_on_weak_evidence",
         stage=2,
@@ -114,7 +117,7 @@ def test_the_signed_bytes_tell_every_field() -> None:
             "at": NOW + timedelta(seconds=1),
             "expires": NOW,
             "stage": 3,
-            "is_key_readable": True,
+            "custody": Custody.AGENT,
         }
         assert replace(made, **{name: others.get(name, "another")}).to_sign() != made.to_sign()
 

@@ -120,6 +120,15 @@ def test_what_is_missing_is_no_data(spoil, says) -> None:
     assert says in told.reason
 
 
+def test_windows_that_were_there_before_make_nothing_safe_and_hide_no_harm() -> None:
+    lost = "evidence is lost: row 7 rests on it"
+    good, bad = windows(60, 0.01, 0.01), windows(20, 0.05, 0.01)
+    assert verdict(good) is Verdict.SAFE
+    told = judge(good, STAGE, PLAN, at_the_end(good), lost)
+    assert (told.verdict, told.reason) == (Verdict.NO_DATA, lost)
+    assert judge(bad, STAGE, PLAN, at_the_end(bad), lost).verdict is Verdict.HARM
+
+
 def test_old_evidence_is_no_data_however_good() -> None:
     seen = windows(60, 0.01, 0.01)
     late = at_the_end(seen) + timedelta(minutes=4)

@@ -205,16 +205,41 @@ def headings(page: str) -> set[str]:
     }
 
 
+def test_the_page_names_the_author_of_what_was_handed_in() -> None:
+    told = chapter(write_page(made.handed_in("Ada <script>@b.c>"), HERE), "The change")
+    assert "its author, who may not approve it: Ada" in told
+    page = write_page(made.handed_in("unknown"), HERE)
+    assert "names no author" in chapter(page, "The change")
+    assert "it names nobody" in chapter(page, "What was NOT proven")
+    assert "handed in" not in write_page(made.certified(), HERE)
+
+
 def test_the_page_says_what_was_tried_before_and_why_it_did_not_hold() -> None:
     before = Earlier(
         change_id="chg_00000000000000aa",
         ended="was rolled back",
         because="new_crashes in 3 of 20 canary sessions <script>",
-        patch=made.REPAIR,
+        patch=made.MITIGATION,
+        bars=True,
     )
     page = write_page(replace(made.certified(), earlier=(before,)), HERE)
     told = chapter(page, "What was tried before and did not hold")
     assert "chg_00000000000000aa" in told
     assert "3 of 20 canary sessions" in told
     assert "<script>" not in MarkdownIt().render(page)
+    assert "not proposed again" in told and "this very patch" not in told
     assert "tried before" not in write_page(made.certified(), HERE)
+
+
+def test_a_patch_that_was_called_back_before_is_told_to_be_the_same() -> None:
+    before = Earlier(
+        change_id="chg_00000000000000aa",
+        ended="was called back",
+        because="ada: the islands complain",
+        patch=made.REPAIR,
+        bars=False,
+    )
+    page = write_page(replace(made.certified(), earlier=(before,)), HERE)
+    told = chapter(page, "What was tried before and did not hold")
+    assert "the islands complain" in told and "this very patch" in told
+    assert "not proposed again" not in told

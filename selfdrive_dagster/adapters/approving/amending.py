@@ -42,7 +42,7 @@ def amend(
         patch=patch,
         replaces=replaces,
         signers_at=change.base_revision,
-        is_key_readable=signer.is_key_readable,
+        custody=signer.custody,
         at=now,
     )
     diff = patch[f"\n{patch}".index("\n--- ") :]
@@ -115,4 +115,5 @@ def amended(
         evidence,
         repository,
     )
-    return HandedIn([Patch(name=f"amended by {found.author}", text=found.patch)])
+    name = f"amended by {found.author}"
+    return HandedIn([Patch(name=name, text=found.patch, signed_by=found.author)])

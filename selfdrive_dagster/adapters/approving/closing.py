@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from selfdrive_dagster.adapters.approving.facts import Desk, allowed_signers_at
-from selfdrive_dagster.adapters.approving.holding import refuse_readable
+from selfdrive_dagster.adapters.approving.holding import require_person
 from selfdrive_dagster.adapters.approving.keys import Signer
 from selfdrive_dagster.adapters.changes import Authority
 from selfdrive_dagster.adapters.proposals import product_branch
@@ -38,10 +38,10 @@ def close(
         closer=signer.principal,
         reason=reason.strip(),
         signers_at=head,
-        is_key_readable=signer.is_key_readable,
+        custody=signer.custody,
         at=now,
     )
-    refuse_readable(closing.is_key_readable, signer.fingerprint, desk.settings)
+    require_person(closing.custody, signer.fingerprint, desk.settings)
     message = closing.to_sign()
     signature = sign(message, signer.key, NAMESPACE)
     made_by = verify(message, signature, signer.principal, signers, NAMESPACE)

@@ -15,13 +15,14 @@ from selfdrive_dagster.adapters.git import GitRepository, branches
 from selfdrive_dagster.adapters.git.repository import SELFDRIVE
 from selfdrive_dagster.adapters.ledger import MADE, Ledger
 from selfdrive_dagster.adapters.outside import fork_of, names_between
-from selfdrive_dagster.adapters.proposals import overlay_of, reader, released_head
+from selfdrive_dagster.adapters.proposals import known_head, overlay_of, reader, released_head
 from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.audit.ledger import is_sealed
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Candidate, Report, Reproduction, SandboxLevel, Verdict, digest
+from selfdrive_dagster.patches.authors import names_of
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Binding, Policy
 from selfdrive_dagster.rollout.canary.plan import PLANS
@@ -48,12 +49,14 @@ class Desk(NamedTuple):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to decide on.
 
-    `binding` is what is signed, `signers` the text of who may sign it, `authors` those who may
-    not since they made it. `diff` is what git says the branch changes, without its page.
+    `binding` is what is signed, `signers` the text of who may sign it and `signers_now` that of
+    the product's branch as it is by now: a key must stand in both. `authors` may not sign, since
+    they made it. `diff` is what git says the branch changes, without its page.
     """
 
     binding: Binding
     signers: str
+    signers_now: str
     authors: frozenset[str]
     proposal: Proposal
     report: Report
@@ -68,7 +71,7 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
     proof, proof_sha256 = newest(desk, change_id, REPORT, Proof)
     made, _ = newest(desk, change_id, REPRODUCER, Reproduction)
     candidate, report = proven(proof)
-    refuse_first(doubts(proposal, proof_sha256, candidate, report), change_id)
+    refuse_first(doubts(proposal, proof_sha256, candidate, report, made), change_id)
     tip = tip_of(desk.repository, proposal)
     base, tree = standing(desk.repository, proposal, tip)
     refuse_foreign(base, desk)
@@ -89,7 +92,8 @@ def facts_of(change_id: str, desk: Desk) -> Facts:
     return Facts(
         binding=binding,
         signers=signers,
-        authors=authors_of(desk, change_id, base, tip),
+        signers_now=present_signers(desk),
+        authors=authors_of(desk, change_id, base, tip) | names_of(candidate.author),
         proposal=proposal,
         report=report,
         candidate=candidate,
@@ -114,6 +118,12 @@ def allowed_signers_at(repository: GitRepository, base: str) -> str:
             f"Nobody may approve: {base[:12]} has no {ALLOWED_SIGNERS}.",
             remedy=f"{MAKE_SIGNERS}; changes that are opened after that can be approved",
         ) from None
+
+
+def present_signers(desk: Desk) -> str:
+    """Return who may approve on the product's branch as it is by now. Raises Refused for nobody."""
+    head = known_head(desk.repository, desk.settings.service)
+    return allowed_signers_at(desk.repository, head)
 
 
 def newest(desk: Desk, change_id: str, asset: str, kind: type[T]) -> tuple[T, str]:
@@ -158,7 +168,11 @@ Doubt = tuple[bool, str]
 
 
 def doubts(
-    proposal: Proposal, proof_sha256: str, candidate: Candidate, report: Report
+    proposal: Proposal,
+    proof_sha256: str,
+    candidate: Candidate,
+    report: Report,
+    made: Reproduction,
 ) -> Iterator[Doubt]:
     """Yield what must be so between the records, and what is wrong when it is not."""
     patch = digest(candidate.patch.encode())
@@ -167,6 +181,7 @@ def doubts(
     yield proposal.patch == candidate.patch, "was proposed with another patch than was proven"
     yield (proposal.patch_sha256 == patch == report.patch_sha256), "was proven for another patch"
     yield report.base_revision == base, "was proven on another base"
+    yield report.reproducer_sha256 == digest(made.reproducer), "was proven by another test"
     yield report.sandbox_level == full, f"was proven in a sandbox of level {report.sandbox_level}"
 
 

@@ -1,7 +1,8 @@
 """Whether an approval holds now: the door that is asked before every step to more users.
 
 It reads the ledger's row, the statement by its digest, verifies the signature again with the
-signers of the base, and compares what was signed with what ledger, evidence and git tell now.
+signers of the base and with those of the product's branch by now, and compares what was signed
+with what ledger, evidence and git tell now.
 """
 
 from datetime import datetime
@@ -17,12 +18,13 @@ from selfdrive_dagster.adapters.approving.facts import (
     stored,
 )
 from selfdrive_dagster.adapters.decisions import Decision
-from selfdrive_dagster.adapters.signatures import principals, verify
+from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, principals, verify
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.config.settings import DRIVING
 from selfdrive_dagster.errors import Refused
 from selfdrive_dagster.rollout.approval import NAMESPACE, Approval, Given, Statement, check
+from selfdrive_dagster.rollout.custody import Custody
 from selfdrive_dagster.rollout.lifecycle import ROLLING, Event, State
 
 APPROVED = f"change.{Event.APPROVE.value}"
@@ -96,11 +98,33 @@ class Approvals:
         """Return a statement and the key's fingerprint, if the signature stands and it holds."""
         statement = stored(self._desk.evidence, sha256, Statement)
         signed = statement.to_sign()
-        key = verify(signed, signature, statement.approver, facts.signers, NAMESPACE)
+        key = verified_by(signed, signature, statement.approver, facts)
         binding = bound_to(statement, facts, self._desk)
         carried = msgspec.structs.replace(statement, binding=binding)
         judge(carried, facts, key, self._desk.settings, now, verdict)
         return statement, key
+
+
+def verified_by(message: bytes, signature: str, who: str, facts: Facts) -> str:
+    """Return the key by which somebody signed who might at the base and still may.
+
+    Raises Refused where they might not, or may no longer.
+    """
+    key = verify(message, signature, who, facts.signers, NAMESPACE)
+    if facts.signers_now != facts.signers:
+        try:
+            verify(message, signature, who, facts.signers_now, NAMESPACE)
+        except Refused as fault:
+            raise revoked(who) from fault
+    return key
+
+
+def revoked(who: str) -> Refused:
+    """Return the refusal of somebody whose key was taken out since the base."""
+    return Refused(
+        f"The key of {who} no longer stands in {ALLOWED_SIGNERS} on the product's branch.",
+        remedy="somebody who may still sign approves the change",
+    )
 
 
 def judge(
@@ -115,8 +139,14 @@ def judge(
 
     Every name that the key goes by counts: nobody approves their own work under another one.
     """
-    names = {name.casefold() for name in principals(fingerprint, facts.signers)}
+    texts = (facts.signers, facts.signers_now)
+    names = {name.casefold() for text in texts for name in principals(fingerprint, text)}
+    if not principals(fingerprint, facts.signers_now):
+        raise revoked(statement.approver)
     made_it = names & {author.casefold() for author in facts.authors}
+    if statement.author != facts.candidate.author:
+        told = facts.candidate.author or "the loop"
+        raise Refused(f"{statement.author or 'The loop'} was signed as the author, it is {told}.")
     check(
         statement,
         binding=facts.binding,
@@ -125,15 +155,16 @@ def judge(
         now=now,
         verdict=verdict or statement.verdict,
     )
-    refuse_readable(statement.is_key_readable, fingerprint, settings)
+    require_person(statement.custody, fingerprint, settings)
 
 
-def refuse_readable(is_key_readable: bool, fingerprint: str, settings: Settings) -> None:
-    """Refuse a key that the signing account can read, where Selfdrive drives by itself."""
+def require_person(custody: Custody, fingerprint: str, settings: Settings) -> None:
+    """Refuse a key that proves no person, where Selfdrive drives by itself."""
     driving = settings.autonomy.level in DRIVING and settings.rollout.plan != "demo"
-    if driving and is_key_readable:
+    if driving and not custody.proves_person:
         raise Refused(
-            f"The key {fingerprint} can be read by the account that signed with it, so it proves "
-            f"no person; level {settings.autonomy.level} needs one that cannot.",
-            remedy="sign with an agent or a hardware key, or approve from an account of your own",
+            f"Of the key {fingerprint}, {custody.says}; level {settings.autonomy.level} needs one "
+            "that does.",
+            remedy="sign with a hardware key, or with one behind a passphrase that no agent holds "
+            "(ssh-add -d takes it out)",
         )

@@ -5,7 +5,7 @@ Nothing private is read here: a key is known by its public half.
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +14,13 @@ from selfdrive_dagster.adapters.git.command import network_environment, run_git
 from selfdrive_dagster.adapters.signatures import (
     ALLOWED_SIGNERS,
     fingerprint,
+    is_hardware,
+    is_locked,
     is_readable_by_us,
     principals,
 )
 from selfdrive_dagster.errors import BadInput, Refused
+from selfdrive_dagster.rollout.custody import Custody
 
 FILES = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
 KINDS = ("ssh-", "ecdsa-", "sk-")
@@ -33,9 +36,27 @@ class Signer(NamedTuple):
     names: tuple[str, ...]
 
     @property
-    def is_key_readable(self) -> bool:
-        """Whether our own account can read the private key."""
-        return is_readable_by_us(private_half(self.key))
+    def custody(self) -> Custody:
+        """Where the private key lies, as our own account sees it now."""
+        return custody_of(self.key, os.environ)
+
+
+def custody_of(key: Path, environ: Mapping[str, str]) -> Custody:
+    """Say where a private key lies: a hardware key first, then the agent, which signs unasked."""
+    private = private_half(key)
+    looks: tuple[tuple[Custody, Callable[[], bool]], ...] = (
+        (Custody.HARDWARE, lambda: is_hardware(key)),
+        (Custody.AGENT, lambda: is_held(key, environ)),
+        (Custody.ELSEWHERE, lambda: not is_readable_by_us(private)),
+        (Custody.LOCKED, lambda: is_locked(private)),
+    )
+    return next((custody for custody, is_so in looks if is_so()), Custody.FILE)
+
+
+def is_held(key: Path, environ: Mapping[str, str]) -> bool:
+    """Say whether an agent holds a key: then ssh-keygen lets it sign, wherever else it lies."""
+    held = (line.split()[:2] for line in asked_agent("-l", environ))
+    return fingerprint(key) in [name for _, name in held]
 
 
 def private_half(key: Path) -> Path:
@@ -103,11 +124,16 @@ def told_by_git(repo: Path) -> str:
 
 def held_by_agent(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the public keys that an agent holds, none when there is no agent."""
+    return tuple(line for line in asked_agent("-L", environ) if line.startswith(KINDS))
+
+
+def asked_agent(what: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what `ssh-add` lists of an agent, nothing when there is none or it holds no key."""
     if not environ.get("SSH_AUTH_SOCK"):
         return ()
     try:
         told = subprocess.run(
-            ["ssh-add", "-L"],
+            ["ssh-add", what],
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -116,7 +142,7 @@ def held_by_agent(environ: Mapping[str, str]) -> tuple[str, ...]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return tuple(line for line in told.stdout.splitlines() if line.startswith(KINDS))
+    return tuple(told.stdout.splitlines()) if told.returncode == 0 else ()
 
 
 def written(line: str, path: Path) -> Path:

@@ -9,10 +9,10 @@ from datetime import datetime
 import msgspec
 
 from selfdrive_dagster.adapters.approving.facts import Desk, Facts
-from selfdrive_dagster.adapters.approving.holding import judge
+from selfdrive_dagster.adapters.approving.holding import judge, verified_by
 from selfdrive_dagster.adapters.approving.keys import Signer
 from selfdrive_dagster.adapters.decisions import Decision, Decisions
-from selfdrive_dagster.adapters.signatures import sign, verify
+from selfdrive_dagster.adapters.signatures import sign
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.rollout.approval import NAMESPACE, Statement, draw_statement
 
@@ -39,7 +39,8 @@ def approve(
         typed=typed,
         claim=facts.report.claim,
         invented=facts.candidate.invented,
-        is_key_readable=signer.is_key_readable,
+        author=facts.candidate.author,
+        custody=signer.custody,
         now=now,
     )
     return note(statement, facts, desk, decisions, signer)
@@ -68,7 +69,8 @@ def advance(
         typed="",
         claim=facts.report.claim,
         invented=facts.candidate.invented,
-        is_key_readable=signer.is_key_readable,
+        author=facts.candidate.author,
+        custody=signer.custody,
         now=now,
         verdict="advance_on_weak_evidence",
         stage=stage,
@@ -83,14 +85,14 @@ def note(
     judge(statement, facts, signer.fingerprint, desk.settings, statement.at)
     message = statement.to_sign()
     signature = sign(message, signer.key, NAMESPACE)
-    made_by = verify(message, signature, signer.principal, facts.signers, NAMESPACE)
+    made_by = verified_by(message, signature, signer.principal, facts)
     if made_by != signer.fingerprint:
         raise Refused(f"{made_by} signed, not {signer.fingerprint}.")
     digests = {
         **msgspec.structs.asdict(statement.binding),
         "statement": desk.evidence.put(statement),
         "fingerprint": made_by,
-        "key_readable": "yes" if statement.is_key_readable else "no",
+        "custody": statement.custody.value,
     }
     return decisions.record(
         statement.binding.change_id,

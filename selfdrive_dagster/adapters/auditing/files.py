@@ -1,6 +1,5 @@
 """Whether the files of a rollout say what the ledger's evidence says: its windows, its journal."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from selfdrive_dagster.rollout.observed import judged_again
 
 def of_windows(case: Case, home: Path) -> Iterator[str]:
     """Yield looks at evidence that the file of windows, only ever longer, never began with."""
-    begun = beginnings(WindowStore(home, case.change_id).path) if case.observed else frozenset()
+    store = WindowStore(home, case.change_id)
+    begun = store.beginnings() if case.observed else frozenset()
     for sha256, found in case.observed.items():
         if found is None:
             continue  # told as a gap of the record
@@ -27,17 +27,6 @@ def of_windows(case: Case, home: Path) -> Iterator[str]:
     named = {str(row.entry.body.get("thresholds", "")) for row in case.rows} - {""}
     if named and (case.thresholds is None or case.thresholds.sha256 not in named):
         yield "thresholds.json is not what the ledger names"
-
-
-def beginnings(path: Path) -> frozenset[str]:
-    """Return the digest of the file as it was after each of its lines, and before the first."""
-    seal = hashlib.sha256()
-    found = {seal.hexdigest()}
-    if path.is_file():
-        for line in path.read_bytes().splitlines(keepends=True):
-            seal.update(line)
-            found.add(seal.hexdigest())
-    return frozenset(found)
 
 
 def of_journal(case: Case, home: Path) -> Iterator[str]:

@@ -97,6 +97,18 @@ class WindowStore:
         """Return the sha256 of all whole lines, which evidence names."""
         return hashlib.sha256(self._whole()).hexdigest()
 
+    def beginnings(self) -> frozenset[str]:
+        """Return the digest of the file as it was after each of its lines, and before the first.
+
+        It is only ever longer, so whatever was named of it once is among them.
+        """
+        seal = hashlib.sha256()
+        found = {seal.hexdigest()}
+        for line in self._whole().splitlines(keepends=True):
+            seal.update(line)
+            found.add(seal.hexdigest())
+        return frozenset(found)
+
     def freeze(self, thresholds: Thresholds) -> None:
         """Keep the thresholds of this rollout. Raises BadInput when there are others already."""
         kept = self.thresholds()

@@ -64,6 +64,7 @@ class Checks:
         return FrontFiles(self._tools.stores.home).is_killed()
 
     def _approval_holds(self, question: Question) -> bool:
+        self._merging.head()  # a signer may have been taken out since the branch was last seen
         self._tools.approvals.holding(question.change.change_id, question.now)
         return True
 

@@ -14,6 +14,7 @@ from selfdrive_dagster.adapters.canary import DamagedWindows, Watched
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.controller.courses import Course
 from selfdrive_dagster.adapters.controller.journal import returned_for
+from selfdrive_dagster.adapters.controller.resting import Resting
 from selfdrive_dagster.adapters.controller.tools import Tools
 from selfdrive_dagster.adapters.controller.traffic import is_taken_up, served
 from selfdrive_dagster.adapters.controller.watch import Watch
@@ -46,6 +47,7 @@ class Looking:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._resting = Resting(tools.ledger, tools.desk.evidence)
         self._watch: Watch | None = None
         self._again: Callable[[datetime], Observed] | None = None
         self._drifts: dict[str, datetime] = {}
@@ -59,8 +61,9 @@ class Looking:
         try:
             watch = self._watching(change, course)
             steps = served(self._tools, change.change_id)
+            named = self._resting.named(change.change_id)
             state, stage = change.state, change.stage
-            self._again = lambda at: watch.look(state, stage, steps, at)
+            self._again = lambda at: watch.look(state, stage, steps, named, at)
             return Looked(self._again(now))
         except DamagedWindows as fault:
             self._watch = None

@@ -16,6 +16,7 @@ from selfdrive_dagster.adapters.canary import (
     WindowStore,
     usual_slowness,
 )
+from selfdrive_dagster.adapters.controller.resting import Named, lost_of
 from selfdrive_dagster.adapters.controller.stores import Stores
 from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.handing import KEY_FILE
@@ -86,14 +87,26 @@ class Watch:
         told = any(rail.name in COUNTED for rail in plan.guardrails)
         self._warehouse = stores.warehouse if told else None
         self._store = WindowStore(stores.home, change_id)
+        self._seen = ""
         self._gathering = Gathering(self._store, watched, change_id)
 
-    def look(self, state: State, stage: int, steps: Sequence[Step], now: datetime) -> Observed:
+    def look(
+        self,
+        state: State,
+        stage: int,
+        steps: Sequence[Step],
+        named: tuple[Named, ...],
+        now: datetime,
+    ) -> Observed:
         """Gather what is new and judge all of it; `steps` are the shares that were served.
+
+        `named` is what the ledger rests on: where the disk has it no more, nothing is safe.
 
         Raises SelfdriveError when what is stored, or telemetry, cannot be read.
         """
         windows = self._gathered(steps, now)
+        lost, read = lost_of(named, self._store, self._seen), self._store.digest()
+        self._seen = self._seen if lost else read
         return Observed(
             change_id=self.change_id,
             canary=self._watched.canary,
@@ -102,8 +115,9 @@ class Watch:
             stage=stage,
             plan=self._plan,
             windows=windows,
-            windows_sha256=self._store.digest(),
-            judgement=judge(windows, stage_of(state, stage, self._plan), self._plan, now),
+            windows_sha256=read,
+            judgement=judge(windows, stage_of(state, stage, self._plan), self._plan, now, lost),
+            lost=lost,
         )
 
     def _gathered(self, steps: Sequence[Step], now: datetime) -> tuple[Window, ...]:

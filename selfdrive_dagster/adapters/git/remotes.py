@@ -99,7 +99,7 @@ def push(shadow: Shadow, remote: str, branch: str, sha: str, expected: str | Non
 
 def fetch(shadow: Shadow, remote: str, branch: str) -> str:
     """Fetch a remote's branch into the shadow only; return the ref that names it there."""
-    ref = f"refs/selfdrive/fetched/{branch}"
+    ref = fetched_ref(branch)
     options = ("--no-tags", "--no-write-fetch-head", "--recurse-submodules=no")
     there = reached(remote_url(shadow, remote))
     try:
@@ -107,6 +107,11 @@ def fetch(shadow: Shadow, remote: str, branch: str) -> str:
     except GitFailed as error:
         raise unreachable(remote, error) from error
     return ref
+
+
+def fetched_ref(branch: str) -> str:
+    """Return the ref that names a remote's branch here, once it was fetched."""
+    return f"refs/selfdrive/fetched/{branch}"
 
 
 def tip(shadow: Shadow, remote: str, branch: str) -> str | None:

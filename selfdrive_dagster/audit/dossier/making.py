@@ -5,6 +5,7 @@ from selfdrive_dagster.audit.dossier.case import Case
 from selfdrive_dagster.audit.ledger import Link
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.approval import Approval
 from selfdrive_dagster.rollout.lifecycle import Event, State
@@ -49,6 +50,10 @@ def _maker(case: Case) -> str:
         return (
             f"{last.actor}, who amended it at {last.at:%Y-%m-%d %H:%M} UTC: {last.body['reason']}"
         )
+    if proof.best.author == UNKNOWN:
+        return "nobody knows: the patch was handed in and names no author"
+    if proof.best.author:
+        return f"{proof.best.author}, as the patch says that was handed in; nothing proves it"
     return (
         f"the generator {proof.best.generator}, template {proof.best.family}; no model, no prompt"
     )
@@ -109,10 +114,8 @@ def _signed(case: Case, row: Link) -> str:
     found: Approval | None = case.record("rollout/approval")
     if row.entry.kind != "change.approve" or found is None:
         return ""
-    readable = ", which the signing account can read: it proves no person"
     until = f"{found.statement.expires:%Y-%m-%d %H:%M} UTC"
-    proves = readable if found.statement.is_key_readable else ""
-    return f"; signed with {found.fingerprint}{proves}; until {until}"
+    return f"; signed with {found.fingerprint}: {found.statement.custody.says}; until {until}"
 
 
 def _worked(case: Case) -> str:

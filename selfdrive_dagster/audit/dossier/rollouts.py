@@ -20,6 +20,7 @@ from selfdrive_dagster.validation.head import HeadProof
 
 RETURNED, SET_WEIGHT, MERGE = "traffic.returned", "effect.set_weight", "effect.merge"
 NOTHING = "Selfdrive rolled nothing out"
+LOOP = "selfdrive"
 BY_PEOPLE = (Event.PAUSE, Event.RESUME, Event.ADVANCE, Event.ABORT)
 
 
@@ -147,11 +148,20 @@ def _cited_looks(case: Case) -> tuple[str, ...]:
 
 def _steered(case: Case) -> str:
     told = [
-        f"{row.entry.kind.removeprefix('change.')} by {row.entry.actor} at "
-        f"{_clock(row.entry.at)}: {row.entry.body.get('reason', '')}"
+        f"{row.entry.kind.removeprefix('change.')} by {row.entry.actor} ({_named_by(row)}) at "
+        f"{_clock(row.entry.at)}: {row.entry.body.get('reason') or row.entry.body.get('says', '')}"
         for row in case.moves(*BY_PEOPLE)
     ]
     return "; ".join(told) or "nobody intervened"
+
+
+def _named_by(row: Link) -> str:
+    """Say what stands behind the name of somebody who intervened."""
+    if row.entry.kind == f"change.{Event.ADVANCE.value}":
+        return "who signed it"
+    if row.entry.actor == LOOP:
+        return "which noted what somebody did without it, unsigned and without a name"
+    return "as the system's account and git name them, unsigned"
 
 
 def _taken_back(case: Case) -> str | None:

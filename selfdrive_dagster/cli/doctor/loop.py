@@ -110,27 +110,6 @@ def claude(patient: Patient) -> Answer:
     return fine("no key, none needed: the built-in engine drafts")
 
 
-def approval_key(patient: Patient) -> Answer:
-    """Approvals should come from a key that the loop's own user cannot read."""
-    signers = patient.repo / "allowed_signers"
-    if not signers.is_file():
-        return fine("no allowed_signers: proposals are approved by merging them")
-    listed = signers.read_text(errors="replace").split()
-    folder = Path(patient.environ.get("HOME", "/")) / ".ssh"
-    private = [key.with_suffix("") for key in sorted(folder.glob("*.pub")) if key_of(key) in listed]
-    readable = [key for key in private if os.access(key, os.R_OK)]
-    if readable:
-        says = f"{readable[0]} is readable by the loop's own user: it could approve itself"
-        return degraded(says, "keep the approver's key with another user or on a hardware key")
-    return fine("no approver's private key can be read here")
-
-
-def key_of(public: Path) -> str:
-    """Return the key itself out of a `.pub` file: its second word."""
-    words = public.read_text(errors="replace").split()
-    return words[1] if len(words) > 1 else "\0"
-
-
 def kill_switch(patient: Patient) -> Answer:
     """Whether somebody stopped all trials; making the file is enough."""
     stop = patient.home / KILL_SWITCH
@@ -179,7 +158,6 @@ CHECKS = (
     Check("database", database),
     Check("dagster", dagster),
     Check("claude", claude),
-    Check("approval key", approval_key),
     Check("proxy", proxy),
     Check("kill switch", kill_switch),
     Check("breaker", breaker),

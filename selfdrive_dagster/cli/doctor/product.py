@@ -189,6 +189,7 @@ def approvals(patient: Patient) -> Answer:
 def key_at_hand(patient: Patient, signers: str, level: str) -> Answer:
     """Say which key of this account may approve, and whether that proves a person."""
     from selfdrive_dagster.adapters.approving import choose_signer, own_keys
+    from selfdrive_dagster.adapters.approving.keys import custody_of
 
     with TemporaryDirectory() as folder:
         keys = own_keys(patient.environ, patient.repo, Path(folder))
@@ -196,12 +197,12 @@ def key_at_hand(patient: Patient, signers: str, level: str) -> Answer:
             signer = choose_signer(keys, signers)
         except Refused:
             return fine(f"{ALLOWED_SIGNERS} is committed; no key of this account stands in it")
-        is_readable = signer.is_key_readable
+        custody = custody_of(signer.key, patient.environ)
     says = f"{signer.principal} may approve with {signer.fingerprint}"
-    if not is_readable:
-        return fine(f"{says}, which this account cannot read")
-    told = f"{says}; this account can read that key, so it proves no person"
-    mend = "keep the key in a hardware token, or run the loop as another user"
+    told = f"{says}; {custody.says}"
+    if custody.proves_person:
+        return fine(told)
+    mend = "use a hardware key, or one behind a passphrase that no agent holds"
     return degraded(told, mend) if level in DRIVING else fine(told)
 
 

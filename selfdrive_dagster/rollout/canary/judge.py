@@ -47,17 +47,20 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...]
 
 
-def judge(windows: Sequence[Window], stage: Stage, plan: Plan, now: datetime) -> Judgement:
+def judge(
+    windows: Sequence[Window], stage: Stage, plan: Plan, now: datetime, lost: str = ""
+) -> Judgement:
     """Judge a stage from every window since the rollout began, oldest first.
 
     The first `plan.warm_up_windows` count for neither arm. HARM accumulates over the whole
-    rollout; SAFE is read against this stage's margin from the same counts.
+    rollout; SAFE is read against this stage's margin from the same counts. `lost` says that
+    windows are missing which were there before: nothing is safe then, and harm stays harm.
     """
     counted = tuple(windows[plan.warm_up_windows :])
     ratio = log_e_ratio((one.exposed, one.share) for one in counted)
     found = (read(rail, counted, stage) for rail in plan.guardrails)
     readings = tuple(one for one in found if one is not None)
-    verdict, reason = _draw(windows, counted, readings, ratio, stage, plan, now)
+    verdict, reason = _draw(windows, counted, readings, ratio, stage, plan, now, lost)
     return Judgement(
         verdict=verdict,
         reason=reason,
@@ -80,8 +83,9 @@ def _draw(
     stage: Stage,
     plan: Plan,
     now: datetime,
+    lost: str,
 ) -> tuple[Verdict, str]:
-    """Return the verdict: fuse, harm, data, ratio, unmeasured, safe, in this order.
+    """Return the verdict: fuse, harm, lost, data, ratio, unmeasured, safe, in this order.
 
     Harm comes before what is missing: an e-value rests on the sessions that were seen, not on the
     shares that were configured, and a canary that drives people away spoils the ratio as well.
@@ -91,6 +95,8 @@ def _draw(
     worst = max(readings, key=lambda one: one.log_harm, default=None)
     if worst is not None and worst.log_harm >= math.log(plan.harm_threshold):
         return Verdict.HARM, worst.tell()
+    if lost:
+        return Verdict.NO_DATA, lost
     if missing := _missing(windows, counted, plan, now):
         return Verdict.NO_DATA, missing
     if ratio >= math.log(1 / plan.ratio_alpha):
