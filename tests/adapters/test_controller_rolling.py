@@ -19,12 +19,13 @@ from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.controller.journal import RETURNED
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.proposals import commit_on
+from selfdrive_dagster.adapters.traefik import TraefikActuator
 from selfdrive_dagster.model import Reproduction, Verdict
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import LIFETIMES
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import State
-from selfdrive_dagster.rollout.observed import HEAD_MOVED
+from selfdrive_dagster.rollout.observed import HEAD_MOVED, Observed
 from selfdrive_dagster.rollout.traffic import Cause
 from selfdrive_dagster.validation.head import HeadProof
 
@@ -73,6 +74,69 @@ def test_a_healthy_canary_is_promoted_and_called_back_by_a_person(world: Steered
     assert world.head() not in (put.commit, world.shop.base)
     assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
     assert [one.is_open for one in world.effects()[Kind.REVERT]] == [False]
+
+
+def merged_not_served(world: Steered) -> str:
+    """Lead the change into the product's branch while no front takes up what follows."""
+    put = world.approve()
+    world.until(State.BAKING)
+    while world.head() == world.shop.base:
+        world.tick()
+    world.front.is_up = False
+    for _ in range(4):
+        world.tick()
+    return put.commit
+
+
+def test_promoted_is_what_everybody_is_served_and_not_what_is_merged(world: Steered) -> None:
+    commit = merged_not_served(world)
+    assert (world.state, world.head()) == (State.BAKING, commit)
+    assert world.front.wanted.stable == commit  # ordered, and not seen
+    [order] = world.effects()[Kind.MAKE_STABLE]
+    assert order.is_open
+    world.shop.product.git("fetch", "-q", "origin")
+    world.shop.product.git("reset", "-q", "--hard", commit)
+    world.others_push(README="they go on")
+    world.front.is_up = True
+    world.until(State.PROMOTED, ticks=6)
+    for _ in range(2):
+        world.tick()
+    [order] = world.effects()[Kind.MAKE_STABLE]
+    assert not order.is_open and not order.given_up
+    [row] = world.shop.ledger.find("change.baked", found.CHANGE)
+    look = world.shop.desk.evidence.get(str(row.entry.body["observed"]), Observed)
+    assert look.judgement.verdict.value == "safe"
+
+
+@pytest.mark.slow
+def test_what_is_merged_and_not_served_yet_comes_back_on_the_kill_switch(world: Steered) -> None:
+    merged_not_served(world)
+    world.files.kill_switch.touch()
+    world.tick()
+    assert world.front.wanted.stable == world.shop.base
+    world.front.is_up = True
+    world.until(State.LEARNED)
+    assert "baked" not in world.kinds()
+    world.shop.product.git("fetch", "-q", "origin")
+    assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
+
+
+def test_a_promoted_change_that_was_taken_back_while_no_loop_ran_is_reverted(
+    world: Steered,
+) -> None:
+    """All that tells of it is the front's journal: there was no database."""
+    put = world.approve()
+    world.until(State.PROMOTED)
+    assert world.front.wanted.before == world.shop.base
+    back = TraefikActuator(world.home, clock=lambda: world.now)
+    assert back.to_stable("users complain").wanted.stable == world.shop.base
+    world.controller = world.new_controller()
+    world.until(State.LEARNED)
+    assert world.kinds()[-3:] == ["abort", "restored", "reverted"]
+    assert world.front.wanted.stable == world.shop.base
+    world.shop.product.git("fetch", "-q", "origin")
+    assert world.head() not in (put.commit, world.shop.base)
+    assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
 
 
 def test_harm_is_answered_by_the_evidence(world: Steered) -> None:

@@ -88,9 +88,13 @@ class Checks:
         return not self.is_stopped()
 
     def _valid_on_head(self, question: Question) -> bool:
+        if self._merging.landed(question.change) is not None:
+            return True  # it was, when it landed; others may have gone on since
         return self._merging.fitting(question.change, question.commit) is not None
 
     def _landed(self, question: Question) -> bool:
+        if landed := self._merging.landed(question.change):
+            return self._merging.holds(landed.commit)
         landing = self._merging.fitting(question.change, question.commit)
         return landing is not None and self._merging.head() == landing.commit
 

@@ -50,8 +50,14 @@ class Looking:
         self._again: Callable[[datetime], Observed] | None = None
         self._drifts: dict[str, datetime] = {}
 
-    def evidence(self, change: Change, course: Course, now: datetime) -> Looked:
-        """Gather and judge, where users meet a change."""
+    def evidence(
+        self, change: Change, course: Course, now: datetime, landed: datetime | None = None
+    ) -> Looked:
+        """Gather and judge, where users meet a change.
+
+        Since it `landed` everybody meets it, or is about to: without another arm nothing can be
+        compared any more, and what was known then is what counts.
+        """
         if change.state not in LEARNING:
             if self._watch is not None and self._watch.change_id == change.change_id:
                 self._watch = self._again = None
@@ -60,6 +66,8 @@ class Looking:
             watch = self._watching(change, course)
             steps = served(self._tools, change.change_id)
             state, stage = change.state, change.stage
+            if landed is not None:
+                return Looked(watch.look_back(state, stage, landed))
             self._again = lambda at: watch.look(state, stage, steps, at)
             return Looked(self._again(now))
         except DamagedWindows as fault:
@@ -118,7 +126,7 @@ class Looking:
 
     def _returned(self, change: Change, course: Course) -> Cause | None:
         """Return why traffic went back to stable since this rollout was staged, None if not."""
-        if change.state not in ROLLING or course.staged is None:
+        if change.state not in (*ROLLING, State.PROMOTED) or course.staged is None:
             return None
         return returned_for(self._tools.stores.home, change.change_id, course.staged)
 

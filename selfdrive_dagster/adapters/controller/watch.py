@@ -90,7 +90,15 @@ class Watch:
 
         Raises SelfdriveError when what is stored, or telemetry, cannot be read.
         """
-        windows = self._gathered(steps, now)
+        return self._observed(state, stage, self._gathered(steps, now), now)
+
+    def look_back(self, state: State, stage: int, now: datetime) -> Observed:
+        """Judge what was stored by an earlier moment, and gather nothing more."""
+        return self._observed(state, stage, self._store.read(), now)
+
+    def _observed(
+        self, state: State, stage: int, windows: tuple[Window, ...], now: datetime
+    ) -> Observed:
         return Observed(
             change_id=self.change_id,
             canary=self._watched.canary,
