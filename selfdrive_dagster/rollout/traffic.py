@@ -70,7 +70,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What a front saw at `at`: `share` as the proxy itself tells, None when it does not answer.
 
-    `generation` is the one that the front has put into effect. `canary_healthy` is None when
+    `generation` is the one that the front has put into effect. `stable_healthy` is said of
+    the process that the proxy leads to, by its own word. `canary_healthy` is None when
     there is no canary, or it was not yet looked at. `address` is where the product is served.
     """
 

@@ -201,7 +201,8 @@ class Front:
     def _tell(self, wanted: Wanted) -> None:
         """Write what is seen: each second, and at once when it differs."""
         told = self._told.newest
-        behind = told is None or abs(told.share - self._routes.share) > 1e-3
+        shown = told is not None and told.stable_port == self._routes.stable
+        behind = told is None or not shown or abs(told.share - self._routes.share) > 1e-3
         self._told.poll(SOON_SECONDS if behind else SEEN_SECONDS)
         canary = self._fleet.processes.get(Key("canary", wanted.change_id, wanted.canary))
         serving = self._serving
@@ -212,7 +213,7 @@ class Front:
             stable=serving.key.revision if serving else "",
             canary=wanted.canary,
             share=told.share if told else None,
-            stable_healthy=bool(serving and serving.healthy),
+            stable_healthy=bool(shown and serving and serving.healthy),
             canary_healthy=canary.healthy if canary else None,
             address=self._plan.address,
             note="; ".join(self._fleet.failed.values()),

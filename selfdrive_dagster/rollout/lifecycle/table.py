@@ -27,7 +27,7 @@ SETTLED = (Fact.EVIDENCE_STORED, Fact.WEIGHT_READ_BACK)
 """What must hold before a stage ends well: its evidence is kept, its weight was the real one."""
 
 EVERYWHERE = (Fact.VALID_ON_HEAD, Fact.MERGED_AS_EXPECTED, Fact.SERVED_TO_ALL)
-"""What must hold before a change counts as the product: in its branch, and read back from the proxy."""
+"""What must hold before a change counts as the product: in its branch, and seen at the proxy."""
 
 DOWN = (
     (Event.HARM, Actor.ANALYST, (Fact.EVIDENCE_STORED,)),
