@@ -95,6 +95,7 @@ class Controller:
         With the database gone nothing goes forward, and harm is answered all the same.
         """
         told: list[str] = []
+        self._tools.stores.repository.shadow.waiting.begin()
         try:
             for line in self._tick(now):
                 told.append(line)  # one by one: what was done stays told when the next one fails
