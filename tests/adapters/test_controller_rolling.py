@@ -1,6 +1,7 @@
 """The controller over real database, git and signatures: a change on its way to users and back."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes import made_findings as found
 from fakes.databases import database_gone
-from fakes.rolling import TO_CANARY, led
+from fakes.rolling import TO_APPROVED, TO_CANARY, led
 from fakes.steered import PLAN, Steered
 from msgspec import to_builtins
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from selfdrive_dagster.adapters.approving.facts import newest
 from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.controller.journal import RETURNED
 from selfdrive_dagster.adapters.effects import Effects
+from selfdrive_dagster.adapters.git.waiting import Waiting
 from selfdrive_dagster.adapters.proposals import commit_on
 from selfdrive_dagster.adapters.traefik import TraefikActuator
 from selfdrive_dagster.model import Reproduction, Verdict
@@ -139,6 +141,67 @@ def test_a_promoted_change_that_was_taken_back_while_no_loop_ran_is_reverted(
     assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
 
 
+@pytest.mark.slow
+def test_the_next_change_begins_after_our_own_revert_and_not_on_what_others_merged(
+    world: Steered,
+) -> None:
+    world.approve()
+    world.until(State.PROMOTED)
+    world.decide("abort")
+    world.until(State.LEARNED)
+    assert world.front.wanted.stable == world.shop.base != world.head()
+    world.shop.product.git("fetch", "-q", "origin")
+    world.shop.product.git("reset", "-q", "--hard", "origin/main")
+    following = next_change(world, "after our revert", world.head())
+    world.tick()
+    assert any("not known: approval_holds" in one for one in world.said[-3:]), world.said[-3:]
+    assert not any("stable_restorable" in one for one in world.said)
+    world.shop.decisions.record(
+        following, "reject", actor="ada@example.com", reason="a test", now=world.now
+    )
+    moved = world.others_push(README="new")
+    next_change(world, "on theirs", moved)
+    for _ in range(4):
+        world.tick()
+    says = f"selfdrive serve --revision {moved}"
+    assert any("stable_restorable" in one and says in one for one in world.said), world.said[-3:]
+
+
+def next_change(world: Steered, name: str, base: str) -> str:
+    """Let another change be approved on a base; nobody signed it, so it never begins."""
+    change = led(world.engine, name, *TO_APPROVED, base=base, now=world.now)
+    proposal, _ = newest(world.shop.desk, found.CHANGE, "rollout/proposal", Proposal)
+    put = replace(proposal, change_id=change.change_id)
+    world.shop.note("rollout/proposal", put, change.change_id)
+    return change.change_id
+
+
+def test_a_remote_that_does_not_answer_keeps_no_look_from_harm(
+    world: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bake is over, its merge waits for a remote that hangs, and users are harmed meanwhile."""
+    world.approve()
+    world.until(State.BAKING)
+    world.controller = world.new_controller(waiting=Waiting(0.5, 2.0))
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60 #")
+    world.shop.product.git("remote", "set-url", "origin", "ssh://nobody/there.git")
+    slowest = 0.0
+    for _ in range(8):
+        begun = time.monotonic()
+        world.tick()
+        slowest = max(slowest, time.monotonic() - begun)
+    assert (world.state, world.front.wanted.share) == (State.BAKING, PLAN.bake_share)
+    assert any("no end after" in one for one in world.said), world.said
+    world.crowd.canary_fails = 0.5
+    for _ in range(12):
+        begun = time.monotonic()
+        world.tick()
+        slowest = max(slowest, time.monotonic() - begun)
+    assert world.front.files.journal()[-1].cause is Cause.HARM
+    assert world.state in (State.ROLLING_BACK, State.ROLLED_BACK)
+    assert slowest < 5.0  # half a second of it the remote's
+
+
 def test_harm_is_answered_by_the_evidence(world: Steered) -> None:
     at_canary(world)
     world.crowd.canary_fails, world.crowd.stable_fails = 0.15, 0.01
@@ -215,7 +278,8 @@ def test_on_a_later_head_only_what_was_proven_there_is_merged(world: Steered) ->
     world.until(State.PROMOTED)
     for _ in range(2):
         world.tick()
-    assert world.head() == proof.commit == world.front.wanted.stable != put.commit
+    assert world.head() == proof.commit != put.commit
+    assert world.front.wanted.stable == put.commit  # what others pushed is theirs to serve
     [merge] = world.effects()[Kind.MERGE]
     assert merge.wanted == {"commit": proof.commit} and not merge.is_open
     world.decide("abort")

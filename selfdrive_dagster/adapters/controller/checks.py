@@ -13,7 +13,7 @@ from selfdrive_dagster.adapters.controller.merging import Merging
 from selfdrive_dagster.adapters.controller.tools import Tools
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.front_files import FrontFiles
-from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, RULES, Event, Fact, State
 from selfdrive_dagster.rollout.traffic import Traffic
 
@@ -68,9 +68,21 @@ class Checks:
         return True
 
     def _stable_restorable(self, question: Question) -> bool:
-        seen = question.traffic.seen
-        base = question.change.base_revision
-        return seen is not None and seen.stable_healthy and seen.stable == base
+        """Say whether users have the change's base; another commit with the same files is as good.
+
+        Our own revert makes such a commit. What others merged is theirs to serve, which is said.
+        """
+        seen, base = question.traffic.seen, question.change.base_revision
+        if seen is None or not seen.stable_healthy:
+            return False
+        repository = self._tools.stores.repository
+        if seen.stable == base or repository.tree(seen.stable) == repository.tree(base):
+            return True
+        raise Refused(
+            f"The front serves {seen.stable[:12]}, and the change stands on {base[:12]}, with what "
+            "others merged. That is yours to serve: stop `selfdrive serve`, then selfdrive serve "
+            f"--revision {base}"
+        )
 
     def _none_in_flight(self, question: Question) -> bool:
         others = self._tools.changes.all(active=True)

@@ -179,7 +179,7 @@ class Controller:
             sight,
             stopped=self._checks.is_stopped(),
             is_merged=landed is not None,
-            is_everywhere=landed is not None and is_served(traffic, landed.commit),
+            is_everywhere=landed is not None and is_served(traffic, course.commit),
             is_without=self._is_without(change, course, now),
             is_out=self._is_out(change, course, now),
         )

@@ -103,21 +103,24 @@ class Follower:
             )
 
     def _bake(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
-        """Keep the bake's share; once the change is merged, make that the new stable."""
-        landed = self._merging.landed(change)
-        if landed is None:
+        """Keep the bake's share; once the change is merged, make what users met the new stable.
+
+        Where it was merged on a later head that is another commit: what others put into the branch
+        is theirs to serve.
+        """
+        if self._merging.landed(change) is None:
             self._weigh(change, course, traffic, now)
             return
         wanted = traffic.wanted
-        if wanted.change_id != change.change_id or wanted.stable == landed.commit:
+        if wanted.change_id != change.change_id or wanted.stable == course.commit:
             return
         if wanted.back is not None:
             return  # it was taken back: steering tells of it
         self._require_raised(change, now)
-        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": landed.commit}, now)
+        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": course.commit}, now)
         self._actuator.stage(
             generation=wanted.generation,
-            stable=landed.commit,
+            stable=course.commit,
             change_id=change.change_id,
             before=wanted.stable,
         )
