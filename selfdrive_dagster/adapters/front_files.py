@@ -5,8 +5,11 @@
     seen.json      what the front saw, a second ago at most while it runs
     journal.jsonl  each return to stable that no controller ordered; append-only, synced
 
-All but the journal are written whole: temporary file, sync, rename. A lock keeps the writers of
-`wanted` and `routes` apart. Does not belong here: what the records mean (`rollout/traffic.py`).
+All but the journal are written whole: temporary file, sync, rename. Before a canary is wanted or
+routed, `wanted.json.ready` and `dynamic.yml.ready` hold the way back, so that it needs no room; a
+line of the journal that found none stands in `wanted.json` until it does. A lock keeps the
+writers of `wanted` and `routes` apart; who was passed while it held the lock comes too late.
+Does not belong here: what the records mean (`rollout/traffic.py`).
 """
 
 import fcntl
@@ -19,10 +22,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from selfdrive_dagster.adapters.durable import sync, write_whole
+from selfdrive_dagster.adapters.durable import (
+    forget_unborn,
+    make_ready,
+    sync,
+    take_ready,
+    write_whole,
+)
 from selfdrive_dagster.config import KILL_SWITCH
-from selfdrive_dagster.errors import BadInput, Busy
-from selfdrive_dagster.rollout.traffic import Returned, Seen, Traffic, Wanted
+from selfdrive_dagster.errors import BadInput, Busy, Refused
+from selfdrive_dagster.rollout.traffic import Returned, Seen, Traffic, Wanted, leads_back
 
 FRONT = "front"
 LOCK_SECONDS = 2.0
@@ -112,7 +121,71 @@ class FrontFiles:
 
     def write(self, path: Path, record: msgspec.Struct) -> None:
         """Write a record whole."""
-        write_whole(path, msgspec.json.encode(record) + b"\n")
+        write_whole(path, as_line(record))
+
+    def want(self, wanted: Wanted, otherwise: Wanted) -> None:
+        """Want something else than the generation before it; `otherwise` is made its way back.
+
+        Raises Refused when that generation is no longer the current one, up to the last moment:
+        whoever held the lock may have been passed.
+        """
+        if leads_back(wanted):
+            make_ready(self.wanted_file, as_line(otherwise))
+        try:
+            write_whole(
+                self.wanted_file,
+                as_line(wanted),
+                still=lambda: self.require(wanted.generation - 1),
+            )
+        except FileNotFoundError:  # taken from us by who went to stable past our lock
+            self.require(wanted.generation - 1)
+            raise
+
+    def require(self, generation: int) -> Wanted:
+        """Return what is wanted. Raises Refused when it is not of this generation."""
+        wanted = self.wanted()
+        if wanted.generation != generation:
+            raise Refused(
+                f"The traffic was changed meanwhile: generation {wanted.generation}, not "
+                f"{generation} ({wanted.reason}).",
+                remedy="read it again before deciding",
+            )
+        return wanted
+
+    def give_back(self, before: Wanted, after: Wanted) -> Wanted:
+        """Want what a return leaves, whoever writes meanwhile; return what is wanted then.
+
+        It needs no room where it leads back; without room, what leads nowhere changes nothing.
+        """
+        try:
+            take_ready(self.wanted_file, as_line(after))
+        except FileNotFoundError:
+            after = self._write_back(before, after)
+        forget_unborn(self.wanted_file)
+        forget_unborn(self.dynamic)
+        return after
+
+    def _write_back(self, before: Wanted, after: Wanted) -> Wanted:
+        try:
+            self.write(self.wanted_file, after)
+        except OSError:
+            if leads_back(before) and leads_back(self.wanted()):  # else another return was first
+                raise
+            return self.wanted()
+        return after
+
+    def settle_journal(self) -> None:
+        """Write into the journal what found no room there before."""
+        if owed := self.owed():
+            self.note(owed)
+
+    def owed(self) -> Returned | None:
+        """Return the return to stable that the journal's file does not tell yet."""
+        try:
+            back = self.wanted().back
+        except BadInput:
+            return None
+        return None if back is None or back in self._lines() else back
 
     def note(self, entry: Returned) -> None:
         """Append to the journal; it is on the disk when this returns."""
@@ -121,7 +194,7 @@ class FrontFiles:
         try:
             end = os.fstat(descriptor).st_size
             torn = end and os.pread(descriptor, 1, end - 1) != b"\n"  # a crash left half a line
-            data = b"\n" * bool(torn) + msgspec.json.encode(entry) + b"\n"
+            data = b"\n" * bool(torn) + as_line(entry)
             while data:
                 data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
@@ -130,12 +203,22 @@ class FrontFiles:
         sync(self.folder)
 
     def journal(self) -> tuple[Returned, ...]:
-        """Return the journal, oldest first. A last line that was cut off never was written."""
+        """Return the journal, oldest first, with what is owed to it."""
+        owed = self.owed()
+        return (*self._lines(), *((owed,) if owed else ()))
+
+    def _lines(self) -> tuple[Returned, ...]:
+        """Return the journal's lines. A last one that was cut off never was written."""
         try:
             *lines, _torn = self.journal_file.read_bytes().split(b"\n")
         except FileNotFoundError:
             return ()
         return tuple(msgspec.json.decode(line, type=Returned) for line in lines if is_json(line))
+
+
+def as_line(record: msgspec.Struct) -> bytes:
+    """Return a record as a line of JSON."""
+    return msgspec.json.encode(record) + b"\n"
 
 
 def is_json(line: bytes) -> bool:

@@ -27,6 +27,7 @@ from selfdrive_dagster.errors import BadInput, Refused
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from selfdrive_dagster.adapters.changes import Change
     from selfdrive_dagster.adapters.decisions import Decision
     from selfdrive_dagster.adapters.story import Approved, Piece, Step, Story, Storyteller
     from selfdrive_dagster.rollout import Proposal
@@ -45,7 +46,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the board. What nobody recorded is None; `decision` is one that waits.
 
     `diagnosis_only`: what is proposed holds no patch, so that nothing invented is on its branch.
-    `breaker`: why no change of this service may meet users, "" while they may.
+    `breaker`: why no change of this service may meet users, "" while they may. `waits`: what an
+    approved change may wait for at the front.
     """
 
     change_id: str
@@ -69,6 +71,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     approved_until: datetime | None = None
     outcome: str | None = None
     breaker: str = ""
+    waits: str = ""
 
 
 def changes(
@@ -82,7 +85,8 @@ def changes(
     with opened() as (teller, engine):
         barred = open_breakers(engine)
         stories = teller.all(active=None if every else True)
-        lines = tuple(line_of(story, barred) for story in stories)
+        serves = served_now()
+        lines = tuple(line_of(story, barred, serves) for story in stories)
     emit(lines, lambda console: draw_board(console, lines, every, barred), as_json=as_json)
 
 
@@ -231,7 +235,34 @@ def loop_is_running() -> bool:
     return False
 
 
-def line_of(story: "Story", barred: dict[str, str]) -> Line:
+def served_now() -> str:
+    """Return the commit that this home's front serves as stable, "" where none runs."""
+    from selfdrive_dagster.adapters.front_files import FrontFiles
+    from selfdrive_dagster.rollout.traffic import FRESH_SECONDS, Seen
+
+    files = FrontFiles(home_path(os.environ))
+    try:
+        seen = files.read(files.seen_file, Seen)
+    except BadInput:
+        return ""
+    old = seen is None or (datetime.now(UTC) - seen.at).total_seconds() > FRESH_SECONDS
+    return "" if old or seen is None else seen.stable
+
+
+def waits_for(change: "Change", serves: str) -> str:
+    """Say what an approved change waits for where the front serves something else than its base."""
+    from selfdrive_dagster.rollout.lifecycle import State
+
+    base = change.base_revision
+    if change.state is not State.APPROVED or not serves or serves == base:
+        return ""
+    return (
+        f"it stands on {base[:12]}, the front serves {serves[:12]}: if others changed files "
+        f"between the two, it waits for selfdrive serve --revision {base[:12]}"
+    )
+
+
+def line_of(story: "Story", barred: dict[str, str], serves: str = "") -> Line:
     """Return a change's line of the board; `barred` are services whose breaker is open."""
     change, proposal = story.change, story.proposal
     return Line(
@@ -256,6 +287,7 @@ def line_of(story: "Story", barred: dict[str, str]) -> Line:
         approved_until=story.approval.expires if story.approval else None,
         outcome=story.outcome,
         breaker=barred.get(change.service, ""),
+        waits=waits_for(change, serves),
     )
 
 
@@ -309,7 +341,7 @@ def draw_blocks(console: Console, lines: tuple[Line, ...]) -> None:
 
 def what(line: Line) -> Text:
     """Return what a change mends, and below it what its reader must know of it."""
-    remark = NEEDS_A_HUMAN if line.diagnosis_only else flat(line.invented)
+    remark = NEEDS_A_HUMAN if line.diagnosis_only else flat(line.waits or line.invented)
     return Text.assemble(flat(line.title or ABSENT), ("\n" + remark if remark else "", "yellow"))
 
 

@@ -1,6 +1,8 @@
 """`selfdrive rollback`: all traffic to stable, first and by itself; then noted for the loop.
 
-Moving the traffic needs no database, no loop, no front and no approval.
+Moving the traffic needs no database, no loop, no front and no approval. A change that was
+promoted already is taken out of the traffic as well: the front goes back to the revision before.
+What it takes to take it out of the product's branch is the loop's, and told.
 """
 
 import os
@@ -19,8 +21,16 @@ from selfdrive_dagster.errors import BadInput, SelfdriveError
 
 if TYPE_CHECKING:
     from selfdrive_dagster.adapters.traefik import TraefikActuator
+    from selfdrive_dagster.rollout.traffic import Wanted
 
 STILL_EXPOSED = 1
+SERVE_SECONDS = 30.0
+"""How long a front may take to serve the revision before: it starts a process of it."""
+LOOK_SECONDS = 0.1
+LEFT_TO_THE_LOOP = (
+    "It is still merged: {who} takes it out of the product's branch. Who deploys that branch "
+    "meanwhile deploys it."
+)
 
 
 class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +38,8 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
 
     `share` is what the proxy itself says now, None when none runs: then nobody is served at
     all. `seconds` were measured from the call to that answer. `noted` is where the loop will
-    find it.
+    find it. `stable` shall be served, `serves` is what the front serves now, "" where none looks.
+    `left` is what this command does not do, `exposed` whether users may still meet the change.
     """
 
     change_id: str
@@ -37,6 +48,10 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     reason: str
     noted: str
+    stable: str = ""
+    serves: str = ""
+    left: str = ""
+    exposed: bool = False
 
 
 def rollback(
@@ -63,51 +78,104 @@ def rollback(
     from selfdrive_dagster.adapters.traefik import TraefikActuator
 
     actuator = TraefikActuator(open_home(os.environ))
-    done = move(actuator, change, reason.strip(), begun)
+    done, promoted = move(actuator, change, reason.strip(), begun)
     if target := done.change_id or change:
-        done = msgspec.structs.replace(done, noted=note(target, reason.strip(), done.moved))
+        noted, is_product = note(target, reason.strip(), done.moved)
+        done = msgspec.structs.replace(done, noted=noted)
+        done = told_of_the_rest(done, promoted=promoted or is_product)
     if change and not done.noted:
         raise BadInput(
             f"{change} is not on trial here, and no loop has run on {actuator.files.home}.",
             remedy="selfdrive rollback --now, or set SELFDRIVE_HOME to the home that serves",
         )
     emit(done, lambda console: draw(console, done), as_json=as_json)
-    return STILL_EXPOSED if done.share else 0
+    return STILL_EXPOSED if done.exposed else 0
 
 
-def move(actuator: "TraefikActuator", change: str | None, reason: str, begun: float) -> RolledBack:
-    """Move the traffic, unless it is another change's."""
+def move(
+    actuator: "TraefikActuator", change: str | None, reason: str, begun: float
+) -> tuple[RolledBack, bool]:
+    """Move the traffic, unless it is another change's; say too whether it was promoted already."""
     try:
-        on_trial = actuator.read().wanted
-        theirs = bool(change) and not (
-            on_trial.canary and on_trial.change_id.startswith(change or "")
-        )
-        nothing = not on_trial.generation
+        wanted = actuator.files.wanted()
     except SelfdriveError:  # nobody can read what is wanted: to stable, then
-        theirs, nothing = False, False
-    if theirs or nothing:
-        return RolledBack(
+        wanted = None
+    if wanted is not None and not is_of(wanted, change):
+        nothing = RolledBack(
             change_id="", moved=False, share=None, seconds=0.0, reason=reason, noted=""
         )
+        return nothing, False
     traffic = actuator.to_stable(reason)
-    return RolledBack(
+    share = traffic.seen.share if traffic.seen else None
+    promoted = wanted is not None and not wanted.canary
+    serves = served(actuator, traffic.wanted.stable, share) if promoted else ""
+    elsewhere = promoted and share is not None and serves != traffic.wanted.stable
+    done = RolledBack(
         change_id=traffic.wanted.change_id,
         moved=True,
-        share=traffic.seen.share if traffic.seen else None,
+        share=share,
         seconds=round(time.monotonic() - begun, 3),
         reason=reason,
         noted=str(actuator.files.journal_file),
+        stable=traffic.wanted.stable,
+        serves=serves,
+        exposed=bool(share) or elsewhere,
     )
+    return done, wanted is not None and bool(wanted.before)
 
 
-def note(change: str, reason: str, moved: bool) -> str:
-    """Note the decision where the loop looks; return where it stands, "" for nowhere."""
+def is_of(wanted: "Wanted", change: str | None) -> bool:
+    """Say whether a front has a change on trial, or as its last promotion, or had it until now."""
+    from selfdrive_dagster.rollout.traffic import leads_back
+
+    if not change:
+        return wanted.generation > 0
+    return wanted.change_id.startswith(change) and (leads_back(wanted) or wanted.back is not None)
+
+
+def served(actuator: "TraefikActuator", stable: str, share: float | None) -> str:
+    """Return what the front serves, once it serves `stable` or is given up; "" where none looks."""
+    from selfdrive_dagster.adapters.traefik.actuator import utc_now
+    from selfdrive_dagster.rollout.traffic import FRESH_SECONDS
+
+    deadline = time.monotonic() + (SERVE_SECONDS if share is not None else 0.0)
+    while True:
+        try:
+            seen = actuator.read().seen
+        except SelfdriveError:
+            return ""  # nobody can read what the front saw
+        fresh = seen is not None and (utc_now() - seen.at).total_seconds() <= FRESH_SECONDS
+        is_there = fresh and seen is not None and seen.stable == stable and seen.stable_healthy
+        if is_there or not fresh or time.monotonic() > deadline:
+            return seen.stable if fresh and seen is not None else ""
+        time.sleep(LOOK_SECONDS)
+
+
+def told_of_the_rest(done: RolledBack, *, promoted: bool) -> RolledBack:
+    """Add what is left to do for a change that was promoted."""
+    from selfdrive_dagster.cli.changes import loop_is_running
+
+    if not promoted:
+        return done
+    who = "the loop that runs" if loop_is_running() else "the next `selfdrive up`"
+    left = LEFT_TO_THE_LOOP.format(who=who)
+    if not done.moved:
+        left = f"This home's front was not moved: {who} moves it. {left}"
+    return msgspec.structs.replace(done, left=left, exposed=done.exposed or not done.moved)
+
+
+def note(change: str, reason: str, moved: bool) -> tuple[str, bool]:
+    """Note the decision where the loop looks.
+
+    Return where it stands, "" for nowhere, and whether the loop calls the change promoted.
+    """
     from selfdrive_dagster.adapters.decisions import Decisions
     from selfdrive_dagster.cli.changes import digests_of, is_there, opened, who_am_i
+    from selfdrive_dagster.rollout.lifecycle import State
 
     journal = "the front's journal" if moved else ""
     if not is_there():
-        return journal
+        return journal, False
     try:
         with opened() as (teller, engine):
             story = teller.find(change)
@@ -119,11 +187,11 @@ def note(change: str, reason: str, moved: bool) -> str:
                 now=datetime.now(UTC),
                 digests=digests_of(story),
             )
-    except SelfdriveError:
+    except (SelfdriveError, OSError):
         if not moved:
             raise
-        return journal  # traffic is where it should be; the loop adopts the journal
-    return "the loop's decisions"
+        return journal, False  # traffic is where it should be; the loop adopts the journal
+    return "the loop's decisions", story.change.state is State.PROMOTED
 
 
 def draw(console: Console, done: RolledBack) -> None:
@@ -140,8 +208,20 @@ def draw(console: Console, done: RolledBack) -> None:
                 style="bold red",
             )
         )
+    elif done.exposed:
+        console.print(
+            Text(
+                f"The front was told to serve {done.stable[:12]}, the revision before, and was not "
+                f"seen to after {done.seconds} s: users may still meet the change. See `selfdrive "
+                "serve` and its logs.",
+                style="bold red",
+            ),
+            soft_wrap=True,
+        )
     else:
         what = clean(done.change_id) or "nothing was on trial"
         console.print(f"All traffic is on stable after {done.seconds} s ({what}).")
+    if done.left:
+        console.print(Text(done.left, style="yellow"), soft_wrap=True)
     if done.noted:
         console.print(f"Noted in {clean(done.noted)}.")

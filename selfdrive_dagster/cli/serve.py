@@ -23,7 +23,7 @@ from selfdrive_dagster.cli.doctor.loop import port_problem
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, progress
 from selfdrive_dagster.cli.up import ignore_signals, leave_well
 from selfdrive_dagster.config import FILE_NAME, Settings, load, open_home
-from selfdrive_dagster.errors import BadInput, Busy, SelfdriveError
+from selfdrive_dagster.errors import BadInput, Busy, Refused, SelfdriveError
 from selfdrive_dagster.model import Progress
 
 if TYPE_CHECKING:
@@ -139,6 +139,11 @@ def chosen(repo: Path, settings: Settings, revision: str | None) -> str:
 def serve_revision(actuator: "TraefikActuator", stable: str) -> None:
     """Want another stable. Raises Refused while a change is on trial."""
     wanted = actuator.read().wanted
+    if wanted.canary:
+        raise Refused(
+            f"{wanted.change_id} is on trial beside {wanted.stable[:12]}.",
+            remedy=f"wait for its end, or selfdrive rollback {wanted.change_id}",
+        )
     if wanted.stable != stable:
         actuator.stage(generation=wanted.generation, stable=stable)
 

@@ -57,9 +57,11 @@ def is_soaked(change: Change, plan: Plan, now: datetime) -> bool:
 
 def weigh(workshop: Workshop, change: Change, claim: Claim | None, now: datetime) -> Outcome:
     """Count sessions before the release and on every version that holds it, and judge."""
-    commit, since = released(workshop, change)
+    commits, since = released(workshop, change)
     known = versions_of(workshop.warehouse, change.service)
-    versions = versions_with(workshop.repository(), commit, known)
+    repository = workshop.repository()
+    held = (versions_with(repository, commit, known) for commit in commits)
+    versions = tuple(dict.fromkeys(version for some in held for version in some))
 
     def count(start: datetime, end: datetime, *, on_them: bool) -> Any:
         return sessions_on(
@@ -76,17 +78,18 @@ def weigh(workshop: Workshop, change: Change, claim: Claim | None, now: datetime
     return judge_outcome(claim, before, count(since, now, on_them=True))
 
 
-def released(workshop: Workshop, change: Change) -> tuple[str, datetime]:
-    """Return the commit that users got, and since when the first of them had it."""
+def released(workshop: Workshop, change: Change) -> tuple[tuple[str, ...], datetime]:
+    """Return the change as users got it and as it was merged, and since when the first had it."""
     if change.state is State.PROMOTED:
         rows = workshop.ledger.find(EXPOSED, change.change_id)
         if not rows:
             raise BadInput(f"The ledger has no row {EXPOSED} of {change.change_id}.")
         merged = workshop.ledger.find(MERGE, change.change_id)
-        commit = merged[0].entry.body["wanted"] if merged else told(workshop, change, BUILT)
-        return str(commit["commit"]), rows[0].entry.at
+        commits = [told(workshop, change, BUILT)["commit"]]
+        commits += [row.entry.body["wanted"]["commit"] for row in merged]
+        return tuple(dict.fromkeys(map(str, commits))), rows[0].entry.at
     release = told(workshop, change, RELEASED)
-    return str(release["commit"]), datetime.fromisoformat(str(release["first_seen"]))
+    return (str(release["commit"]),), datetime.fromisoformat(str(release["first_seen"]))
 
 
 def told(workshop: Workshop, change: Change, kind: str) -> dict[str, Any]:

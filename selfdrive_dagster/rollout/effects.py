@@ -50,7 +50,8 @@ MAY = {
     # Not in HOLD: that keeps the weight as it is.
     Kind.SET_WEIGHT: frozenset({State.STAGED, State.CANARY, State.BAKING}),
     Kind.MERGE: frozenset({State.BAKING}),
-    Kind.MAKE_STABLE: frozenset({State.PROMOTED}),
+    # Promoted it is once that was read back.
+    Kind.MAKE_STABLE: frozenset({State.BAKING}),
     # The way back is open from everywhere.
     Kind.TO_STABLE: ANY,
     Kind.STOP_REVISION: frozenset({State.APPROVED, State.ROLLED_BACK, State.PROMOTED}) | ENDS,

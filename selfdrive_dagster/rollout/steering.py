@@ -36,7 +36,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     `share` was read back from the proxy just now, `ordered` is what it should be by our last order,
     `acknowledged` says that the front has taken that up, `drifts_since` how long the two have
     differed. `is_without` tells whether the
-    stable that is served has nothing of the change, `is_out` the same of the product's branch.
+    stable that is served has nothing of the change, `is_out` the same of the product's branch;
+    `is_merged` that we put it there, `is_everywhere` that the stable that is served is what we put.
     `since` is when it came to its state, `begun` when its stage began, whatever held it then.
     `returned` tells why traffic went back to stable before the state did, `stopped` that the kill
     switch is thrown, `held_for` the event that led to HOLD. Without a `judgement`, `blind` says
@@ -56,6 +57,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     canary_healthy: bool | None = None
     is_without: bool | None = None
     is_out: bool | None = None
+    is_merged: bool = False
+    is_everywhere: bool | None = None
     returned: Cause | None = None
     stopped: bool = False
     held_for: str = ""
@@ -100,7 +103,7 @@ def steer(sight: Sight, plan: Plan, now: datetime) -> Step | None:
     """
     if sight.state in ROLLING and (back := _back(sight)):
         return back
-    if sight.deadline is not None and now >= sight.deadline and sight.state in RULES:
+    if sight.deadline is not None and now >= sight.deadline and sight.state in TIMED:
         return _step(Event.DEADLINE, Actor.GUARD, f"its time in {sight.state.value} is over")
     rule = RULES.get(sight.state)
     return rule(sight, plan, now) if rule else None
@@ -139,6 +142,8 @@ def _canary(sight: Sight, plan: Plan, now: datetime) -> Step | None:
 
 
 def _baking(sight: Sight, plan: Plan, now: datetime) -> Step | None:
+    if sight.is_merged:
+        return _merged(sight)
     if drift := _drift(sight, now):
         return drift
     found = sight.judgement
@@ -146,6 +151,14 @@ def _baking(sight: Sight, plan: Plan, now: datetime) -> Step | None:
         says = f"{plan.bake_minutes:g} minutes without harm; {found.reason}"
         return _step(Event.BAKED, Actor.CONTROLLER, says, Fact.WEIGHT_READ_BACK)
     return _still(sight, plan, now)
+
+
+def _merged(sight: Sight) -> Step | None:
+    """The product's branch has it: it counts as promoted once the proxy shows it to everybody."""
+    if not (_stands_at(sight, 0.0) and sight.stable_healthy and sight.is_everywhere):
+        return None
+    says = "merged, and the proxy serves it to everybody, alone and healthy"
+    return _step(Event.BAKED, Actor.CONTROLLER, says, Fact.WEIGHT_READ_BACK, Fact.SERVED_TO_ALL)
 
 
 def is_baked(sight: Sight, plan: Plan, now: datetime) -> bool:
@@ -178,6 +191,13 @@ def _rolled_back(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
     return _step(Event.REVERTED, Actor.CONTROLLER, says, Fact.REVERTED_OR_NEVER_MERGED)
 
 
+def _promoted(sight: Sight, _plan: Plan, _now: datetime) -> Step | None:
+    """Back where a person took the traffic back while nobody looked. Nothing judges it any more."""
+    if sight.returned is not Cause.COMMAND:
+        return None
+    return _step(*ALONE[Cause.COMMAND], "traffic went back to the revision before, by command")
+
+
 RULES: dict[State, Callable[[Sight, Plan, datetime], Step | None]] = {
     State.STAGED: _staged,
     State.CANARY: _canary,
@@ -185,7 +205,11 @@ RULES: dict[State, Callable[[Sight, Plan, datetime], Step | None]] = {
     State.BAKING: _baking,
     State.ROLLING_BACK: _rolling_back,
     State.ROLLED_BACK: _rolled_back,
+    State.PROMOTED: _promoted,
 }
+
+TIMED = frozenset(RULES) - {State.PROMOTED}
+"""Whose deadlines are kept here; a promoted change waits for its outcome, which others weigh."""
 
 
 def _still(sight: Sight, plan: Plan, now: datetime) -> Step | None:

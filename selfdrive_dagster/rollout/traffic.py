@@ -18,48 +18,8 @@ Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 FRESH_SECONDS = 5.0
 """What a front saw this long ago is no longer known."""
 
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What shall be served. Each write raises `generation` by one.
-
-    `stable` and `canary` are commits, `canary` "" for none; `plan` is the digest of the plan
-    that the share is a step of; `reason` is why this was written.
-    """
-
-    generation: int = 0
-    change_id: str = ""
-    stable: str = ""
-    canary: str = ""
-    share: Share = 0.0
-    lease_until: datetime | None = None
-    plan: str = ""
-    reason: str = ""
-
-
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a front saw at `at`: `share` as the proxy itself tells, None when it does not answer.
-
-    `generation` is the one that the front has put into effect. `canary_healthy` is None when
-    there is no canary, or it was not yet looked at. `address` is where the product is served.
-    """
-
-    generation: int
-    at: datetime
-    change_id: str = ""
-    stable: str = ""
-    canary: str = ""
-    share: float | None = None
-    stable_healthy: bool = False
-    canary_healthy: bool | None = None
-    address: str = ""
-    note: str = ""
-
-
-class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted, and what was last seen of it; `seen` is None when no front has looked."""
-
-    wanted: Wanted
-    seen: Seen | None = None
+MOST_WORDS, FEW_WORDS = 2_000, 200
+"""So much of a reason is kept, in characters: it has to fit where no room is left."""
 
 
 class Cause(Enum):
@@ -85,6 +45,53 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
     change_id: str
     generation: int
     share: float = 0.0
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall be served. Each write raises `generation` by one.
+
+    `stable` and `canary` are commits, `canary` "" for none; `plan` is the digest of the plan
+    that the share is a step of; `reason` is why this was written. `before` is the stable that a
+    promotion replaced. `back` is the return that made this, which the journal may not tell yet.
+    """
+
+    generation: int = 0
+    change_id: str = ""
+    stable: str = ""
+    canary: str = ""
+    share: Share = 0.0
+    lease_until: datetime | None = None
+    plan: str = ""
+    reason: str = ""
+    before: str = ""
+    back: Returned | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a front saw at `at`: `share` as the proxy itself tells, None when it does not answer.
+
+    `generation` is the one that the front has put into effect. `stable_healthy` is said of
+    the process that the proxy leads to, by its own word. `canary_healthy` is None when
+    there is no canary, or it was not yet looked at. `address` is where the product is served.
+    """
+
+    generation: int
+    at: datetime
+    change_id: str = ""
+    stable: str = ""
+    canary: str = ""
+    share: float | None = None
+    stable_healthy: bool = False
+    canary_healthy: bool | None = None
+    address: str = ""
+    note: str = ""
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted, and what was last seen of it; `seen` is None when no front has looked."""
+
+    wanted: Wanted
+    seen: Seen | None = None
 
 
 class TrafficActuator(Protocol):
@@ -125,18 +132,36 @@ def counts(wanted: Wanted, now: datetime, *, killed: bool) -> float:
     return 0.0 if must_return(wanted, now, killed=killed) else wanted.share
 
 
-def returned(wanted: Wanted, reason: str) -> Wanted:
+def leads_back(wanted: Wanted) -> bool:
+    """Say whether a return would change what is served."""
+    return bool(wanted.canary or wanted.before)
+
+
+def returned(wanted: Wanted, reason: str, cause: Cause, at: datetime) -> Wanted:
     """Return what is wanted after a return to stable: no canary, no share, the next generation.
 
-    The change stays named, so that the proxy's services keep their names.
+    Without a canary it is the last promotion that goes back. The change stays named, so that the
+    proxy's services keep their names.
     """
+    undone = bool(wanted.before) and not wanted.canary
+    back = Returned(
+        at=at,
+        cause=cause,
+        reason=reason[:MOST_WORDS],
+        change_id=wanted.change_id,
+        generation=wanted.generation + 1,
+        share=wanted.share,
+    )
     return msgspec.structs.replace(
         wanted,
-        generation=wanted.generation + 1,
+        generation=back.generation,
+        stable=wanted.before if undone else wanted.stable,
         canary="",
         share=0.0,
         lease_until=None,
-        reason=reason,
+        reason=reason[:FEW_WORDS],
+        before="",
+        back=back,
     )
 
 

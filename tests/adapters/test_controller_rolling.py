@@ -1,6 +1,7 @@
 """The controller over real database, git and signatures: a change on its way to users and back."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes import made_findings as found
 from fakes.databases import database_gone
-from fakes.rolling import TO_CANARY, led
+from fakes.rolling import TO_APPROVED, TO_CANARY, led
 from fakes.signers import EVE, line
 from fakes.steered import PLAN, Steered
 from msgspec import to_builtins
@@ -19,7 +20,9 @@ from selfdrive_dagster.adapters.approving.facts import newest
 from selfdrive_dagster.adapters.canary import WindowStore
 from selfdrive_dagster.adapters.controller.journal import RETURNED
 from selfdrive_dagster.adapters.effects import Effects
+from selfdrive_dagster.adapters.git.waiting import Waiting
 from selfdrive_dagster.adapters.proposals import commit_on
+from selfdrive_dagster.adapters.traefik import TraefikActuator
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.model import Reproduction, Verdict
 from selfdrive_dagster.rollout import Proposal
@@ -76,6 +79,130 @@ def test_a_healthy_canary_is_promoted_and_called_back_by_a_person(world: Steered
     assert world.head() not in (put.commit, world.shop.base)
     assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
     assert [one.is_open for one in world.effects()[Kind.REVERT]] == [False]
+
+
+def merged_not_served(world: Steered) -> str:
+    """Lead the change into the product's branch while no front takes up what follows."""
+    put = world.approve()
+    world.until(State.BAKING)
+    while world.head() == world.shop.base:
+        world.tick()
+    world.front.is_up = False
+    for _ in range(4):
+        world.tick()
+    return put.commit
+
+
+def test_promoted_is_what_everybody_is_served_and_not_what_is_merged(world: Steered) -> None:
+    commit = merged_not_served(world)
+    assert (world.state, world.head()) == (State.BAKING, commit)
+    assert world.front.wanted.stable == commit  # ordered, and not seen
+    [order] = world.effects()[Kind.MAKE_STABLE]
+    assert order.is_open
+    world.shop.product.git("fetch", "-q", "origin")
+    world.shop.product.git("reset", "-q", "--hard", commit)
+    world.others_push(README="they go on")
+    world.front.is_up = True
+    world.until(State.PROMOTED, ticks=6)
+    for _ in range(2):
+        world.tick()
+    [order] = world.effects()[Kind.MAKE_STABLE]
+    assert not order.is_open and not order.given_up
+    [row] = world.shop.ledger.find("change.baked", found.CHANGE)
+    look = world.shop.desk.evidence.get(str(row.entry.body["observed"]), Observed)
+    assert look.judgement.verdict.value == "safe"
+
+
+@pytest.mark.slow
+def test_what_is_merged_and_not_served_yet_comes_back_on_the_kill_switch(world: Steered) -> None:
+    merged_not_served(world)
+    world.files.kill_switch.touch()
+    world.tick()
+    assert world.front.wanted.stable == world.shop.base
+    world.front.is_up = True
+    world.until(State.LEARNED)
+    assert "baked" not in world.kinds()
+    world.shop.product.git("fetch", "-q", "origin")
+    assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
+
+
+def test_a_promoted_change_that_was_taken_back_while_no_loop_ran_is_reverted(
+    world: Steered,
+) -> None:
+    """All that tells of it is the front's journal: there was no database."""
+    put = world.approve()
+    world.until(State.PROMOTED)
+    assert world.front.wanted.before == world.shop.base
+    back = TraefikActuator(world.home, clock=lambda: world.now)
+    assert back.to_stable("users complain").wanted.stable == world.shop.base
+    world.controller = world.new_controller()
+    world.until(State.LEARNED)
+    assert world.kinds()[-3:] == ["abort", "restored", "reverted"]
+    assert world.front.wanted.stable == world.shop.base
+    world.shop.product.git("fetch", "-q", "origin")
+    assert world.head() not in (put.commit, world.shop.base)
+    assert not world.shop.product.git("diff", world.shop.base, world.head(), "--stat")
+
+
+@pytest.mark.slow
+def test_the_next_change_begins_after_our_own_revert_and_not_on_what_others_merged(
+    world: Steered,
+) -> None:
+    world.approve()
+    world.until(State.PROMOTED)
+    world.decide("abort")
+    world.until(State.LEARNED)
+    assert world.front.wanted.stable == world.shop.base != world.head()
+    world.shop.product.git("fetch", "-q", "origin")
+    world.shop.product.git("reset", "-q", "--hard", "origin/main")
+    following = next_change(world, "after our revert", world.head())
+    world.tick()
+    assert any("not known: approval_holds" in one for one in world.said[-3:]), world.said[-3:]
+    assert not any("stable_restorable" in one for one in world.said)
+    world.shop.decisions.record(
+        following, "reject", actor="ada@example.com", reason="a test", now=world.now
+    )
+    moved = world.others_push(README="new")
+    next_change(world, "on theirs", moved)
+    for _ in range(4):
+        world.tick()
+    says = f"selfdrive serve --revision {moved}"
+    assert any("stable_restorable" in one and says in one for one in world.said), world.said[-3:]
+
+
+def next_change(world: Steered, name: str, base: str) -> str:
+    """Let another change be approved on a base; nobody signed it, so it never begins."""
+    change = led(world.engine, name, *TO_APPROVED, base=base, now=world.now)
+    proposal, _ = newest(world.shop.desk, found.CHANGE, "rollout/proposal", Proposal)
+    put = replace(proposal, change_id=change.change_id)
+    world.shop.note("rollout/proposal", put, change.change_id)
+    return change.change_id
+
+
+def test_a_remote_that_does_not_answer_keeps_no_look_from_harm(
+    world: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bake is over, its merge waits for a remote that hangs, and users are harmed meanwhile."""
+    world.approve()
+    world.until(State.BAKING)
+    world.controller = world.new_controller(waiting=Waiting(0.5, 2.0))
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60 #")
+    world.shop.product.git("remote", "set-url", "origin", "ssh://nobody/there.git")
+    slowest = 0.0
+    for _ in range(8):
+        begun = time.monotonic()
+        world.tick()
+        slowest = max(slowest, time.monotonic() - begun)
+    assert (world.state, world.front.wanted.share) == (State.BAKING, PLAN.bake_share)
+    assert any("no end after" in one for one in world.said), world.said
+    world.crowd.canary_fails = 0.5
+    for _ in range(12):
+        begun = time.monotonic()
+        world.tick()
+        slowest = max(slowest, time.monotonic() - begun)
+    assert world.front.files.journal()[-1].cause is Cause.HARM
+    assert world.state in (State.ROLLING_BACK, State.ROLLED_BACK)
+    assert slowest < 5.0  # half a second of it the remote's
 
 
 def test_harm_is_answered_by_the_evidence(world: Steered) -> None:
@@ -176,7 +303,8 @@ def test_on_a_later_head_only_what_was_proven_there_is_merged(world: Steered) ->
     world.until(State.PROMOTED)
     for _ in range(2):
         world.tick()
-    assert world.head() == proof.commit == world.front.wanted.stable != put.commit
+    assert world.head() == proof.commit != put.commit
+    assert world.front.wanted.stable == put.commit  # what others pushed is theirs to serve
     [merge] = world.effects()[Kind.MERGE]
     assert merge.wanted == {"commit": proof.commit} and not merge.is_open
     world.decide("abort")

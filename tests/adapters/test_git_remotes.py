@@ -4,6 +4,7 @@ import base64
 import http.server
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from fakes.made_repository import OWNER, MadeRepository
 
 from selfdrive_dagster.adapters.git import GitRepository, remotes
-from selfdrive_dagster.errors import BadInput, Refused, SelfdriveError
+from selfdrive_dagster.adapters.git.waiting import Waiting
+from selfdrive_dagster.errors import BadInput, Busy, Refused, SelfdriveError
 
 HOOKS = ("pre-receive", "update", "post-receive", "post-update", "reference-transaction")
 HOOKS += ("proc-receive", "push-to-checkout", "pre-auto-gc")
@@ -49,6 +51,41 @@ def hostile_bare(place: Path, marks: Path) -> Path:
 def push(made: MadeRepository, remote: str, branch: str = "main") -> None:
     repository = GitRepository(made.path)
     remotes.push(repository.shadow, remote, branch, repository.revision("main"), None)
+
+
+def test_a_remote_takes_no_more_of_a_round_than_it_has(
+    made: MadeRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.git("remote", "add", "origin", "ssh://nobody/there.git")
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60 #")
+    repository = GitRepository(made.path)
+    repository.shadow.waiting = Waiting(most_seconds=0.3, rest_seconds=60.0)
+    repository.shadow.waiting.begin()
+    begun = time.monotonic()
+    with pytest.raises(SelfdriveError, match="no end after"):
+        repository.fetch("origin", "main")
+    for _ in range(3):
+        repository.shadow.waiting.begin()  # the next rounds: it rests
+        with pytest.raises(Busy, match="took too long"):
+            repository.fetch("origin", "main")
+    assert time.monotonic() - begun < 5
+
+
+def test_the_calls_of_a_round_share_its_seconds() -> None:
+    now = [0.0]
+    waiting = Waiting(most_seconds=10.0, rest_seconds=20.0, clock=lambda: now[0])
+    for takes, left in ((4.0, 10.0), (5.0, 6.0), (1.0, 1.0)):
+        with waiting.spending() as seconds:
+            assert seconds == left
+            now[0] += takes
+    for later in (0.0, 19.0):
+        now[0] = 10.0 + later
+        waiting.begin()
+        with pytest.raises(Busy), waiting.spending():
+            pass
+    now[0] = 30.0
+    with waiting.spending() as seconds:
+        assert seconds == 10.0
 
 
 def test_nothing_of_a_remote_on_this_machine_runs(

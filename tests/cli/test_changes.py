@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from fakes import made_findings as found
 from fakes.made_repository import OWNER, MadeRepository
 from fakes.noted_loop import NOW, NotedLoop
+from fakes.rolling import TO_APPROVED, led
 from msgspec.structs import replace
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from selfdrive_dagster.adapters.changes import Authority
 from selfdrive_dagster.adapters.decisions import Decisions
+from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.outside import carry_out
 from selfdrive_dagster.adapters.processes.holding import held
 from selfdrive_dagster.cli import Command, Invocation, build_app
@@ -22,6 +25,7 @@ from selfdrive_dagster.cli.changes import changes, reject, show
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Verdict, short_id
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, State
+from selfdrive_dagster.rollout.traffic import Seen
 from selfdrive_dagster.validation import Proof
 
 APP = build_app(
@@ -116,6 +120,24 @@ def test_ended_changes_are_shown_when_asked(loop: NotedLoop) -> None:
     assert told("changes") == []
     assert "--all" in run("changes")
     assert [line["state"] for line in told("changes", "--all")] == ["expired"]
+
+
+def test_an_approved_change_says_where_the_front_serves_something_else(
+    loop: NotedLoop, engine: Engine, home: Path
+) -> None:
+    change = led(engine, "waits", *TO_APPROVED, base="b" * 40)
+    files = FrontFiles(home)
+    files.make()
+    seen = Seen(generation=1, at=datetime.now(UTC), stable="b" * 40, stable_healthy=True)
+    files.write(files.seen_file, seen)
+    assert told("changes")[0]["waits"] == ""
+    files.write(files.seen_file, replace(seen, stable="a" * 40))
+    [line] = told("changes")
+    assert line["change_id"] == change.change_id
+    assert "the front serves aaaaaaaaaaaa" in line["waits"]
+    assert "selfdrive serve --revision bbbbbbbbbbbb" in run("changes", columns=250)
+    files.write(files.seen_file, replace(seen, stable="a" * 40, at=seen.at - timedelta(minutes=1)))
+    assert told("changes")[0]["waits"] == ""  # nobody knows what is served
 
 
 def test_a_change_in_the_making_says_what_is_known(loop: NotedLoop) -> None:

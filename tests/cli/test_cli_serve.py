@@ -11,12 +11,14 @@ import pytest
 from fakes import made_findings as found
 from fakes.fronts import SOUND, MadeFront, Visitor, kill_hard
 from fakes.noted_loop import NotedLoop
+from fakes.rolling import TO_PROMOTED, led
 from fakes.selfdrive_program import environment, selfdrive
 from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.processes import leftovers
+from selfdrive_dagster.adapters.traefik import TraefikActuator
 from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.rollback import rollback as rollback_command
 from selfdrive_dagster.cli.serve import serve
@@ -127,7 +129,7 @@ APP = build_app((Command("rollback", rollback_command, "Loop"), Command("serve",
 
 def run(*arguments: str) -> Result:
     """Run a command in this process."""
-    return CliRunner().invoke(APP, list(arguments), obj=Invocation())
+    return CliRunner().invoke(APP, list(arguments), obj=Invocation(), standalone_mode=False)
 
 
 def test_what_is_on_no_front_of_ours_is_noted_for_the_loop(
@@ -145,6 +147,93 @@ def test_what_is_on_no_front_of_ours_is_noted_for_the_loop(
     assert (decision.verdict, decision.reason) == ("abort", "it hurts")
     assert isinstance(run("rollback", "chg_ffff").exception, BadInput)
     assert not (home / "front").exists()
+
+
+def promoted_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TraefikActuator:
+    """A home whose front was last told to serve a promoted change; no front runs."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("SELFDRIVE_HOME", str(home))
+    actuator = TraefikActuator(home)
+    actuator.stage(generation=0, stable="merged", change_id=found.CHANGE, before="base")
+    return actuator
+
+
+def test_a_promoted_change_goes_out_of_the_traffic_and_what_is_left_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No loop, no database, no front."""
+    actuator = promoted_home(tmp_path, monkeypatch)
+    done = run("rollback", found.CHANGE, "--reason", "it hurts", "--json")
+    told = json.loads(done.stdout)
+    assert (told["moved"], told["stable"], told["exposed"]) == (True, "base", False)
+    assert "the next `selfdrive up` takes it out" in told["left"]
+    assert actuator.read().wanted.stable == "base"
+    [entry] = actuator.files.journal()
+    assert (entry.cause, entry.change_id) == (Cause.COMMAND, found.CHANGE)
+    again = json.loads(run("rollback", found.CHANGE[:8], "--json").stdout)
+    assert (again["moved"], again["stable"], again["exposed"]) == (True, "base", False)
+
+
+def test_a_promoted_change_that_no_front_of_ours_serves_is_not_called_done(
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("SELFDRIVE_HOME", str(home))
+    monkeypatch.setenv("SELFDRIVE_DATABASE_URL", database_url)
+    change = led(engine, "promoted", *TO_PROMOTED)
+    done = run("rollback", change.change_id, "--reason", "it hurts", "--json")
+    told = json.loads(done.stdout)
+    assert (told["moved"], told["exposed"], told["noted"]) == (False, True, "the loop's decisions")
+    assert "the next `selfdrive up` moves it" in told["left"]
+    assert done.return_value == 1
+    [decision] = Decisions(engine).waiting()
+    assert decision.verdict == "abort"
+
+
+@pytest.mark.slow
+def test_a_promoted_change_that_a_front_serves_is_replaced_by_the_revision_before(
+    served: Served,
+) -> None:
+    served.serve()
+    merged = served.commit(SOUND)
+    generation = served.actuator.read().wanted.generation
+    served.actuator.stage(
+        generation=generation, stable=merged, change_id="chg_00000003aaaaaaaa", before=served.stable
+    )
+    served.wait_seen(lambda seen: seen.stable == merged and seen.stable_healthy)
+    crowd = served.crowd(5)
+    assert set(served.answers(crowd)) == {merged}
+    done = rollback(served, "chg_00000003", "--reason", "it hurts")
+    assert (done["serves"], done["exposed"]) == (served.stable, False)
+    served.wait(lambda: served.answers(crowd) == {served.stable: 5}, 3)
+
+
+@pytest.mark.slow
+def test_a_hung_front_that_still_serves_a_promoted_change_is_told(served: Served) -> None:
+    served.serve()
+    merged = served.commit(SOUND)
+    generation = served.actuator.read().wanted.generation
+    served.actuator.stage(
+        generation=generation, stable=merged, change_id="chg_00000003aaaaaaaa", before=served.stable
+    )
+    served.wait_seen(lambda seen: seen.stable == merged and seen.stable_healthy)
+    front = next(
+        process
+        for process in leftovers(served.files.folder, "front")
+        if "selfdrive_dagster.adapters.front" in process.cmdline()
+    )
+    front.send_signal(signal.SIGSTOP)
+    try:
+        said = selfdrive(
+            "rollback", "--now", "--json", cwd=served.folder, SELFDRIVE_HOME=str(served.home)
+        )
+    finally:
+        front.send_signal(signal.SIGCONT)
+    assert said.code == 1
+    assert said.json()["exposed"] is True
+    served.wait_seen(lambda seen: seen.stable == served.stable and seen.stable_healthy)
 
 
 @pytest.mark.parametrize("arguments", [(), ("chg_0", "--now"), ("chg_0", "--reason", " ")])

@@ -18,6 +18,7 @@ from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.controller import Controller, Stores
 from selfdrive_dagster.adapters.effects import Effect, Effects
 from selfdrive_dagster.adapters.front_files import FrontFiles
+from selfdrive_dagster.adapters.git.waiting import Waiting
 from selfdrive_dagster.adapters.traefik import TraefikActuator
 from selfdrive_dagster.adapters.traefik.config import arm_service, cookie_name, cookie_value
 from selfdrive_dagster.adapters.warehouse import Warehouse
@@ -74,9 +75,12 @@ class Steered:
         self.said: list[str] = []
         self.controller = self.new_controller()
 
-    def new_controller(self, engine: Engine | None = None) -> Controller:
+    def new_controller(
+        self, engine: Engine | None = None, waiting: Waiting | None = None
+    ) -> Controller:
         """Return a controller as a process would make it after a start."""
         repository = self.shop.desk.repository
+        repository.shadow.waiting = waiting or Waiting()
         stores = Stores(
             self.home, load(self.shop.product.path), engine or self.engine, repository,
             Warehouse(self.home),

@@ -61,6 +61,7 @@ def at(state: State, share: float | None, **more: Any) -> Sight:
 CANARY = at(State.CANARY, 0.1)
 HELD = at(State.HOLD, 0.1, held_for="no_data")
 BAKED = at(State.BAKING, 0.95, stage=2, since=NOW - timedelta(minutes=10))
+MERGED = replace(BAKED, share=0.0, ordered=0.0, is_merged=True, is_everywhere=True, judgement=SAFE)
 BACK = at(State.ROLLING_BACK, 0.0, is_without=True)
 STAGED = at(State.STAGED, 0.0, stage=0)
 
@@ -128,6 +129,15 @@ STEPS = {
     "baked, and unsure": (replace(BAKED, judgement=UNSURE), None),
     "baked, at another share": (replace(BAKED, judgement=SAFE, share=0.5), None),
     "not long enough": (replace(BAKED, judgement=SAFE, since=SOON), None),
+    "merged, and served to all": (MERGED, Event.BAKED),
+    "merged, the old stable served": (replace(MERGED, is_everywhere=False), None),
+    "merged, nobody knows what is served": (replace(MERGED, is_everywhere=None), None),
+    "merged, and an old order": (replace(MERGED, acknowledged=False), None),
+    "merged, and sick": (replace(MERGED, stable_healthy=False), None),
+    "merged, and the canary goes on": (replace(MERGED, share=0.95), None),
+    "merged, and the kill switch": (replace(MERGED, stopped=True), Event.STOP),
+    "merged, and harm": (replace(MERGED, judgement=HARM), Event.HARM),
+    "merged, and taken back": (replace(MERGED, returned=Cause.COMMAND), Event.ABORT),
     "back": (BACK, Event.RESTORED),
     "back, the change still served": (replace(BACK, is_without=False), None),
     "back, nobody knows what is served": (replace(BACK, is_without=None), None),
@@ -137,6 +147,8 @@ STEPS = {
     "still in the branch": (at(State.ROLLED_BACK, 0.0, is_out=False), None),
     "who knows what is in the branch": (at(State.ROLLED_BACK, 0.0), None),
     "promoted": (at(State.PROMOTED, 0.0, judgement=SAFE, deadline=SOON), None),
+    "promoted, and taken back": (at(State.PROMOTED, 0.0, returned=Cause.COMMAND), Event.ABORT),
+    "promoted, after its lease": (at(State.PROMOTED, 0.0, returned=Cause.LEASE), None),
     "not staged": (at(State.APPROVED, 0.0, judgement=SAFE, stopped=True), None),
 }
 
@@ -206,6 +218,8 @@ SIGHTS = draw.builds(
     drifts_since=draw.none() | TIMES,
     stable_healthy=MAYBE,
     canary_healthy=MAYBE,
+    is_merged=draw.booleans(),
+    is_everywhere=MAYBE,
     is_without=MAYBE,
     is_out=MAYBE,
     returned=draw.none() | draw.sampled_from(Cause),
@@ -238,6 +252,9 @@ def test_whatever_is_seen_unknown_never_goes_forward(sight: Sight) -> None:
         assert sight.share is not None and sight.acknowledged
         assert not (sight.stopped or sight.returned or sight.damaged)
         assert sight.stable_healthy or sight.state is not State.STAGED
+        if step.event is Event.BAKED and sight.is_merged:  # it was safe when it was merged
+            assert sight.is_everywhere and sight.stable_healthy and sight.share == 0.0
+            return
         assert step.event is Event.EXPOSED or sight.judgement is SAFE
         return
     before, after = (share_of(*one, PLAN) for one in (

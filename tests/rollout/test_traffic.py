@@ -82,7 +82,17 @@ def test_as_much_or_less_needs_no_look_but_a_lease_and_no_kill_switch() -> None:
 
 
 def test_a_return_leaves_nothing_that_a_late_controller_could_renew() -> None:
-    after = returned(TRIED, "because")
+    after = returned(TRIED, "because", Cause.COMMAND, NOW)
     assert (after.generation, after.share, after.canary, after.lease_until) == (8, 0.0, "", None)
     assert (after.stable, after.change_id) == ("s", "chg_a")
     assert "no canary" in refusal(Traffic(wanted=after, seen=LOOKED), 0.01, NOW, killed=False)
+
+
+def test_a_return_takes_the_canary_first_and_then_the_last_promotion() -> None:
+    promoted = Wanted(generation=3, change_id="chg_a", stable="m", before="s")
+    after = returned(promoted, "it hurts", Cause.COMMAND, NOW)
+    assert (after.stable, after.before, after.generation) == ("s", "", 4)
+    assert after.back is not None and after.back.generation == 4
+    again = returned(after, "still", Cause.COMMAND, NOW)
+    assert (again.stable, again.generation) == ("s", 5)
+    assert returned(but(TRIED, before="x"), "both", Cause.LEASE, NOW).stable == "s"

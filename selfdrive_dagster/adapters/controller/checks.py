@@ -13,7 +13,7 @@ from selfdrive_dagster.adapters.controller.merging import Merging
 from selfdrive_dagster.adapters.controller.tools import Tools
 from selfdrive_dagster.adapters.fencing import Controllers
 from selfdrive_dagster.adapters.front_files import FrontFiles
-from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, RULES, Event, Fact, State
 from selfdrive_dagster.rollout.traffic import Traffic
 
@@ -69,9 +69,21 @@ class Checks:
         return True
 
     def _stable_restorable(self, question: Question) -> bool:
-        seen = question.traffic.seen
-        base = question.change.base_revision
-        return seen is not None and seen.stable_healthy and seen.stable == base
+        """Say whether users have the change's base; another commit with the same files is as good.
+
+        Our own revert makes such a commit. What others merged is theirs to serve, which is said.
+        """
+        seen, base = question.traffic.seen, question.change.base_revision
+        if seen is None or not seen.stable_healthy:
+            return False
+        repository = self._tools.stores.repository
+        if seen.stable == base or repository.tree(seen.stable) == repository.tree(base):
+            return True
+        raise Refused(
+            f"The front serves {seen.stable[:12]}, and the change stands on {base[:12]}, with what "
+            "others merged. That is yours to serve: stop `selfdrive serve`, then selfdrive serve "
+            f"--revision {base}"
+        )
 
     def _none_in_flight(self, question: Question) -> bool:
         others = self._tools.changes.all(active=True)
@@ -89,9 +101,13 @@ class Checks:
         return not self.is_stopped()
 
     def _valid_on_head(self, question: Question) -> bool:
+        if self._merging.landed(question.change) is not None:
+            return True  # it was, when it landed; others may have gone on since
         return self._merging.fitting(question.change, question.commit) is not None
 
     def _landed(self, question: Question) -> bool:
+        if landed := self._merging.landed(question.change):
+            return self._merging.holds(landed.commit)
         landing = self._merging.fitting(question.change, question.commit)
         return landing is not None and self._merging.head() == landing.commit
 

@@ -25,7 +25,7 @@ from selfdrive_dagster.adapters.controller.people import People
 from selfdrive_dagster.adapters.controller.settling import settle
 from selfdrive_dagster.adapters.controller.stores import Stores
 from selfdrive_dagster.adapters.controller.tools import Pace, Tools
-from selfdrive_dagster.adapters.controller.traffic import Follower
+from selfdrive_dagster.adapters.controller.traffic import Follower, is_served
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.effects import Effects
 from selfdrive_dagster.adapters.evidence import Evidence
@@ -37,7 +37,7 @@ from selfdrive_dagster.rollout.canary import Plan
 from selfdrive_dagster.rollout.canary.plan import PLANS
 from selfdrive_dagster.rollout.lifecycle import IN_FLIGHT, ROLLING, State
 from selfdrive_dagster.rollout.steering import is_harm, steer
-from selfdrive_dagster.rollout.traffic import Cause
+from selfdrive_dagster.rollout.traffic import Cause, leads_back
 
 DRIVEN = (*IN_FLIGHT, State.ROLLED_BACK, State.PROMOTED)
 FAULTS = (SelfdriveError, OSError)
@@ -95,6 +95,7 @@ class Controller:
         With the database gone nothing goes forward, and harm is answered all the same.
         """
         told: list[str] = []
+        self._tools.stores.repository.shadow.waiting.begin()
         try:
             for line in self._tick(now):
                 told.append(line)  # one by one: what was done stays told when the next one fails
@@ -164,7 +165,8 @@ class Controller:
         An order that is refused keeps nobody from looking: what it says is told if nothing is done.
         """
         course = self._tools.courses.of(change)
-        looked = self._looking.evidence(change, course, now)
+        landed = self._merging.landed(change) if change.state is State.BAKING else None
+        looked = self._looking.evidence(change, course, now, landed.at if landed else None)
         self._call_back(change, looked)
         try:
             self._follower.follow(change, course, now)
@@ -176,6 +178,8 @@ class Controller:
         sight = msgspec.structs.replace(
             sight,
             stopped=self._checks.is_stopped(),
+            is_merged=landed is not None,
+            is_everywhere=landed is not None and is_served(traffic, course.commit),
             is_without=self._is_without(change, course, now),
             is_out=self._is_out(change, course, now),
         )
@@ -188,7 +192,7 @@ class Controller:
     def _call_back(self, change: Change, looked: Looked) -> None:
         """Send everybody to stable on harm, on STOP and where evidence is lost, before all else."""
         wanted = self._tools.actuator.read().wanted
-        ours = wanted.change_id == change.change_id and bool(wanted.canary)
+        ours = wanted.change_id == change.change_id and leads_back(wanted)
         if change.state not in ROLLING or not ours:
             return
         if looked.judgement and is_harm(change.state, looked.judgement):

@@ -52,8 +52,14 @@ class Looking:
         self._again: Callable[[datetime], Observed] | None = None
         self._drifts: dict[str, datetime] = {}
 
-    def evidence(self, change: Change, course: Course, now: datetime) -> Looked:
-        """Gather and judge, where users meet a change."""
+    def evidence(
+        self, change: Change, course: Course, now: datetime, landed: datetime | None = None
+    ) -> Looked:
+        """Gather and judge, where users meet a change.
+
+        Since it `landed` everybody meets it, or is about to: without another arm nothing can be
+        compared any more, and what was known then is what counts.
+        """
         if change.state not in LEARNING:
             if self._watch is not None and self._watch.change_id == change.change_id:
                 self._watch = self._again = None
@@ -63,6 +69,8 @@ class Looking:
             steps = served(self._tools, change.change_id)
             named = self._resting.named(change.change_id)
             state, stage = change.state, change.stage
+            if landed is not None:
+                return Looked(watch.look_back(state, stage, named, landed))
             self._again = lambda at: watch.look(state, stage, steps, named, at)
             return Looked(self._again(now))
         except DamagedWindows as fault:
@@ -122,7 +130,7 @@ class Looking:
 
     def _returned(self, change: Change, course: Course) -> Cause | None:
         """Return why traffic went back to stable since this rollout was staged, None if not."""
-        if change.state not in ROLLING or course.staged is None:
+        if change.state not in (*ROLLING, State.PROMOTED) or course.staged is None:
             return None
         return returned_for(self._tools.stores.home, change.change_id, course.staged)
 

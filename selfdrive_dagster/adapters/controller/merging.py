@@ -6,6 +6,7 @@ Does not belong here: when that may be, which is the lifecycle's, and git itself
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.controller.heads import Landing, ask, landing_on
@@ -14,6 +15,13 @@ from selfdrive_dagster.adapters.git.landing import contains, is_out, land, take_
 from selfdrive_dagster.adapters.proposals import product_branch, released_head, remote_of
 from selfdrive_dagster.rollout.effects import Kind, key_of
 from selfdrive_dagster.rollout.lifecycle import Actor
+
+
+class Landed(NamedTuple):
+    """A commit that we put into the product's branch, on what was known at a moment."""
+
+    commit: str
+    at: datetime
 
 
 class Merging:
@@ -56,6 +64,16 @@ class Merging:
         self._once(change, Kind.MERGE, landing.commit, now, lambda: land(
             repository, *self._branch(), landing.commit, expected,
         ))  # fmt: skip
+
+    def landed(self, change: Change) -> Landed | None:
+        """Return what we put into the branch for a change, None while that is not known."""
+        effects = self._tools.effects.of(change.change_id)
+        merged = [
+            Landed(str(one.wanted["commit"]), one.at)
+            for one in effects
+            if one.kind is Kind.MERGE and one.done_at is not None and not one.given_up
+        ]
+        return merged[-1] if merged else None
 
     def commits(self, change: Change, commit: str) -> tuple[str, ...]:
         """Return a change as it was or may have been merged, newest last; the one users met first.

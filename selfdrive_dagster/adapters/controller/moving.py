@@ -27,6 +27,10 @@ PACED = (Event.EXPOSED, Event.SAFE, Event.BAKED, Event.DATA_BACK)
 """Steps that lead to users and look at git or a signature: refused, they wait a little."""
 
 
+AFTER_MERGING = {Fact.MERGED_AS_EXPECTED, Fact.SERVED_TO_ALL}
+"""All that is not known of a baked change that may be merged."""
+
+
 class Moves:
     """The moves of one controller."""
 
@@ -50,14 +54,17 @@ class Moves:
             given |= {Fact.BUDGET_LEFT, *self._tools.standing(change, now).facts}
         facts, why = self._checks.known(question, step.event, given)
         wants = [one for one in needed(change.state, step.event) if one not in facts]
-        if step.event is Event.BAKED and wants == [Fact.MERGED_AS_EXPECTED]:
+        if step.event is Event.BAKED and set(wants) == AFTER_MERGING:
             self._merging.land(change, question.commit, now)
+            self._pace.done(change.change_id)
             WindowStore(self._tools.stores.home, change.change_id).keep_canary()
             facts, why = self._checks.known(question, step.event, given)
             wants = [one for one in needed(change.state, step.event) if one not in facts]
         if step.event is Event.BAKED and Fact.VALID_ON_HEAD in wants and not why:
             self._merging.ask(change, now)
             why = "The product's branch went on: it is awaited that the patch is proven there."
+        if wants == [Fact.SERVED_TO_ALL]:
+            return "merged; it is promoted once the front serves it to everybody"
         if wants:
             names = ", ".join(one.value for one in wants)
             return f"stays {change.state.value}, not known: {names}. {why}".strip()

@@ -20,7 +20,7 @@ from selfdrive_dagster.adapters.outside import (
 )
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.rollout.lifecycle import ROLLING, Actor, Event, Fact
-from selfdrive_dagster.rollout.traffic import Cause
+from selfdrive_dagster.rollout.traffic import Cause, leads_back
 
 ABORT, ADVANCE = "abort", "advance_on_weak_evidence"
 
@@ -52,7 +52,8 @@ class People:
         if decision.verdict == ADVANCE:
             return (f"{change.change_id}: {self._advance(decision, change, now)}",)
         wanted = self._tools.actuator.read().wanted
-        if decision.verdict == ABORT and change.state in ROLLING and wanted.canary:
+        ours = change.state in ROLLING or wanted.change_id == change.change_id
+        if decision.verdict == ABORT and ours and leads_back(wanted):
             self._tools.actuator.to_stable(f"{decision.actor}: {decision.reason}", Cause.COMMAND)
         question = Question(change, "", self._tools.traffic(now), now)
         known, _ = self._checks.known(question, Event.RESUME, frozenset())

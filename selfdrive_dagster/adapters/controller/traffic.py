@@ -102,16 +102,27 @@ class Follower:
                 change_id=change.change_id,
             )
 
-    def _promote(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
-        """Make the change, as it was merged, the new stable; once another has the front, it is."""
-        wanted = traffic.wanted
-        merged = self._merging.commits(change, course.commit)[-1]
-        if wanted.change_id != change.change_id or wanted.stable == merged:
+    def _bake(self, change: Change, course: Course, traffic: Traffic, now: datetime) -> None:
+        """Keep the bake's share; once the change is merged, make what users met the new stable.
+
+        Where it was merged on a later head that is another commit: what others put into the branch
+        is theirs to serve.
+        """
+        if self._merging.landed(change) is None:
+            self._weigh(change, course, traffic, now)
             return
+        wanted = traffic.wanted
+        if wanted.change_id != change.change_id or wanted.stable == course.commit:
+            return
+        if wanted.back is not None:
+            return  # it was taken back: steering tells of it
         self._require_raised(change, now)
-        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": merged}, now)
+        self._intend(change, Kind.MAKE_STABLE, 0, {"stable": course.commit}, now)
         self._actuator.stage(
-            generation=wanted.generation, stable=merged, change_id=change.change_id
+            generation=wanted.generation,
+            stable=course.commit,
+            change_id=change.change_id,
+            before=wanted.stable,
         )
 
     def _require_raised(self, change: Change, now: datetime) -> None:
@@ -143,6 +154,11 @@ def is_taken_up(traffic: Traffic) -> bool:
     return traffic.seen is not None and traffic.seen.generation == traffic.wanted.generation
 
 
+def is_served(traffic: Traffic, commit: str) -> bool:
+    """Say whether a commit is the stable that is served."""
+    return traffic.seen is not None and traffic.seen.stable == commit
+
+
 def served(tools: Tools, change_id: str) -> tuple[Served, ...]:
     """Return the shares of a rollout, oldest first; unknown between an order and its effect."""
     found = []
@@ -159,8 +175,7 @@ ORDERS = {
     State.STAGED: Follower._stage,
     State.CANARY: Follower._weigh,
     State.HOLD: Follower._weigh,
-    State.BAKING: Follower._weigh,
+    State.BAKING: Follower._bake,
     State.ROLLING_BACK: Follower._return,
-    State.PROMOTED: Follower._promote,
 }
 """What each state asks of the traffic; the others leave it alone."""

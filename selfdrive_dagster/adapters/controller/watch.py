@@ -104,7 +104,22 @@ class Watch:
 
         Raises SelfdriveError when what is stored, or telemetry, cannot be read.
         """
-        windows = self._gathered(steps, now)
+        return self._observed(state, stage, self._gathered(steps, now), named, now)
+
+    def look_back(
+        self, state: State, stage: int, named: tuple[Named, ...], now: datetime
+    ) -> Observed:
+        """Judge what was stored by an earlier moment, and gather nothing more."""
+        return self._observed(state, stage, self._store.read(), named, now)
+
+    def _observed(
+        self,
+        state: State,
+        stage: int,
+        windows: tuple[Window, ...],
+        named: tuple[Named, ...],
+        now: datetime,
+    ) -> Observed:
         lost, read = lost_of(named, self._store, self._seen), self._store.digest()
         self._seen = self._seen if lost else read
         return Observed(

@@ -18,9 +18,9 @@ from selfdrive_dagster.adapters.processes import Running, end_all, held
 from selfdrive_dagster.adapters.traefik import TraefikActuator, ask
 from selfdrive_dagster.adapters.traefik.actuator import put, utc_now
 from selfdrive_dagster.adapters.traefik.program import proxy, turn_log
-from selfdrive_dagster.errors import Busy, SelfdriveError
+from selfdrive_dagster.errors import Busy, Refused, SelfdriveError
 from selfdrive_dagster.model import Progress, silent
-from selfdrive_dagster.rollout.traffic import Cause, Seen, Wanted, must_return
+from selfdrive_dagster.rollout.traffic import Cause, Returned, Seen, Wanted, must_return
 
 TICK_SECONDS = 0.1
 SEEN_SECONDS = 1.0
@@ -55,6 +55,7 @@ class Front:
         self._proxy_again = 0.0
         self._next_seen = 0.0
         self._last_seen: Seen | None = None
+        self._settled: Returned | None = None
 
     def stop(self) -> None:
         """Let `run` return soon."""
@@ -96,7 +97,7 @@ class Front:
         """Look once, and say how soon to look again: a full disk must not end what is served."""
         try:
             self._tick()
-        except (Busy, OSError) as error:
+        except (Busy, Refused, OSError) as error:
             self._progress(f"this look failed: {error}")
             return SEEN_SECONDS
         return TICK_SECONDS
@@ -111,8 +112,9 @@ class Front:
         self._fleet.keep()
         if wanted.canary and (why := self._why_over(wanted)):
             wanted = self._return(*why)
+        self._keep_proxy()  # before what a full disk may refuse
         self._route(wanted)
-        self._keep_proxy()
+        self._settle_journal(wanted)
         self._tell(wanted)
 
     def _wanted(self) -> Wanted:
@@ -142,7 +144,12 @@ class Front:
     def _return(self, cause: Cause, reason: str) -> Wanted:
         """Return to stable, and what is wanted then."""
         self._progress(f"back to stable: {reason}")
-        wanted = self._actuator.to_stable(reason, cause).wanted
+        try:
+            wanted = self._actuator.to_stable(reason, cause).wanted
+        except OSError:  # nothing can be written: the proxy leaves out a canary that is down
+            self._fleet.want(key for key in self._fleet.processes if key.arm != "canary")
+            self._fleet.keep()
+            raise
         self._routes = msgspec.structs.replace(self._routes, canary=0, share=0.0)
         return wanted
 
@@ -166,8 +173,15 @@ class Front:
             return
         with self._files.locked():
             if self._files.wanted() == wanted:  # else another tick decides
-                put(self._files, routes)
+                put(self._files, routes, lambda: self._files.require(wanted.generation))
                 self._routes = routes
+
+    def _settle_journal(self, wanted: Wanted) -> None:
+        """Write once, as soon as there is room, what a return could not note."""
+        if wanted.back is not None and wanted.back != self._settled:
+            with self._files.locked():
+                self._files.settle_journal()
+            self._settled = wanted.back
 
     def _keep_proxy(self) -> None:
         """Start Traefik once there is something to serve, and again when it has died."""
@@ -187,7 +201,8 @@ class Front:
     def _tell(self, wanted: Wanted) -> None:
         """Write what is seen: each second, and at once when it differs."""
         told = self._told.newest
-        behind = told is None or abs(told.share - self._routes.share) > 1e-3
+        shown = told is not None and told.stable_port == self._routes.stable
+        behind = told is None or not shown or abs(told.share - self._routes.share) > 1e-3
         self._told.poll(SOON_SECONDS if behind else SEEN_SECONDS)
         canary = self._fleet.processes.get(Key("canary", wanted.change_id, wanted.canary))
         serving = self._serving
@@ -198,7 +213,7 @@ class Front:
             stable=serving.key.revision if serving else "",
             canary=wanted.canary,
             share=told.share if told else None,
-            stable_healthy=bool(serving and serving.healthy),
+            stable_healthy=bool(shown and serving and serving.healthy),
             canary_healthy=canary.healthy if canary else None,
             address=self._plan.address,
             note="; ".join(self._fleet.failed.values()),

@@ -22,6 +22,7 @@ from selfdrive_dagster.adapters.git.command import (
     run_git,
 )
 from selfdrive_dagster.adapters.git.folders import claim_folder, give_up
+from selfdrive_dagster.adapters.git.waiting import Waiting
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,7 @@ class Shadow:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.waiting = Waiting()
         self.folder, claim = claim_folder()
         self.close = weakref.finalize(self, give_up, self.folder, claim)
         for name in ("refs", "objects/info", "info"):
@@ -159,12 +161,15 @@ class Shadow:
         *arguments: str,
         seconds: float = 120.0,
     ) -> bytes:
-        """Run push or fetch from the shadow, with the user's credentials, not the repository's."""
+        """Run push or fetch from the shadow, with the user's credentials, not the repository's.
+
+        Raises Busy where its user waited long enough (`waiting`).
+        """
         environ = network_environment() | {"GIT_DIR": str(self.folder)}
         where = self.place.top or self.place.git_dir
-        with self.knowing(remote) as name:
+        with self.waiting.spending() as left, self.knowing(remote) as name:
             words = [verb, *options, "--end-of-options", name, *arguments]
-            return run_git(words, cwd=where, environ=environ, seconds=seconds)
+            return run_git(words, cwd=where, environ=environ, seconds=min(seconds, left))
 
     @contextmanager
     def knowing(self, remote: Remote) -> Iterator[str]:

@@ -7,13 +7,18 @@ works with the front dead or hung.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from selfdrive_dagster.adapters.durable import write_whole
+from selfdrive_dagster.adapters.durable import (
+    make_ready,
+    ready_of,
+    take_ready,
+    write_whole,
+)
 from selfdrive_dagster.adapters.front_files import (
     FrontFiles,
     Routes,
@@ -24,7 +29,6 @@ from selfdrive_dagster.adapters.traefik.config import dynamic_config
 from selfdrive_dagster.errors import BadInput, Busy, Refused
 from selfdrive_dagster.rollout.traffic import (
     Cause,
-    Returned,
     Seen,
     Traffic,
     Wanted,
@@ -36,6 +40,7 @@ LEASE_SECONDS = 60.0
 PATIENCE_SECONDS = 3.0
 """How long `to_stable` waits for the proxy to say that it sends nobody to the canary."""
 LOOK_SECONDS = 0.02
+NO_ROOM = "traffic went back to stable where nobody could write why: the disk was full"
 
 
 def utc_now() -> datetime:
@@ -61,11 +66,19 @@ class TraefikActuator:
         return self.files.traffic()
 
     def stage(
-        self, *, generation: int, stable: str, change_id: str = "", canary: str = "", plan: str = ""
+        self,
+        *,
+        generation: int,
+        stable: str,
+        change_id: str = "",
+        canary: str = "",
+        plan: str = "",
+        before: str = "",
     ) -> Traffic:
         """Want these revisions, at share 0: a canary beside a fresh stable, or a new stable alone.
 
-        Raises Refused when `generation` is not the current one or another canary is under way.
+        `before` is the stable that a promotion replaces. Raises Refused when `generation` is not
+        the current one or another canary is under way.
         """
         with self.files.locked():
             traffic = self._current(generation)
@@ -84,8 +97,10 @@ class TraefikActuator:
                 canary=canary,
                 plan=plan,
                 reason="staged" if canary else "served",
+                before=before,
             )
-            self.files.write(self.files.wanted_file, staged)
+            self.files.settle_journal()  # what it owes would be forgotten
+            self._want(staged)
         return msgspec.structs.replace(traffic, wanted=staged)
 
     def set(self, share: float, generation: int) -> Traffic:
@@ -116,41 +131,33 @@ class TraefikActuator:
                 lease_until=now + self._lease if share > 0 else None,
                 reason="set",
             )
-            self.files.write(self.files.wanted_file, wanted)
+            self._want(wanted)
         return msgspec.structs.replace(traffic, wanted=wanted)
 
     def to_stable(self, reason: str, cause: Cause = Cause.COMMAND) -> Traffic:
         """Send every session to stable now, and return what the proxy says of it then.
 
-        Needs no database, no front, no lease, and not even the lock: a hung holder is passed.
+        Needs no database, no front, no lease, no room on the disk, and not even the lock: a hung
+        holder is passed. What finds no room in the journal is owed to it.
         """
         with patient_lock(self.files):
             wanted = self._wanted_or_lost()
-            after = returned(wanted, reason)
+            after = returned(wanted, reason, cause, self._clock())
             try:
-                self.files.write(self.files.wanted_file, after)
-            finally:  # whatever else fails: the traffic first
                 routes = close_canary(self.files)
-        entry = Returned(
-            at=self._clock(),
-            cause=cause,
-            reason=reason,
-            change_id=wanted.change_id,
-            generation=after.generation,
-            share=wanted.share,
-        )
-        self.files.note(entry)
+            finally:  # whatever else fails: nobody is to route it again
+                after = self.files.give_back(wanted, after)
+            with suppress(OSError):
+                self.files.settle_journal()
         return Traffic(wanted=after, seen=self._seen(after, wait_for_stable(routes)))
 
+    def _want(self, wanted: Wanted) -> None:
+        otherwise = returned(wanted, NO_ROOM, Cause.FAULT, self._clock())
+        self.files.want(wanted, otherwise)
+
     def _current(self, generation: int) -> Traffic:
-        traffic = self.files.traffic()
-        if traffic.wanted.generation != generation:
-            raise Refused(
-                f"The traffic was changed meanwhile: generation {traffic.wanted.generation}, not "
-                f"{generation} ({traffic.wanted.reason}).",
-                remedy="read it again before deciding",
-            )
-        return traffic
+        self.files.require(generation)
+        return self.files.traffic()
 
     def _wanted_or_lost(self) -> Wanted:
         """Return what is wanted; the way to stable is open even when nobody can read it."""
@@ -191,23 +198,42 @@ def killed(files: FrontFiles) -> Refused:
 def close_canary(files: FrontFiles) -> Routes:
     """Take the canary out of the proxy's configuration, whatever is wanted; return what is left.
 
-    Without a readable record of the routes the configuration stays as it is, for the front.
+    What stands ready takes its place: a rename, for which there is always room. Without that and
+    without a readable record of the routes the configuration stays as it is, for the front.
     """
+    with suppress(FileNotFoundError):
+        take_ready(files.dynamic)
     try:
         routes = msgspec.structs.replace(files.routes(), canary=0, share=0.0)
     except BadInput:
         return Routes()
-    if routes.stable:
+    if routes.stable and not is_routed(files, routes):
         put(files, routes)
+    with suppress(OSError):  # the front writes it again
+        files.write(files.routes_file, routes)
     return routes
 
 
-def put(files: FrontFiles, routes: Routes) -> None:
+def is_routed(files: FrontFiles, routes: Routes) -> bool:
+    """Say whether the proxy's configuration is that of these routes."""
+    try:
+        return files.dynamic.read_bytes().rstrip() == as_yaml(dynamic_config(routes)).rstrip()
+    except OSError:
+        return False
+
+
+def put(files: FrontFiles, routes: Routes, still: Callable[[], object] = lambda: None) -> None:
     """Write the routes and the proxy's configuration that follows from them.
 
-    The configuration comes first: what a crash leaves between the two is at worst told wrongly.
+    The way back comes first, then the configuration: what a crash leaves between that and the
+    record of the routes is at worst told wrongly. `still` raises where it must not be any more.
     """
-    write_whole(files.dynamic, as_yaml(dynamic_config(routes)))
+    if routes.canary:
+        alone = msgspec.structs.replace(routes, canary=0, share=0.0)
+        make_ready(files.dynamic, as_yaml(dynamic_config(alone)))
+    write_whole(files.dynamic, as_yaml(dynamic_config(routes)), still)
+    if not routes.canary:
+        ready_of(files.dynamic).unlink(missing_ok=True)
     files.write(files.routes_file, routes)
 
 
@@ -227,6 +253,6 @@ def patient_lock(files: FrontFiles) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(files.locked())
-        except Busy:
-            pass  # its holder hangs, and must not keep us from stable
+        except (Busy, OSError):
+            pass  # its holder hangs, or there is no room for it: that keeps nobody from stable
         yield

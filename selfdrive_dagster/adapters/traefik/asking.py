@@ -6,6 +6,7 @@ It answers None for "could not be asked", which is never the same as "nothing".
 import urllib.request
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,13 +20,14 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The proxy's own word. `share` is that of the canary, `entry` the service of the router.
 
-    An arm that is not routed is None.
+    An arm that is not routed is None. `stable_port` is where stable's process listens, 0 for none.
     """
 
     entry: str
     share: float
     stable_up: bool | None = None
     canary_up: bool | None = None
+    stable_port: int = 0
 
 
 def ask(api: int, change_id: str) -> Told | None:
@@ -60,6 +62,7 @@ def understood(told: dict[str, Any], change_id: str) -> Told:
         share=others / total,
         stable_up=is_up(services, arm_service("stable", change_id)),
         canary_up=is_up(services, arm_service("canary", change_id)),
+        stable_port=port_of(services, arm_service("stable", change_id)),
     )
 
 
@@ -70,3 +73,12 @@ def is_up(services: dict[str, Any], name: str) -> bool | None:
         return None
     states = service.get("serverStatus") or {}
     return bool(states) and all(state == "UP" for state in states.values())
+
+
+def port_of(services: dict[str, Any], name: str) -> int:
+    """Return the port of a service's one process, 0 when there is no such service."""
+    service = services.get(f"{name}@file")
+    if service is None:
+        return 0
+    (server,) = service["loadBalancer"]["servers"]
+    return urlsplit(server["url"]).port or 0

@@ -26,6 +26,9 @@ FORWARD = (Fact.APPROVAL_HOLDS, Fact.LEASE_HELD, Fact.BREAKER_CLOSED, Fact.NOT_S
 SETTLED = (Fact.EVIDENCE_STORED, Fact.WEIGHT_READ_BACK)
 """What must hold before a stage ends well: its evidence is kept, its weight was the real one."""
 
+EVERYWHERE = (Fact.VALID_ON_HEAD, Fact.MERGED_AS_EXPECTED, Fact.SERVED_TO_ALL)
+"""What must hold before a change counts as the product: in its branch, and seen at the proxy."""
+
 DOWN = (
     (Event.HARM, Actor.ANALYST, (Fact.EVIDENCE_STORED,)),
     (Event.ABORT, Actor.HUMAN, ()),
@@ -160,7 +163,7 @@ RULES = (
         Event.BAKED,
         Actor.CONTROLLER,
         State.PROMOTED,
-        (*FORWARD, *SETTLED, Fact.VALID_ON_HEAD, Fact.MERGED_AS_EXPECTED),
+        (*FORWARD, *SETTLED, *EVERYWHERE),
     ),
     Rule(
         State.ROLLING_BACK,

@@ -105,6 +105,7 @@ class Fact(Enum):
     HELD_FOR_DATA = "held_for_data"
     VALID_ON_HEAD = "valid_on_head"
     MERGED_AS_EXPECTED = "merged_as_expected"
+    SERVED_TO_ALL = "served_to_all"
     STABLE_ALONE = "stable_alone"
     REVERTED_OR_NEVER_MERGED = "reverted_or_never_merged"
     MERGE_SEEN_IN_GIT = "merge_seen_in_git"
