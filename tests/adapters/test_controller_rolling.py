@@ -185,6 +185,8 @@ def test_a_remote_that_does_not_answer_keeps_no_look_from_harm(
     """A bake is over, its merge waits for a remote that hangs, and users are harmed meanwhile."""
     world.approve()
     world.until(State.BAKING)
+    while world.front.wanted.share < PLAN.bake_share:  # each step forward asks the remote
+        world.tick()
     world.controller = world.new_controller(waiting=Waiting(0.5, 2.0))
     monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60 #")
     world.shop.product.git("remote", "set-url", "origin", "ssh://nobody/there.git")
