@@ -124,9 +124,8 @@ def code_server(plan: Plan) -> Service:
     return Service(
         name=CODE,
         command=(
-            *PYTHON, "-m", "dagster", "api", "grpc", *options,
+            *PYTHON, "-m", "selfdrive_dagster.orchestration.code_server", *options,
             "--python-file", str(plan.app / DEFINITIONS), "--working-directory", str(plan.app),
-            "--use-python-environment-entry-point", "--log-level", "warning",
         ),
         environ=plan.environment(),
         grace_seconds=3.0,

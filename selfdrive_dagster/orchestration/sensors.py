@@ -163,7 +163,11 @@ def approved_sensor(job: Job, seconds: int, clock: Clock = utc_now) -> dg.Sensor
     )
     def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
         now = clock()
-        signed = to_approve(workshop, now)
+        signed = [
+            one
+            for one in to_approve(workshop, now)
+            if not _in_flight(context.instance, job.name, one.change_id)
+        ]
         for decision in signed:
             attempt = f"{job.name}:{decision.decision_id}:{int(now.timestamp()) // ROUND_SECONDS}"
             yield _request(decision.change_id, attempt, 1)
@@ -289,5 +293,8 @@ def _request(
     )
 
 
-def _in_flight(instance: dg.DagsterInstance, job_name: str) -> bool:
-    return instance.get_runs_count(dg.RunsFilter(job_name=job_name, statuses=list(UNFINISHED))) > 0
+def _in_flight(instance: dg.DagsterInstance, job_name: str, change_id: str = "") -> bool:
+    """Say whether a job runs, or waits to; of one change, where it is named."""
+    tags = {CHANGE_TAG: change_id} if change_id else {}
+    asked = dg.RunsFilter(job_name=job_name, tags=tags, statuses=list(UNFINISHED))
+    return instance.get_runs_count(asked) > 0

@@ -313,6 +313,19 @@ def test_an_approval_is_asked_for_while_it_waits_and_can_be_carried_out(floor: F
     assert isinstance(floor.tick(sensor), dg.SkipReason), "its deadline passed"
 
 
+def test_an_approval_that_is_being_carried_out_is_not_asked_for_again(floor: Floor) -> None:
+    floor.open(first("price"), *PROPOSED)
+    Decisions(floor.workshop.engine).record(
+        first("price"), "approve", actor="ada", reason="read it", now=floor.now
+    )
+    sensor = sensors.approved_sensor(hanging, 10, clock=lambda: floor.now)
+    floor.run(first("tax"), dg.DagsterRunStatus.STARTED)
+    assert floor.tick(sensor).partition_key == first("price")
+    floor.run(first("price"), dg.DagsterRunStatus.STARTED)
+    floor.now += timedelta(seconds=ROUND_SECONDS)
+    assert isinstance(floor.tick(sensor), dg.SkipReason)
+
+
 def test_an_issue_whose_change_was_taken_back_is_tried_again(floor: Floor) -> None:
     boards.materialize(floor.instance, floor.workshop, "price")
     floor.instance.add_dynamic_partitions("change", [first("price")])

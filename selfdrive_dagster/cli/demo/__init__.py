@@ -22,7 +22,7 @@ from selfdrive_dagster.cli.up import find_app
 from selfdrive_dagster.errors import Refused, SelfdriveError
 from selfdrive_dagster.model import Progress
 
-LOOK_SECONDS = 9.0
+LOOK_SECONDS = 10.0
 RANKING_LOOKS = 3
 """The ranking is read at each third look alone: a command costs a second of a core."""
 

@@ -28,7 +28,7 @@ from selfdrive_dagster.model import Progress
 TRAFFIC_SECONDS = 45
 TRAFFIC_RATE = 25
 DRIVE_SECONDS = 1500
-DRIVE_RATE = 55
+DRIVE_RATE = 48
 """While changes are tried on them visitors stay, and there are more of them."""
 
 APPROVER = "mira@shop.example"
