@@ -1,7 +1,7 @@
 """Patches: what might help, per change: diagnosis, reproducer, candidates."""
 
 from selfdrive_dagster.issues.board import Board
-from selfdrive_dagster.model import Crash, Diagnosis, Reproduction
+from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.attempts import earlier_of
 from selfdrive_dagster.orchestration.opening import issue_of
@@ -22,7 +22,7 @@ def diagnosis(bench: Bench, board: Board) -> Made:
     told = pages.why_now(issue)
     change = bench.open(issue.issue_id, service=service, base_revision=head, body=told)
     revision = change.base_revision
-    crash = bench.workshop.evidence.get(board.crashes[issue.issue_id], Crash)
+    crash = bench.crash(board.crashes[issue.issue_id])
     product, history = bench.workshop.product(revision)
     coverage = coverage_of(bench.workshop.base(revision, bench.say))
     found = diagnose(product, history, crash=crash, coverage=coverage)

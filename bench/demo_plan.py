@@ -5,7 +5,7 @@
 Equal and bad canaries under the demonstration's traffic, with telemetry that comes late and the
 fuse taken out, so that only the e-processes decide. Printed is how rollouts end, in which stage,
 and after how many seconds. Exit code 1 when equal canaries are rolled back in more than 5 %, do
-not pass in about 60 to 130 s (the median), or a canary that harms 10 % of its sessions passes in
+not pass in about 50 to 130 s (the median), or a canary that harms 10 % of its sessions passes in
 more than 5 %; two standard errors are allowed for.
 """
 
@@ -175,7 +175,7 @@ def tell(case: Case, endings: list[Ending]) -> bool:
     chance = 200 * math.sqrt(PROMISE * (1 - PROMISE) / len(endings))
     most = 100 * PROMISE + chance
     if not case.harm:
-        return sum(harm) <= most and 60 <= median <= 130
+        return sum(harm) <= most and 50 <= median <= 130
     return case.harm < 0.10 or safe <= most
 
 

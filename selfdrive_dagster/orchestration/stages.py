@@ -18,11 +18,13 @@ from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.adapters.outside import told_by
 from selfdrive_dagster.audit import Entry
 from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.model import Crash, Diagnosis
 from selfdrive_dagster.orchestration.pins import Pin, as_metadata, as_tags, pin
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout.lifecycle import MAKING, Actor, Event, Fact, State
 
 CHANGE = dg.DynamicPartitionsDefinition(name="change")
+DIAGNOSIS = "patches/diagnosis"
 OWNER = "team:selfdrive"
 ACTOR = "selfdrive"
 
@@ -84,6 +86,16 @@ class Bench:
             now=datetime.now(UTC),
             body=body,
         ).change
+
+    def crash(self, sha256: str) -> Crash:
+        """Return the change's crash: the stored one, unless it was diagnosed from one before.
+
+        Whatever users met since, a change that is proven anew is proven by the same test.
+        """
+        rows = self.workshop.ledger.find(MADE, self.change_id, {"asset": DIAGNOSIS})
+        told = [str(row.entry.body["sha256"]) for row in rows]
+        known = self.workshop.evidence.get(told[-1], Diagnosis).crash if told else None
+        return known or self.workshop.evidence.get(sha256, Crash)
 
     def _take_up(self, known: Change) -> Change:
         """Start the clock of an unfinished change anew; one that has gone on stays as it is."""
