@@ -72,9 +72,15 @@ def demo(
             lambda out: draw(rows, taken, theatre.ui, stays=keep, console=out),
             as_json=as_json,
         )
-        if keep:
-            theatre.stay(console)
-    complain(rows, found, seconds)
+        try:
+            complain(rows, found, seconds)
+        except SelfdriveError as fault:
+            if keep:
+                console.print(Text(fault.message))
+            raise
+        finally:
+            if keep:
+                theatre.stay(console)
 
 
 def complain(rows: list[Row], found: Found, seconds: float) -> None:
