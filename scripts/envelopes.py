@@ -14,12 +14,13 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
 import brotli
+
+from selfdrive_dagster.cli.demo.theatre import wait_for_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOP = ROOT / "examples" / "shop"
@@ -80,7 +81,7 @@ def main() -> int:
     run = f"hostname shop-1 && exec {VENV}/bin/python -m shop --port 8123"
     shop = subprocess.Popen(["unshare", "--uts", "sh", "-c", run], cwd=PLACE, env=environ)
     try:
-        time.sleep(5)
+        wait_for_port(8123)
         visitors = [sys.executable, SHOP / "traffic.py", "--url", "http://127.0.0.1:8123"]
         subprocess.run([*visitors, "--seconds", str(SECONDS), "--rate", "40"], check=True)
     finally:
