@@ -32,7 +32,7 @@ from selfdrive_dagster.rollout.lifecycle import (
     advance,
 )
 
-SEED, STEPS = 20261123, 500
+SEED, STEPS = 20261123, 2000
 WHO = {one.event: one.actor for one in RULES} | {Event.DEADLINE: Actor.GUARD}
 USUAL = (Event.SAFE, Event.STOP, Event.PAUSE, Event.HARM)
 EVENTS, FACTS = tuple(Event), tuple(Fact)
