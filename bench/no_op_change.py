@@ -206,7 +206,7 @@ def report_of(made: NoOp) -> Report:
         checks=(),
         base_revision=made.base,
         patch_sha256=made.patch_sha256,
-        reproducer_sha256=digest(NOTHING),
+        reproducer_sha256=digest(NOTHING.reproducer),
         sandbox_level="full",
         seed=0,
         seconds=0.0,
