@@ -123,6 +123,7 @@ class MetricPointRow(msgspec.Struct, frozen=True, kw_only=True):
     service_name: str
     service_version: str | None = None
     deployment_environment_name: str | None = None
+    service_instance_id: str | None = None
     metric_name: str
     unit: str | None = None
     kind: str

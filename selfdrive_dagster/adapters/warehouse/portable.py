@@ -1,7 +1,8 @@
 """The portable subset of SQL: what DuckDB and Spark answer alike.
 
-One table of forbidden constructs, each with what to write instead (telemetry.md §9), and the one
-macro that our files may use: `regex_template(x)`, the chain of `issues.normalise`.
+One table of forbidden constructs, each with what to write instead (telemetry.md §9), and the
+macros that our files may use: `regex_template(x)`, the chain of `issues.normalise`, and
+`setting('name')`, a number of the owner's.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from selfdrive_dagster.config import Detect
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues import template_sql
 
@@ -52,17 +54,32 @@ def lint(query: "exp.Query", where: str) -> None:
         )
 
 
-def expand(query: "exp.Query") -> "exp.Query":
-    """Return the query with `regex_template(x)` written out."""
+def expand(query: "exp.Query", settings: Detect | None = None) -> "exp.Query":
+    """Return the query with its macros written out. Raises BadInput for an unknown setting."""
     from sqlglot import exp, parse_one
 
+    numbers = msgspec.structs.asdict(settings or Detect())
+
     def written_out(node: Any) -> Any:
-        if isinstance(node, exp.Anonymous) and node.name.lower() == "regex_template":
+        name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
+        if name == "regex_template":
             chain = template_sql(node.expressions[0].sql(dialect="duckdb"))
             return parse_one(chain, dialect="duckdb")
+        if name == "p_quantile":
+            column, share = (each.sql(dialect="duckdb") for each in node.expressions)
+            return parse_one(f"quantile_cont({column}, {share})", dialect="duckdb")
+        if name == "setting":
+            return exp.Literal.number(_number(numbers, node.expressions[0].name))
         return node
 
     return cast("exp.Query", query.transform(written_out))
+
+
+def _number(numbers: dict[str, Any], name: str) -> float:
+    if name not in numbers:
+        known = ", ".join(numbers)
+        raise BadInput(f"setting({name!r}) is no number of [detect]", remedy=f"use {known}")
+    return cast("float", numbers[name])
 
 
 def tables_of(query: "exp.Query") -> tuple[str, ...]:

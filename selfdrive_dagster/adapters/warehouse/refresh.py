@@ -7,13 +7,14 @@ the same tables whatever the order. A kill in between only means that the work i
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from selfdrive_dagster.adapters.warehouse.files import ALL, by_hour
+from selfdrive_dagster.adapters.warehouse.files import ALL, HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.live import write_file, writing
 from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
@@ -141,29 +142,43 @@ def _make(warehouse: Warehouse, model: SqlModel, mark: _Mark | None) -> tuple[_M
     if not model.grain:
         warehouse.replace_partitions(model.name, {ALL: warehouse.query(model.sql)}, clear=True)
         return done, None
+    known_hours = {hour for each in live.values() for file in each.files for hour in file.hours}
     touched = {
-        _floor(hour, model.grain)
+        hour
         for name, each in live.items()
         for file in each.since(seen.get(name, 0))
         for hour in file.hours
     }
-    empty, frames = _hours_of(warehouse, model, touched)
+    touched |= _around(touched, model.after, model.before) & known_hours
+    made = {_floor(hour, model.grain) for hour in touched}
+    empty, frames = _hours_of(warehouse, model, made)
     warehouse.replace_partitions(model.name, frames, clear=not known, like=empty)
-    return done, len(touched)
+    return done, len(made)
 
 
 def _hours_of(
-    warehouse: Warehouse, model: SqlModel, touched: set[str]
+    warehouse: Warehouse, model: SqlModel, made: set[str]
 ) -> tuple["polars.DataFrame", Mapping[str, "polars.DataFrame"]]:
-    """Return an empty frame of the model, and its rows by touched hour, empty ones too."""
-    wanted = ", ".join(f"TIMESTAMPTZ '{hour}:00:00+00'" for hour in sorted(touched))
-    where = f"{model.grain} IN ({wanted})" if touched else "FALSE"
+    """Return an empty frame of the model, and its rows by hour to make, empty ones too."""
+    wanted = ", ".join(f"TIMESTAMPTZ '{hour}:00:00+00'" for hour in sorted(made))
+    where = f"{model.grain} IN ({wanted})" if made else "FALSE"
+    read = made | _around(made, model.before, model.after)
     found = warehouse.query(
         f"SELECT * FROM ({model.sql}) AS made WHERE {where}",  # noqa: S608 - our own files
-        pick=lambda _, file: any(_floor(hour, model.grain) in touched for hour in file.hours),
+        pick=lambda _, file: any(_floor(hour, model.grain) in read for hour in file.hours),
     )
-    none = dict.fromkeys(sorted(touched), found.clear())
+    none = dict.fromkeys(sorted(made), found.clear())
     return found.clear(), {**none, **by_hour(found, model.grain)}
+
+
+def _around(hours: Iterable[str], before: int, after: int) -> set[str]:
+    """Return the hours from `before` hours before each to `after` hours after it."""
+    steps = [step for step in range(-before, after + 1) if step]
+    return {
+        (datetime.strptime(hour, HOUR) + timedelta(hours=step)).strftime(HOUR)
+        for hour in hours
+        for step in steps
+    }
 
 
 def _floor(hour: str, grain: str) -> str:

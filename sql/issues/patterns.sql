@@ -1,0 +1,8 @@
+-- What hurt without an exception: each sighting of each pattern, in the columns that all patterns have.
+SELECT *, 'failed_request' AS kind, 'error' AS severity_text FROM failed_requests
+UNION ALL
+SELECT *, 'timeout' AS kind, 'error' AS severity_text FROM timeouts
+UNION ALL
+SELECT *, 'retry_loop' AS kind, 'warning' AS severity_text FROM retry_loops
+UNION ALL
+SELECT *, 'error_log' AS kind, 'error' AS severity_text FROM error_logs
