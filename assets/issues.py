@@ -16,6 +16,7 @@ from selfdrive_dagster.orchestration.workshop import Workshop
 
 TABLES = {
     "issue_events": "Each exception with the issue that its fingerprint names.",
+    "detected": "What the detectors found in hourly numbers, by hour and by who met it.",
     "ranking": "Issues in the order in which they hurt: score, parts, triage and reasons.",
 }
 

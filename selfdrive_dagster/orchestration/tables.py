@@ -13,7 +13,14 @@ from typing import Any
 import dagster as dg
 
 from selfdrive_dagster.adapters.ingest import Ingested
-from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest, load_models, load_tests
+from selfdrive_dagster.adapters.warehouse.models import (
+    DETECTED,
+    DETECTED_FROM,
+    SqlModel,
+    SqlTest,
+    load_models,
+    load_tests,
+)
 from selfdrive_dagster.adapters.warehouse.refresh import EVENTS, Refreshed, check, refresh
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
@@ -81,7 +88,7 @@ def issues_step(
     """Make every SQL model and the ranking one step, with their checks."""
     models = load_models(sql_dir)
     tests = [test for test in load_tests(sql_dir) if test.table not in TABLES]
-    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues"}
+    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues", DETECTED: "issues"}
     stages |= {model.name: model.stage for model in models}
 
     @dg.multi_asset(
@@ -95,8 +102,9 @@ def issues_step(
         """Name issues, refresh every model, rank, and check."""
         workshop: Workshop = context.resources.workshop
         grouping = Grouping(source=workshop.settings.service.source)
-        for done in refresh(workshop.warehouse, workshop.models, grouping):
-            yield _refreshed(done, stages[done.table])
+        for done in refresh(workshop.warehouse, workshop.models, grouping, workshop.settings):
+            if done.hours != 0:
+                yield _refreshed(done, stages[done.table])
         yield from _checked(workshop, tests, stages)
         yield _ranked(make_board(workshop), workshop, context.run.run_id)
 
@@ -106,15 +114,18 @@ def issues_step(
 def _specs(
     models: Sequence[SqlModel], stages: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> Iterator[dg.AssetSpec]:
-    yield dg.AssetSpec(
-        ["issues", EVENTS],
-        deps=[["telemetry", "exceptions"]],
-        description=descriptions[EVENTS],
-        group_name="issues",
-        kinds={"parquet", "python"},
-        owners=[OWNER],
-        code_version="1",
-    )
+    made = {EVENTS: ("exceptions",), DETECTED: DETECTED_FROM}
+    for name, depends_on in made.items():
+        yield dg.AssetSpec(
+            ["issues", name],
+            deps=[[stages[each], each] for each in depends_on],
+            description=descriptions[name],
+            group_name="issues",
+            kinds={"parquet", "python"},
+            owners=[OWNER],
+            code_version="1",
+            skippable=True,
+        )
     for model in models:
         yield dg.AssetSpec(
             [model.stage, model.name],
@@ -124,11 +135,13 @@ def _specs(
             kinds={"duckdb", "sql"},
             owners=[OWNER],
             code_version="1",
+            skippable=True,
         )
 
 
 def _ranking_spec(stages: Mapping[str, str], descriptions: Mapping[str, str]) -> dg.AssetSpec:
-    reads = ["issue_stats", "issue_newest", "issue_hourly", "issue_releases", EVENTS]
+    reads = ["issue_stats", "issue_newest", "issue_hourly", "issue_releases", "occurrences"]
+    reads += ["active_hourly", "releases", "requests"]
     return dg.AssetSpec(
         RANKING,
         deps=[[stages[name], name] for name in reads],

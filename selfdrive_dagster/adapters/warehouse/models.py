@@ -11,7 +11,7 @@ Belongs here: reading the files. Does not belong: running them (`refresh`).
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -25,6 +25,11 @@ from selfdrive_dagster.errors import BadInput
 GRAINS = ("event_hour", "event_date")
 """Columns that let a model be made anew in parts."""
 
+
+DETECTED = "detected"
+"""The table that the detectors fill; who reads it comes after what they look at."""
+
+DETECTED_FROM = ("route_hourly", "uses_hourly", "usage_daily", "resources")
 
 _READS = re.compile(
     r"^-- reads(?: (?P<before>[1-9]) hours? before)?(?: and)?(?: (?P<after>[1-9]) hours? after)?$"
@@ -72,6 +77,7 @@ def load_models(sql_dir: Path, settings: Detect | None = None) -> tuple[SqlModel
         raise BadInput(f"{sql_dir} holds two models of one name", remedy="rename one of them")
     for model in models.values():
         _known(f"{model.stage}/{model.name}.sql", model.depends_on, models)
+        _in_hours(model, models)
     for test in tests:
         _known(f"{test.table}__{test.claim}.test.sql", (test.table, *test.depends_on), models)
     return tuple(models[name] for name in _ordered(models.values()) if name in models)
@@ -155,6 +161,16 @@ def _around(line: str, path: Path) -> tuple[int, int]:
     return int(found["before"] or 0), int(found["after"] or 0)
 
 
+def _in_hours(model: SqlModel, models: Mapping[str, SqlModel]) -> None:
+    """Refuse a table by hours made from one without: nobody would know which hours to make anew."""
+    whole = [name for name in model.depends_on if name in models and not models[name].grain]
+    if model.grain and whole:
+        raise BadInput(
+            f"{model.stage}/{model.name}.sql is made by hours from {whole[0]!r}, which has none",
+            remedy=f"select event_hour in {whole[0]}.sql, by its name",
+        )
+
+
 def _is_test(path: Path) -> bool:
     return path.name.endswith(".test.sql")
 
@@ -167,9 +183,8 @@ def _known(where: str, tables: Iterable[str], models: Collection[str]) -> None:
 
 
 def _ordered(models: Iterable[SqlModel]) -> tuple[str, ...]:
+    reads = {model.name: model.depends_on for model in models}
     try:
-        return tuple(
-            TopologicalSorter({model.name: model.depends_on for model in models}).static_order()
-        )
+        return tuple(TopologicalSorter({DETECTED: DETECTED_FROM, **reads}).static_order())
     except CycleError as fault:
         raise BadInput(f"SQL models depend on each other: {' → '.join(fault.args[1])}") from fault

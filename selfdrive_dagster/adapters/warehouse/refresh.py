@@ -1,5 +1,7 @@
 """Refreshing: new exceptions get their issue, then every model is made anew where it was touched.
 
+Once the hourly models are fresh, the detectors look (`detecting`), if an hour was completed.
+
 What a table has seen of those it reads is kept as sequence numbers; files above them name the
 event hours to rebuild. Made-anew hours replace the old ones, so late and repeated data end in
 the same tables whatever the order. A kill in between only means that the work is done again.
@@ -14,11 +16,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from selfdrive_dagster.adapters.warehouse.detecting import detect, newest_hour
 from selfdrive_dagster.adapters.warehouse.files import ALL, HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.live import write_file, writing
-from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest
+from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM, SqlModel, SqlTest
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.adapters.warehouse.tables import frame_of
+from selfdrive_dagster.config import Settings
 from selfdrive_dagster.issues import Grouping, grouping_version, issue_event
 from selfdrive_dagster.model import digest
 from selfdrive_dagster.telemetry.rows import ExceptionRow
@@ -56,9 +60,12 @@ class _Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refresh(
-    warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping | None = None
+    warehouse: Warehouse,
+    models: Sequence[SqlModel],
+    grouping: Grouping | None = None,
+    settings: Settings | None = None,
 ) -> tuple[Refreshed, ...]:
-    """Bring `issue_events` and all models up to date, in order, then merge small files.
+    """Bring `issue_events`, all models and `detected` up to date, then merge small files.
 
     One refresh at a time; a second one waits, then raises Busy.
     """
@@ -66,7 +73,7 @@ def refresh(
     with writing(warehouse.root / ".refresh"):
         marks = _read_marks(state)
         done = []
-        for name, step in _steps(warehouse, models, grouping or Grouping()):
+        for name, step in _steps(warehouse, models, grouping, settings):
             started = time.monotonic()
             marks[name], hours = step(marks.get(name))
             write_file(state, msgspec.json.encode(marks))
@@ -92,11 +99,31 @@ _Step = Callable[[_Mark | None], tuple[_Mark, int | None]]
 
 
 def _steps(
-    warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping
+    warehouse: Warehouse,
+    models: Sequence[SqlModel],
+    grouping: Grouping | None,
+    settings: Settings | None,
 ) -> Iterable[tuple[str, _Step]]:
-    yield EVENTS, partial(_name_issues, warehouse, grouping)
+    yield EVENTS, partial(_name_issues, warehouse, grouping or Grouping())
+    made: set[str] = set()
     for model in models:
+        if made.issuperset(DETECTED_FROM) and DETECTED not in made:
+            made.add(DETECTED)
+            yield DETECTED, partial(_detect, warehouse, settings or Settings())
+        made.add(model.name)
         yield model.name, partial(_make, warehouse, model)
+
+
+def _detect(
+    warehouse: Warehouse, settings: Settings, mark: _Mark | None
+) -> tuple[_Mark, int | None]:
+    """Let the detectors look once for each newest hour, and again after new settings."""
+    hour = newest_hour(warehouse)
+    version = digest(msgspec.json.encode([hour, settings.detect, settings.issues]))
+    if hour is None or (mark is not None and mark.version == version):
+        return mark or _Mark(version="", seen={}), 0
+    detect(warehouse, hour, settings.detect, settings.issues)
+    return _Mark(version=version, seen={}), 1
 
 
 def _name_issues(

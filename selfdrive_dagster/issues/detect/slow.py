@@ -26,7 +26,7 @@ class RouteHour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def slow_paths(hours: Iterable[RouteHour], *, share: float, slow_ms: float) -> tuple[Finding, ...]:
-    """Return the routes with at least `share` of their service's waiting and `slow_ms` a request."""
+    """Return the routes with `share` of their service's waiting or more and `slow_ms` a request."""
     routes: dict[tuple[str, str], list[RouteHour]] = defaultdict(list)
     waiting: dict[str, float] = defaultdict(float)
     for hour in hours:

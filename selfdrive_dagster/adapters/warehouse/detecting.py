@@ -1,0 +1,128 @@
+"""Detecting: hourly tables to the detectors, and what they found to the table `detected`.
+
+Detectors look at full hours, so they look once an hour, whenever the newest hour in the tables
+is another one. What they find takes the place of what they found for the same hours before.
+Belongs here: which numbers a detector gets. Does not belong: its mathematics (`issues.detect`).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from selfdrive_dagster.adapters.warehouse.files import HOUR, by_hour
+from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM
+from selfdrive_dagster.adapters.warehouse.store import Warehouse
+from selfdrive_dagster.adapters.warehouse.tables import frame_of
+from selfdrive_dagster.config import Detect, Issues
+from selfdrive_dagster.issues.detect import DetectedRow, Finding, Use, rows_of
+from selfdrive_dagster.issues.detect.slow import RouteHour, slow_paths
+
+KEPT = timedelta(hours=48)
+"""How far back sightings of a finding go: the ranking looks at a day and an hour's history."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What a detector may ask: the tables up to `end`, the first instant of an hour not full."""
+
+    warehouse: Warehouse
+    end: datetime
+    detect: Detect
+    issues: Issues
+
+    def ask(self, sql: str, back: timedelta) -> list[dict[str, Any]]:
+        """Answer a question over the time from `$begin` to before `$end`."""
+        parameters = {"begin": self.end - back, "end": self.end}
+        return self.warehouse.query(sql, parameters).to_dicts()
+
+
+def detect(warehouse: Warehouse, end: datetime, detect: Detect, issues: Issues) -> int:
+    """Look at all hours before `end` and keep what was found; return the number of rows."""
+    look = Look(warehouse, end, detect, issues)
+    findings = [recent(each, end) for _, find in DETECTORS for each in find(look)]
+    rows = rows_of(findings, _uses(look, findings))
+    keep(warehouse, rows, end)
+    return len(rows)
+
+
+def newest_hour(warehouse: Warehouse) -> datetime | None:
+    """Return the start of the newest hour that any of the tables knows, None when all are empty."""
+    hours = [
+        hour
+        for name in DETECTED_FROM
+        for file in warehouse.live(name).files
+        for hour in file.hours
+        if len(hour) == len("2026-11-27T10") and name != "usage_daily"
+    ]
+    return datetime.strptime(max(hours), HOUR).replace(tzinfo=UTC) if hours else None
+
+
+def recent(finding: Finding, end: datetime) -> Finding:
+    """Return a finding with the hours that are still kept."""
+    hours = tuple(hour for hour in finding.hours if hour >= end - KEPT)
+    return msgspec.structs.replace(finding, hours=hours)
+
+
+def keep(warehouse: Warehouse, rows: Sequence[DetectedRow], end: datetime) -> None:
+    """Put rows in place of those of the kept hours; an hour that stays the same is not touched."""
+    begin = end - KEPT
+    was = warehouse.query(
+        f"SELECT * FROM {DETECTED} WHERE timestamp >= $begin",  # noqa: S608 - our own name
+        {"begin": begin},
+    )
+    old = by_hour(was.select(frame_of(DETECTED, ()).columns).sort("event_id"), "timestamp")
+    new = by_hour(frame_of(DETECTED, rows).sort("event_id"), "timestamp")
+    empty = frame_of(DETECTED, ())
+    changed = {
+        hour: new.get(hour, empty)
+        for hour in {*old, *new}
+        if hour not in old or hour not in new or not old[hour].equals(new[hour])
+    }
+    if changed:
+        warehouse.replace_partitions(DETECTED, dict(sorted(changed.items())), like=empty)
+
+
+_USES = """
+SELECT service_name, feature, event_hour, session_id, enduser_pseudo_id, uses
+FROM uses_hourly
+WHERE event_hour >= $begin AND event_hour < $end
+"""
+
+
+def _uses(look: Look, findings: Iterable[Finding]) -> Mapping[Any, Iterable[Use]]:
+    wanted = {(each.service_name, each.subject) for each in findings}
+    uses: dict[tuple[str, str, datetime], list[Use]] = defaultdict(list)
+    if not wanted:
+        return uses
+    for row in look.ask(_USES, KEPT):
+        if (row["service_name"], row["feature"]) in wanted:
+            key = (row["service_name"], row["feature"], row["event_hour"])
+            uses[key].append(msgspec.convert(row, Use))
+    return uses
+
+
+# ---- the detectors
+
+
+_ROUTES = """
+SELECT
+    service_name, route, event_hour,
+    CAST(sum(requests) AS BIGINT) AS requests, coalesce(sum(total_ms), 0) AS total_ms,
+    max(p95_ms) AS p95_ms
+FROM route_hourly
+WHERE event_hour >= $begin AND event_hour < $end
+GROUP BY service_name, route, event_hour
+"""
+
+
+def find_slow_paths(look: Look) -> Iterable[Finding]:
+    """Look at a day of waiting."""
+    hours = msgspec.convert(look.ask(_ROUTES, timedelta(hours=24)), list[RouteHour])
+    return slow_paths(hours, share=look.detect.slow_share, slow_ms=look.detect.slow_ms)
+
+
+DETECTORS: tuple[tuple[str, Callable[[Look], Iterable[Finding]]], ...] = (
+    ("slow_path", find_slow_paths),
+)
