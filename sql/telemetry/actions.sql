@@ -4,10 +4,7 @@ WITH told AS (
         *,
         lower(event_name) AS named,
         attributes_json ->> '$."$event_type"' AS captured,
-        coalesce(
-            attributes_json ->> '$.form', attributes_json ->> '$.form_id',
-            attributes_json ->> '$."$form_id"', attributes_json ->> '$.form_name', url_path
-        ) AS form
+        coalesce(form_id, url_path) AS form
     FROM product_events
 )
 
@@ -27,7 +24,7 @@ SELECT
     form,
     CASE
         WHEN named IN ('$rageclick', 'rage_click', 'rageclick') THEN 'rage'
-        WHEN named IN ('$dead_click', 'dead_click', 'deadclick') THEN 'dead'
+        WHEN is_dead OR named IN ('dead_click', 'deadclick') THEN 'dead'
         WHEN
             named IN (
                 '$pageview', 'pageview', 'page_view', 'page', '$screen', 'screen', 'page viewed',
