@@ -60,7 +60,10 @@ class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start."""
+    """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start.
+
+    A line of an access log is a span of a request: its ids are made from it.
+    """
 
     event_id: str
     source: str
@@ -76,7 +79,7 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
     enduser_pseudo_id: str | None = None
     name: str
     kind: str = "INTERNAL"
-    duration_ms: float
+    duration_ms: float | None = None
     status_code: str = "UNSET"
     status_message: str | None = None
     error_type: str | None = None
@@ -88,7 +91,11 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogEventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One log record, breadcrumb-free. `event_name` is set for OpenTelemetry events."""
+    """One log record, breadcrumb-free. `event_name` is set for OpenTelemetry events.
+
+    `exception_type` is set where the record told an exception: that stands in `exceptions` too,
+    and is counted there.
+    """
 
     event_id: str
     source: str
@@ -106,6 +113,7 @@ class LogEventRow(msgspec.Struct, frozen=True, kw_only=True):
     event_name: str | None = None
     logger_name: str | None = None
     body: str | None = None
+    exception_type: str | None = None
     attributes_json: str = "{}"
 
 
@@ -165,7 +173,12 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
     def count(self) -> int:
         """Return the number of events: all rows but deployments, which are derived from them."""
-        tables = (self.exceptions, self.spans, self.log_events, self.metric_points)
+        tables = (
+            self.exceptions,
+            self.spans,
+            self.log_events,
+            self.metric_points,
+        )
         return sum(map(len, tables))
 
 
@@ -186,8 +199,8 @@ TABLES: Mapping[str, type] = MappingProxyType(
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a segment: redacted rows, and how they came.
 
-    `signal` is traces, logs, metrics, sentry or file; `redaction` names the tables that were
-    used (`redact.VERSION`).
+    `signal` is traces, logs, metrics, sentry or file; `redaction` names the tables that
+    were used (`redact.VERSION`).
     """
 
     signal: str
