@@ -11,7 +11,7 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Crash
-from selfdrive_dagster.telemetry import logs, otlp, sentry
+from selfdrive_dagster.telemetry import events, logs, otlp, sentry
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import MAX_BYTES, check_rows, mapping, parse_json
 from selfdrive_dagster.telemetry.redact import Redactor
@@ -62,6 +62,7 @@ def _sum_up(records: Records) -> str:
         "spans": len(records.spans),
         "log records": len(records.log_events),
         "metric points": len(records.metric_points),
+        "product events": len(records.product_events),
     }
     told = [f"{count} {what}" for what, count in counts.items() if count]
     return " and ".join(told) or "nothing that we keep"
@@ -156,6 +157,7 @@ JSON_FORMATS: tuple[tuple[Callable[[dict[str, Any]], bool], Decoder], ...] = (
     (lambda value: "resourceLogs" in value or "resource_logs" in value, otlp.decode_json),
     (lambda value: "resourceMetrics" in value or "resource_metrics" in value, otlp.decode_json),
     (sentry.is_event, _read_event),
+    (events.is_product_event, events.decode_events),
     (logs.is_log, logs.read_json_log),
 )
 """How a JSON object is recognised → its decoder; the first that fits wins."""

@@ -145,6 +145,32 @@ class MetricPointRow(msgspec.Struct, frozen=True, kw_only=True):
     attributes_json: str = "{}"
 
 
+class ProductEventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that somebody did: a page seen, a click, a step of a funnel.
+
+    `url_path` is the page's path, or a screen's name. `target` is what was clicked or filled in,
+    in the sender's words, `target_tag` its HTML tag (button, a, input), `form_id` the form around
+    it. `is_dead`: the sender saw that nothing came of the click; None where it does not tell.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    event_name: str
+    url_path: str | None = None
+    target: str | None = None
+    target_tag: str | None = None
+    form_id: str | None = None
+    is_dead: bool | None = None
+    attributes_json: str = "{}"
+
+
 class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a service seen at work; `event_id` is over service, environment, version.
 
@@ -168,6 +194,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     spans: tuple[SpanRow, ...] = ()
     log_events: tuple[LogEventRow, ...] = ()
     metric_points: tuple[MetricPointRow, ...] = ()
+    product_events: tuple[ProductEventRow, ...] = ()
     deployments: tuple[DeploymentRow, ...] = ()
     rejected: tuple[str, ...] = ()
 
@@ -178,11 +205,12 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
             self.spans,
             self.log_events,
             self.metric_points,
+            self.product_events,
         )
         return sum(map(len, tables))
 
 
-Row = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | DeploymentRow
+Row = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow | DeploymentRow
 
 TABLES: Mapping[str, type] = MappingProxyType(
     {
@@ -190,6 +218,7 @@ TABLES: Mapping[str, type] = MappingProxyType(
         "spans": SpanRow,
         "log_events": LogEventRow,
         "metric_points": MetricPointRow,
+        "product_events": ProductEventRow,
         "deployments": DeploymentRow,
     }
 )
@@ -199,7 +228,7 @@ TABLES: Mapping[str, type] = MappingProxyType(
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a segment: redacted rows, and how they came.
 
-    `signal` is traces, logs, metrics, sentry or file; `redaction` names the tables that
+    `signal` is traces, logs, metrics, sentry, events or file; `redaction` names the tables that
     were used (`redact.VERSION`).
     """
 
@@ -219,6 +248,7 @@ def join(parts: Iterable[Records]) -> Records:
         spans=tuple(row for part in parts for row in part.spans),
         log_events=tuple(row for part in parts for row in part.log_events),
         metric_points=tuple(row for part in parts for row in part.metric_points),
+        product_events=tuple(row for part in parts for row in part.product_events),
         deployments=tuple(row for part in parts for row in part.deployments),
         rejected=tuple(reason for part in parts for reason in part.rejected),
     )
