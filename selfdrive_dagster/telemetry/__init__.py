@@ -11,6 +11,7 @@ from selfdrive_dagster.telemetry.rows import (
     FrameRow,
     LogEventRow,
     MetricPointRow,
+    ProductEventRow,
     Records,
     SpanRow,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "FrameRow",
     "LogEventRow",
     "MetricPointRow",
+    "ProductEventRow",
     "Records",
     "Redactor",
     "SpanRow",

@@ -19,6 +19,7 @@ from selfdrive_dagster.telemetry.rows import (
     FrameRow,
     LogEventRow,
     MetricPointRow,
+    ProductEventRow,
     SpanRow,
 )
 
@@ -148,7 +149,7 @@ def is_library_path(path: str) -> bool | None:
 
 
 def deployments(
-    rows: Iterable[ExceptionRow | SpanRow | LogEventRow | MetricPointRow],
+    rows: Iterable[ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow],
     source: str,
     arrival: Arrival,
 ) -> tuple[DeploymentRow, ...]:

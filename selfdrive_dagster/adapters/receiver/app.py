@@ -1,4 +1,4 @@
-"""The receiver's routes: OTLP/HTTP and Sentry's ingestion, as unmodified SDKs speak them.
+"""The receiver's routes: OTLP/HTTP, Sentry's ingestion and product events, as SDKs speak them.
 
 Every delivery goes the same way: read within bounds, decode and redact, append, sync, answer.
 200 means that the events are on disk. Decoding is `telemetry`'s, counting is `intake`'s.
@@ -19,7 +19,7 @@ from selfdrive_dagster.adapters.receiver.bodies import Grow, Refusal, read_body
 from selfdrive_dagster.adapters.receiver.forward import Door, Forwarder
 from selfdrive_dagster.adapters.receiver.visitors import why_refused
 from selfdrive_dagster.errors import BadInput, Busy
-from selfdrive_dagster.telemetry import Arrival, Records, Redactor, otlp, sentry
+from selfdrive_dagster.telemetry import Arrival, Records, Redactor, events, otlp, sentry
 from selfdrive_dagster.telemetry.bounds import MAX_BYTES, TooMuch, hex_id, mapping, parse_json
 
 PROTOBUF = "application/x-protobuf"
@@ -29,6 +29,13 @@ MAX_HELD_BYTES = 64 * 2**20
 SMALL_BYTES = 2**20
 KEPT_FOR_SMALL_BYTES = 16 * 2**20
 DECODERS = 2
+
+EVENT_PATHS = (
+    "/batch/", "/batch", "/capture/", "/capture", "/e/", "/i/v0/e/",  # PostHog
+    "/v1/batch", "/v1/track", "/v1/page", "/v1/screen", "/v1/identify", "/v1/alias", "/v1/group",
+    "/events",
+)  # fmt: skip
+"""Where product events are sent: as PostHog's and Segment's libraries do, and plainly."""
 
 Decode = Callable[[bytes, Arrival], Records]
 
@@ -42,7 +49,7 @@ class Desk(NamedTuple):
     intake: Intake
     redactor: Redactor
     service_name: str
-    accept: frozenset[str] = frozenset(("otlp", "sentry"))
+    accept: frozenset[str] = frozenset(("otlp", "sentry", "events"))
     forwarder: Forwarder | None = None
     keys: frozenset[str] = frozenset()
     is_local: bool = True
@@ -86,6 +93,7 @@ def build_app(desk: Desk) -> Starlette:
             *(
                 Route(path, routes.answering(format_name, handle), methods=["POST"])
                 for path, format_name, handle in (
+                    *((path, "events", routes.events) for path in EVENT_PATHS),
                     ("/v1/{signal}", "otlp", routes.otlp),
                     ("/api/{project}/envelope/", "sentry", routes.envelope),
                     ("/api/{project}/store/", "sentry", routes.store),
@@ -209,6 +217,21 @@ class Routes:
             return records
 
         await self._take(request, "sentry", kind, decode_and_forward)
+
+    # ---- product events
+
+    async def events(self, request: Request) -> Response:
+        """Take one product event or a batch of them."""
+        kind = _content_type(request)
+        if kind not in (JSON, "text/plain", ""):
+            raise Refusal(415, f"Content-Type {kind[:60]!r}: send {JSON}.")
+
+        def decode(body: bytes, arrival: Arrival) -> Records:
+            return events.decode_events(parse_json(body, "The body"), "The body", arrival)
+
+        taken, reasons = await self._take(request, "events", kind, decode)
+        told = {"status": 1, "success": True, "rejected": taken.tally.rejected}
+        return JSONResponse({**told, "reasons": list(dict.fromkeys(reasons))[:5]})
 
     # ---- the one way
 

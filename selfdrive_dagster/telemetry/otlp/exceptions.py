@@ -29,6 +29,11 @@ def once(rows: Iterable[ExceptionRow]) -> tuple[ExceptionRow, ...]:
     return tuple({row.event_id: row for row in reversed(list(rows))}.values())[::-1]
 
 
+def tells_exception(said: dict[str, Any]) -> bool:
+    """Say whether the attributes of a log record tell an exception."""
+    return "exception.type" in said or "exception.stacktrace" in said
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where an exception was reported: its span, its time, and the attributes around it."""
 

@@ -5,7 +5,12 @@ from typing import Any
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
 from selfdrive_dagster.telemetry.bounds import label
-from selfdrive_dagster.telemetry.otlp.exceptions import Place, exception_from, once
+from selfdrive_dagster.telemetry.otlp.exceptions import (
+    Place,
+    exception_from,
+    once,
+    tells_exception,
+)
 from selfdrive_dagster.telemetry.otlp.values import (
     Origin,
     plain,
@@ -30,7 +35,7 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
             for record in scope.log_records:
                 said = read_attributes(record.attributes)
                 logs.append(_log(record, said, logger, origin, arrival, ordinals))
-                if "exception.type" in said or "exception.stacktrace" in said:
+                if tells_exception(said):
                     place = Place(
                         trace_id=read_id(record.trace_id, 16),
                         span_id=read_id(record.span_id, 8),
@@ -91,8 +96,15 @@ def _log(
         event_name=event_name or None,
         logger_name=logger or None,
         body=body,
+        exception_type=_told_type(said, arrival),
         attributes_json=rest,
     )
+
+
+def _told_type(said: dict[str, Any], arrival: Arrival) -> str | None:
+    if not tells_exception(said):
+        return None
+    return arrival.redactor.text(label(said.get("exception.type"))) or "Error"
 
 
 def _body(value: Any, arrival: Arrival) -> str | None:
