@@ -281,7 +281,7 @@ FAULTS: dict[str, tuple[str, Inject]] = {
     "slow_path": ("GET /recommended", slow),
     "resource_leak": ("process.memory.usage", leaking),
     "saturation": ("process.cpu.utilization", saturating),
-    "funnel_drop": ("buy", dropping),
+    "funnel_drop": ("POST /cart/items", dropping),
     "dying_feature": ("GET /wishlist", dying),
     "unused_feature": ("GET /wishlist", unused),
 }

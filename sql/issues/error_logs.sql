@@ -1,7 +1,7 @@
--- Messages logged as errors, by their template; what one service logs beyond the bound is one issue.
+-- Messages logged as errors without an exception, by template; beyond a bound an hour they are one issue.
 WITH messages AS (
     SELECT DISTINCT body FROM log_events
-    WHERE severity_number >= 17
+    WHERE severity_number >= 17 AND exception_type IS NULL
 ),
 
 templates AS (
@@ -15,7 +15,7 @@ logged AS (
         coalesce(templates.template, 'no message') AS template
     FROM log_events
     LEFT JOIN templates ON log_events.body = templates.body
-    WHERE log_events.severity_number >= 17
+    WHERE log_events.severity_number >= 17 AND log_events.exception_type IS NULL
 ),
 
 counted AS (

@@ -7,6 +7,16 @@ WITH seen AS (
     SELECT *, 'retry_loop' AS kind, 'warning' AS severity_text FROM retry_loops
     UNION ALL
     SELECT *, 'error_log' AS kind, 'error' AS severity_text FROM error_logs
+    UNION ALL
+    SELECT *, 'rage_click' AS kind, 'warning' AS severity_text FROM rage_clicks
+    UNION ALL
+    SELECT *, 'dead_click' AS kind, 'warning' AS severity_text FROM dead_clicks
+    UNION ALL
+    SELECT *, 'error_click' AS kind, 'error' AS severity_text FROM error_clicks
+    UNION ALL
+    SELECT *, 'u_turn' AS kind, 'warning' AS severity_text FROM u_turns
+    UNION ALL
+    SELECT *, 'form_abandonment' AS kind, 'warning' AS severity_text FROM abandoned_forms
 )
 
 SELECT

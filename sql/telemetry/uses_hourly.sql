@@ -10,3 +10,16 @@ SELECT
     sum(duration_ms) AS total_ms
 FROM requests
 GROUP BY event_hour, service_name, route, session_id, enduser_pseudo_id
+UNION ALL
+SELECT
+    event_hour,
+    service_name,
+    event_name AS feature,
+    session_id,
+    enduser_pseudo_id,
+    count(*) AS uses,
+    0 AS failed,
+    CAST(NULL AS DOUBLE) AS total_ms
+FROM actions
+WHERE action = 'other'
+GROUP BY event_hour, service_name, event_name, session_id, enduser_pseudo_id

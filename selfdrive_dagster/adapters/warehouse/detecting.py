@@ -2,40 +2,26 @@
 
 Detectors look at full hours, so they look once an hour, whenever the newest hour in the tables
 is another one. What they find takes the place of what they found for the same hours before.
-Belongs here: which numbers a detector gets. Does not belong: its mathematics (`issues.detect`).
+Belongs here: when they look and what is kept. Does not belong: what each looks at (`detectors`).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from selfdrive_dagster.adapters.warehouse.detectors import DETECTORS, Look
 from selfdrive_dagster.adapters.warehouse.files import HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.adapters.warehouse.tables import frame_of
 from selfdrive_dagster.config import Detect, Issues
 from selfdrive_dagster.issues.detect import DetectedRow, Finding, Use, rows_of
-from selfdrive_dagster.issues.detect.slow import RouteHour, slow_paths
 
 KEPT = timedelta(hours=48)
 """How far back sightings of a finding go: the ranking looks at a day and an hour's history."""
-
-
-class Look(msgspec.Struct, frozen=True):
-    """What a detector may ask: the tables up to `end`, the first instant of an hour not full."""
-
-    warehouse: Warehouse
-    end: datetime
-    detect: Detect
-    issues: Issues
-
-    def ask(self, sql: str, back: timedelta) -> list[dict[str, Any]]:
-        """Answer a question over the time from `$begin` to before `$end`."""
-        parameters = {"begin": self.end - back, "end": self.end}
-        return self.warehouse.query(sql, parameters).to_dicts()
 
 
 def detect(warehouse: Warehouse, end: datetime, detect: Detect, issues: Issues) -> int:
@@ -101,28 +87,3 @@ def _uses(look: Look, findings: Iterable[Finding]) -> Mapping[Any, Iterable[Use]
             key = (row["service_name"], row["feature"], row["event_hour"])
             uses[key].append(msgspec.convert(row, Use))
     return uses
-
-
-# ---- the detectors
-
-
-_ROUTES = """
-SELECT
-    service_name, route, event_hour,
-    CAST(sum(requests) AS BIGINT) AS requests, coalesce(sum(total_ms), 0) AS total_ms,
-    max(p95_ms) AS p95_ms
-FROM route_hourly
-WHERE event_hour >= $begin AND event_hour < $end
-GROUP BY service_name, route, event_hour
-"""
-
-
-def find_slow_paths(look: Look) -> Iterable[Finding]:
-    """Look at a day of waiting."""
-    hours = msgspec.convert(look.ask(_ROUTES, timedelta(hours=24)), list[RouteHour])
-    return slow_paths(hours, share=look.detect.slow_share, slow_ms=look.detect.slow_ms)
-
-
-DETECTORS: tuple[tuple[str, Callable[[Look], Iterable[Finding]]], ...] = (
-    ("slow_path", find_slow_paths),
-)

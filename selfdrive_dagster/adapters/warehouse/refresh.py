@@ -75,8 +75,10 @@ def refresh(
         done = []
         for name, step in _steps(warehouse, models, grouping, settings):
             started = time.monotonic()
-            marks[name], hours = step(marks.get(name))
-            write_file(state, msgspec.json.encode(marks))
+            mark, hours = step(marks.get(name))
+            if mark != marks.get(name):
+                marks[name] = mark
+                write_file(state, msgspec.json.encode(marks))
             rows = sum(file.rows for file in warehouse.live(name).files)
             seconds = time.monotonic() - started
             done.append(Refreshed(table=name, rows=rows, hours=hours, seconds=seconds))

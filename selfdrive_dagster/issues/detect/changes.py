@@ -7,10 +7,11 @@ differences of neighbours, which a change does not touch. The time of day is tak
 there are enough days to know it. Belongs here: the mathematics. Does not belong: which series.
 """
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean, median
+from statistics import median
 
 import msgspec
 
@@ -27,7 +28,7 @@ Series = Sequence[float | None]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """The last change of a series: from point `at` on the mean is `after`, it was `before`."""
+    """The last change of a series: from point `at` on the median is `after`, it was `before`."""
 
     at: int
     before: float
@@ -35,7 +36,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def share(self) -> float:
-        """By which part of the old mean it changed."""
+        """By which part of the old median it changed."""
         return (self.after - self.before) / self.before if self.before else math.inf
 
 
@@ -52,8 +53,8 @@ def find_rise(series: Series, *, share: float, least: float) -> Change | None:
     if len(cuts) < 3:
         return None
     last = cuts[-2]
-    # The piece before may itself be a dent: what was usual is the median of all before.
-    before, after = median(level[:last]), fmean(level[last:])
+    # Medians: the piece before may itself be a dent, and one slow hour is no change.
+    before, after = median(level[:last]), median(level[last:])
     found = Change(at=places[last], before=before, after=after)
     grew = after - before
     return found if grew >= max(least, share * before) and grew > 0 else None
@@ -91,7 +92,7 @@ def partition(values: Sequence[float]) -> list[int]:
 
 def spread(values: Sequence[float]) -> float:
     """Return the standard deviation of the noise, from the differences of neighbours."""
-    steps = [late - early for early, late in zip(values, values[1:], strict=False)]
+    steps = [late - early for early, late in itertools.pairwise(values)]
     if not steps:
         return 0.0
     middle = median(steps)
@@ -114,6 +115,4 @@ def deseasonalised(values: Sequence[float], places: Sequence[int]) -> list[float
         hour: median(each) / usual if len(each) >= FEWEST_DAYS and usual and median(each) else 1.0
         for hour, each in clock.items()
     }
-    return [
-        value / factors[place % DAY] for value, place in zip(values, places, strict=True)
-    ]
+    return [value / factors[place % DAY] for value, place in zip(values, places, strict=True)]

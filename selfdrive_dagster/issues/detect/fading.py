@@ -26,9 +26,7 @@ class Fading(msgspec.Struct, frozen=True, kw_only=True):
     days_since: int
 
 
-def find_fading(
-    uses: Sequence[int], all_uses: Sequence[int], *, unused_days: int
-) -> Fading | None:
+def find_fading(uses: Sequence[int], all_uses: Sequence[int], *, unused_days: int) -> Fading | None:
     """Return how a feature fades, None if it does not.
 
     `uses` and `all_uses` are by full day, oldest first, the last one being yesterday.

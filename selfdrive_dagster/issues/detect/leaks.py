@@ -15,6 +15,8 @@ Points = Sequence[tuple[float, float]]
 
 RESTART = 0.3
 """A drop by this part of the value is a restart: what was before says nothing of now."""
+SAWTOOTH = 2
+"""Restarts in what is looked at from which they are how it works."""
 FEWEST = 30
 MOST = 120
 """Points for a line: more are thinned by medians of neighbours, since slopes are of all pairs."""
@@ -39,8 +41,10 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_leak(points: Points, limit: float | None = None) -> Leak | None:
     """Return the leak that the end of a series shows, if it is spent within a day; else None."""
-    since = _since_restart(points)
-    if len(since) < FEWEST:
+    since, restarts = _since_restart(points)
+    # What is emptied again and again, and is not fuller than before, is a sawtooth.
+    is_emptied = restarts >= SAWTOOTH and since[-1][1] < max(value for _, value in points)
+    if len(since) < FEWEST or is_emptied:
         return None
     thin = _thinned(since)
     slope = theil_sen(thin)
@@ -75,13 +79,15 @@ def theil_sen(points: Points) -> float:
     return median(slopes) if slopes else 0.0
 
 
-def _since_restart(points: Points) -> list[tuple[float, float]]:
+def _since_restart(points: Points) -> tuple[list[tuple[float, float]], int]:
+    """Return the points since the last restart, and how many restarts there were."""
     kept: list[tuple[float, float]] = []
+    restarts = 0
     for minute, value in points:
         if kept and value < (1 - RESTART) * kept[-1][1]:
-            kept = []
+            kept, restarts = [], restarts + 1
         kept.append((minute, value))
-    return kept
+    return kept, restarts
 
 
 def _thinned(points: Points) -> list[tuple[float, float]]:
