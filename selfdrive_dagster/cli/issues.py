@@ -27,7 +27,6 @@ from selfdrive_dagster.issues import (
     rank,
 )
 from selfdrive_dagster.issues.business import business_of
-from selfdrive_dagster.issues.kinds import kind_of
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
 WIDTH = 200
@@ -172,7 +171,7 @@ def draw_one(console: Console, each: RankedIssue) -> None:
     """Draw one issue with the parts of its score."""
     console.print(Text(f"{each.issue_id}  {line(each.title)}", style="bold"))
     facts = (
-        ("what", kind_of(each.kind).says),
+        ("what", line(each.says)),
         ("in", line(each.culprit) or "no frames were reported"),
         ("events", f"{each.events_24h} in 24 h, {each.events_total} in all"),
         ("users", f"{known(each.users)} in 24 h; sessions {known(each.sessions)}"),

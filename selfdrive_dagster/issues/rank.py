@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from selfdrive_dagster.issues.kinds import EXCEPTION, title_of
+from selfdrive_dagster.issues.kinds import EXCEPTION, kind_of, title_of
 from selfdrive_dagster.issues.score import IssueStats, Score, Weights, score
 from selfdrive_dagster.issues.triage import Triage, TriageFacts, TriageSettings, triage
 
@@ -30,12 +30,14 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     in_app_paths: tuple[str, ...] = ()
     raised_in_app: bool | None = None
     introduced: str = ""
+    says: str = ""
 
 
 class RankedIssue(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the ranking. `users`, `sessions` are of 24 h, None when no event told any.
 
-    `kind` is a name of `kinds.KINDS`. `is_paging` is None when nobody told burn rates,
+    `kind` is a name of `kinds.KINDS`, `says` explains what is wrong, with its numbers where a
+    detector told some. `is_paging` is None when nobody told burn rates,
     `is_escalating` when there is no history. `introduced` says with which version the issue came,
     "" where that is unknown; `otherwise` how it would stand without what lifts it most.
     """
@@ -44,6 +46,7 @@ class RankedIssue(msgspec.Struct, frozen=True, kw_only=True):
     issue_id: str
     title: str
     kind: str = EXCEPTION
+    says: str = ""
     exception_type: str
     culprit: str
     services: tuple[str, ...]
@@ -119,6 +122,7 @@ def _ranked(
         issue_id=stats.issue_id,
         title=title_of(summary.kind, summary.exception_type, summary.exception_template),
         kind=summary.kind,
+        says=summary.says or kind_of(summary.kind).says,
         exception_type=summary.exception_type,
         culprit=summary.culprit,
         services=summary.services,

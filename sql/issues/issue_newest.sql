@@ -13,6 +13,7 @@ WITH numbered AS (
         fp_rule,
         in_app_paths,
         raised_in_app,
+        says,
         row_number() OVER (PARTITION BY issue_id ORDER BY timestamp DESC, event_id DESC) AS place
     FROM occurrences
 )
@@ -29,6 +30,7 @@ SELECT
     fp_version,
     fp_rule,
     in_app_paths,
-    raised_in_app
+    raised_in_app,
+    says
 FROM numbered
 WHERE place = 1

@@ -22,7 +22,8 @@ SELECT
     fp_version,
     fp_rule,
     in_app_paths,
-    raised_in_app
+    raised_in_app,
+    CAST(NULL AS VARCHAR) AS says
 FROM issue_events
 UNION ALL
 SELECT
@@ -48,7 +49,8 @@ SELECT
     'pattern' AS fp_version,
     kind AS fp_rule,
     CAST(NULL AS VARCHAR[]) AS in_app_paths,
-    CAST(NULL AS BOOLEAN) AS raised_in_app
+    CAST(NULL AS BOOLEAN) AS raised_in_app,
+    CAST(NULL AS VARCHAR) AS says
 FROM patterns
 UNION ALL
 SELECT
@@ -74,5 +76,6 @@ SELECT
     'detector' AS fp_version,
     kind AS fp_rule,
     CAST(NULL AS VARCHAR[]) AS in_app_paths,
-    CAST(NULL AS BOOLEAN) AS raised_in_app
+    CAST(NULL AS BOOLEAN) AS raised_in_app,
+    says
 FROM detected

@@ -238,6 +238,7 @@ def _summary(
         in_app_paths=tuple(life["in_app_paths"] or ()),
         raised_in_app=life["raised_in_app"],
         introduced=introduced,
+        says=life["says"] or "",
     )
 
 
