@@ -218,7 +218,7 @@ TRENDS = {
 PAGING = {
     True: "yes: it burns the error budget of its service too fast",
     False: "no",
-    None: "unknown: [issues] slo promises nothing, or no requests were reported",
+    None: "unknown: nobody told burn rates; that needs [issues] slo and reported requests",
 }
 
 

@@ -141,7 +141,7 @@ RULES: tuple[Rule, ...] = (
         "no_stack",
         Decision.ROOT_CAUSE_ONLY,
         "no frame was reported, so there is no place to look",
-        lambda facts, _: facts.raised_in_app is None,
+        lambda facts, _: facts.kind == EXCEPTION and facts.raised_in_app is None,
     ),
     Rule(
         "transient",
@@ -165,7 +165,7 @@ RULES: tuple[Rule, ...] = (
         "third_party",
         Decision.ROOT_CAUSE_ONLY,
         "no frame is the product's own",
-        lambda facts, _: not facts.in_app_paths,
+        lambda facts, _: facts.kind == EXCEPTION and not facts.in_app_paths,
     ),
     Rule(
         "protected_path",

@@ -1,7 +1,9 @@
 """Detecting: hourly tables to the detectors, and what they found to the table `detected`.
 
-Detectors look at full hours, so they look once an hour, whenever the newest hour in the tables
-is another one. What they find takes the place of what they found for the same hours before.
+Detectors look at full hours, so they look once an hour, when the newest hour in the tables is
+another one, and when late data change an hour before it. What they find takes the place of what
+they found for the same hours before.
+
 Belongs here: when they look and what is kept. Does not belong: what each looks at (`detectors`).
 """
 
@@ -20,6 +22,8 @@ from selfdrive_dagster.adapters.warehouse.tables import frame_of
 from selfdrive_dagster.config import Detect, Issues
 from selfdrive_dagster.issues.detect import DetectedRow, Finding, Use, rows_of
 
+BY_HOUR = tuple(name for name in DETECTED_FROM if not name.endswith("_daily"))
+
 KEPT = timedelta(hours=48)
 """How far back sightings of a finding go: the ranking looks at a day and an hour's history."""
 
@@ -33,16 +37,30 @@ def detect(warehouse: Warehouse, end: datetime, detect: Detect, issues: Issues) 
     return len(rows)
 
 
-def newest_hour(warehouse: Warehouse) -> datetime | None:
-    """Return the start of the newest hour that any of the tables knows, None when all are empty."""
-    hours = [
-        hour
-        for name in DETECTED_FROM
-        for file in warehouse.live(name).files
-        for hour in file.hours
-        if len(hour) == len("2026-11-27T10") and name != "usage_daily"
-    ]
-    return datetime.strptime(max(hours), HOUR).replace(tzinfo=UTC) if hours else None
+class Standing(msgspec.Struct, frozen=True):
+    """What there is to look at: the newest hour, and the newest files of the full hours before."""
+
+    hour: datetime
+    full: tuple[int, ...]
+
+
+def standing(warehouse: Warehouse) -> Standing | None:
+    """Return how the hourly tables stand, None when all are empty.
+
+    It changes with each new hour, and when late data change an hour that was full.
+    """
+    tables = [warehouse.live(name).files for name in BY_HOUR]
+    hours = [hour for files in tables for file in files for hour in file.hours]
+    if not hours:
+        return None
+    newest = max(hours)
+    full = tuple(
+        max(
+            (file.sequence for file in files if min(file.hours, default=newest) < newest), default=0
+        )
+        for files in tables
+    )
+    return Standing(datetime.strptime(newest, HOUR).replace(tzinfo=UTC), full)
 
 
 def recent(finding: Finding, end: datetime) -> Finding:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from selfdrive_dagster.adapters.warehouse.detecting import detect, newest_hour
+from selfdrive_dagster.adapters.warehouse.detecting import detect, standing
 from selfdrive_dagster.adapters.warehouse.files import ALL, HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.live import write_file, writing
 from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM, SqlModel, SqlTest
@@ -119,12 +119,12 @@ def _steps(
 def _detect(
     warehouse: Warehouse, settings: Settings, mark: _Mark | None
 ) -> tuple[_Mark, int | None]:
-    """Let the detectors look once for each newest hour, and again after new settings."""
-    hour = newest_hour(warehouse)
-    version = digest(msgspec.json.encode([hour, settings.detect, settings.issues]))
-    if hour is None or (mark is not None and mark.version == version):
+    """Let the detectors look at each new hour, after late data, and after new settings."""
+    found = standing(warehouse)
+    version = digest(msgspec.json.encode([found, settings.detect, settings.issues]))
+    if found is None or (mark is not None and mark.version == version):
         return mark or _Mark(version="", seen={}), 0
-    detect(warehouse, hour, settings.detect, settings.issues)
+    detect(warehouse, found.hour, settings.detect, settings.issues)
     return _Mark(version=version, seen={}), 1
 
 
