@@ -34,8 +34,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("resource_leak", "resource leak", "a process uses more and more of a resource"),
     Kind("saturation", "saturation", "a resource is used up nearly all the time"),
     Kind("funnel_drop", "funnel drop", "fewer visitors than usual go on to the next step"),
-    Kind("dying_feature", "dying feature", "a feature is used less and less"),
-    Kind("unused_feature", "unused feature", "a feature that was used is not used any more"),
+    Kind(
+        "dying_feature",
+        "dying feature",
+        "a feature is used less and less; its users are those it lost",
+    ),
+    Kind(
+        "unused_feature", "unused feature", "a feature is used no more; its users are those it lost"
+    ),
     Kind("failing_test", "failing test", "a test of the product's main branch fails"),
 )
 

@@ -97,6 +97,7 @@ WHERE event_hour >= $begin AND event_hour < $end
 
 def _uses(look: Look, findings: Iterable[Finding]) -> Mapping[Any, Iterable[Use]]:
     wanted = {(each.service_name, each.subject) for each in findings}
+    whole = {each.service_name for each in findings if each.of_service}
     uses: dict[tuple[str, str, datetime], list[Use]] = defaultdict(list)
     if not wanted:
         return uses
@@ -104,4 +105,7 @@ def _uses(look: Look, findings: Iterable[Finding]) -> Mapping[Any, Iterable[Use]
         if (row["service_name"], row["feature"]) in wanted:
             key = (row["service_name"], row["feature"], row["event_hour"])
             uses[key].append(msgspec.convert(row, Use))
+        if row["service_name"] in whole:
+            everybody = (row["service_name"], "", row["event_hour"])
+            uses[everybody].append(msgspec.convert(row, Use))
     return uses

@@ -14,7 +14,7 @@ import msgspec
 
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.config import Detect, Issues
-from selfdrive_dagster.issues.detect import Finding
+from selfdrive_dagster.issues.detect import Finding, Use
 from selfdrive_dagster.issues.detect.changes import find_rise
 from selfdrive_dagster.issues.detect.fading import find_fading
 from selfdrive_dagster.issues.detect.funnels import Step, is_drop
@@ -144,6 +144,7 @@ def find_leaks(look: Look) -> Iterator[Finding]:
                 says=f"{name} of {instance} grows by {60 * leak.slope:,.0f} an hour (R² "
                 f"{leak.fit:.2f}) and reaches {end} in {leak.minutes_left / 60:.1f} h",
                 severity_text="fatal",
+                of_service=True,
                 hours=look.hours(LOOKED_BACK)[int(leak.begin // 60) :],
             )
 
@@ -162,6 +163,7 @@ def find_saturation(look: Look) -> Iterator[Finding]:
                     "or above for half an hour",
                     severity_text="error",
                     hours=look.hours(1),
+                    of_service=True,
                 )
 
 
@@ -262,9 +264,35 @@ def find_fading_features(look: Look) -> Iterator[Finding]:
                 subject=feature,
                 detail="used less and less" if fading.left else "used no more",
                 says=says,
-                severity_text="info",
+                severity_text="warning",
                 hours=look.hours(1),
+                met_by=_gone(look, service, feature),
             )
+
+
+_GONE = """
+SELECT enduser_pseudo_id
+FROM uses_hourly
+WHERE
+    service_name = $service AND feature = $feature AND enduser_pseudo_id IS NOT NULL
+    AND event_hour >= $begin AND event_hour < $end
+GROUP BY enduser_pseudo_id
+HAVING max(event_hour) < $week_ago
+ORDER BY enduser_pseudo_id
+"""
+
+
+def _gone(look: Look, service: str, feature: str) -> tuple[Use, ...]:
+    """Return the users of a feature who have not used it for a week: whom it lost."""
+    parameters = {
+        "service": service,
+        "feature": feature,
+        "begin": look.end - USAGE_DAYS * DAY,
+        "end": look.end,
+        "week_ago": look.end - 7 * DAY,
+    }
+    rows = look.warehouse.query(_GONE, parameters).rows()
+    return tuple(Use(session_id=None, enduser_pseudo_id=name, uses=1) for (name,) in rows)
 
 
 DETECTORS: tuple[tuple[str, Callable[[Look], Iterable[Finding]]], ...] = (

@@ -1,6 +1,6 @@
 """What a detector found, and its rows among the sightings of issues.
 
-A finding stands for hours; whoever used the thing in those hours met it. Belongs here: the
+A finding stands for hours. Belongs here: the
 records. Does not belong: the mathematics (its neighbours) or the tables (the warehouse).
 """
 
@@ -13,11 +13,20 @@ import msgspec
 from selfdrive_dagster.model import digest
 
 
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What one visitor did in an hour with one feature."""
+
+    session_id: str | None
+    enduser_pseudo_id: str | None
+    uses: int
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something that hurts, told by numbers: of `kind`, at `subject`, in the hours `hours`.
 
     `detail` names the issue in few words and stays the same while it lasts; `says` explains it
-    with its numbers.
+    with its numbers. Whoever used the subject in those hours met it; `of_service`: whoever used
+    the service. `met_by` names them where that is another matter, such as users who are gone.
     """
 
     kind: str
@@ -28,6 +37,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     severity_text: str
     hours: tuple[datetime, ...]
     service_version: str | None = None
+    of_service: bool = False
+    met_by: tuple[Use, ...] = ()
 
 
 class DetectedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,16 +64,8 @@ class DetectedRow(msgspec.Struct, frozen=True, kw_only=True):
     says: str
 
 
-class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """What one visitor did in an hour with one feature."""
-
-    session_id: str | None
-    enduser_pseudo_id: str | None
-    uses: int
-
-
 Uses = Mapping[tuple[str, str, datetime], Iterable[Use]]
-"""(service, feature, hour) → who used it."""
+"""(service, feature, hour) → who used it; the feature "" is the whole service."""
 
 
 def rows_of(findings: Iterable[Finding], uses: Uses) -> list[DetectedRow]:
@@ -72,8 +75,12 @@ def rows_of(findings: Iterable[Finding], uses: Uses) -> list[DetectedRow]:
         _row(finding, hour, use)
         for finding in findings
         for hour in finding.hours
-        for use in uses.get((finding.service_name, finding.subject, hour)) or nobody
+        for use in finding.met_by or uses.get(_key(finding, hour)) or nobody
     ]
+
+
+def _key(finding: Finding, hour: datetime) -> tuple[str, str, datetime]:
+    return finding.service_name, "" if finding.of_service else finding.subject, hour
 
 
 def _row(finding: Finding, hour: datetime, use: Use) -> DetectedRow:
