@@ -20,6 +20,7 @@ from selfdrive_dagster.telemetry.rows import (
     LogEventRow,
     MetricPointRow,
     ProductEventRow,
+    SessionRow,
     SpanRow,
 )
 
@@ -41,11 +42,16 @@ SEVERITY_NUMBERS = {
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of one delivery: arrival time (UTC), redaction, default service."""
+    """The circumstances of one delivery: arrival time (UTC), redaction, default service.
+
+    `delivery` tells one delivery from another where that is known: counts of two processes may be
+    equal, and are two all the same. A file has none, so that read twice it is the same.
+    """
 
     received_at: datetime
     redactor: Redactor = Redactor()
     service_name: str = UNNAMED_SERVICE
+    delivery: str = ""
 
     @classmethod
     def now(cls, redactor: Redactor, service_name: str = UNNAMED_SERVICE) -> "Arrival":
@@ -149,7 +155,9 @@ def is_library_path(path: str) -> bool | None:
 
 
 def deployments(
-    rows: Iterable[ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow],
+    rows: Iterable[
+        ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow | SessionRow
+    ],
     source: str,
     arrival: Arrival,
 ) -> tuple[DeploymentRow, ...]:

@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from uuid import uuid4
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -240,7 +242,9 @@ class Routes:
     ) -> tuple[Taken, tuple[str, ...]]:
         with self._load.holding() as grow:
             body = await read_body(request, self._desk.max_bytes, grow)
-            arrival = Arrival.now(self._desk.redactor, self._desk.service_name)
+            arrival = msgspec.structs.replace(
+                Arrival.now(self._desk.redactor, self._desk.service_name), delivery=uuid4().hex
+            )
             async with self._load.decoders:
                 records = await asyncio.to_thread(decode, body, arrival)
             taken = self._desk.intake.take(

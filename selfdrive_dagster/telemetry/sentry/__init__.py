@@ -10,11 +10,22 @@ import msgspec
 
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
 from selfdrive_dagster.telemetry.bounds import check_rows, mapping, parse_json
-from selfdrive_dagster.telemetry.rows import ExceptionRow, LogEventRow, Records, SpanRow, join
+from selfdrive_dagster.telemetry.rows import (
+    ExceptionRow,
+    LogEventRow,
+    MetricPointRow,
+    Records,
+    SessionRow,
+    SpanRow,
+    join,
+)
 from selfdrive_dagster.telemetry.sentry.api import from_api, is_event
 from selfdrive_dagster.telemetry.sentry.envelope import parse_envelope
 from selfdrive_dagster.telemetry.sentry.event import decode_exception_or_message
-from selfdrive_dagster.telemetry.sentry.tracing import decode_logs, decode_transaction
+from selfdrive_dagster.telemetry.sentry.feedback import decode_feedback, decode_report
+from selfdrive_dagster.telemetry.sentry.sessions import decode_session, decode_sessions
+from selfdrive_dagster.telemetry.sentry.streamed import decode_logs, decode_metrics, decode_spans
+from selfdrive_dagster.telemetry.sentry.tracing import decode_transaction
 
 __all__ = ["ITEM_DECODERS", "decode_envelope", "decode_event", "is_event", "parse_envelope"]
 
@@ -47,16 +58,25 @@ def decode_event(
 
 
 def _with_deployments(records: Records, arrival: Arrival) -> Records:
-    rows: list[ExceptionRow | SpanRow | LogEventRow] = []
-    rows += records.exceptions
-    rows += records.spans
-    rows += records.log_events
+    rows: tuple[ExceptionRow | SpanRow | LogEventRow | MetricPointRow | SessionRow, ...] = (
+        *records.exceptions,
+        *records.spans,
+        *records.log_events,
+        *records.metric_points,
+        *records.sessions,
+    )
     return msgspec.structs.replace(records, deployments=deployments(rows, "sentry", arrival))
 
 
 ITEM_DECODERS: dict[str, Callable[[dict[str, Any], Arrival, Ordinals], Records]] = {
     "event": decode_exception_or_message,
     "transaction": decode_transaction,
+    "span": decode_spans,
     "log": decode_logs,
+    "trace_metric": decode_metrics,
+    "session": decode_session,
+    "sessions": decode_sessions,
+    "user_report": decode_report,
+    "feedback": decode_feedback,
 }
 """Envelope item type → decoder; every other type is counted as rejected."""
