@@ -71,6 +71,17 @@ def test_counted_sessions_are_a_row_for_each_status() -> None:
     assert {row.session_id for row in rows} == {None}
 
 
+def test_equal_counts_of_two_processes_are_two_and_a_file_read_twice_is_one() -> None:
+    payload = {"aggregates": [{"started": STARTED, "exited": 7}], "attrs": ATTRIBUTES}
+
+    def name(delivery: str) -> str:
+        arrival = msgspec.structs.replace(ARRIVAL, delivery=delivery)
+        return decode_sessions(payload, arrival, Ordinals()).sessions[0].event_id
+
+    assert name("one") != name("other")
+    assert read("sessions", payload) == read("sessions", payload)
+
+
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [("session", {**SESSION, "started": "yesterday"}), ("session", {**SESSION, "status": "odd"}),
