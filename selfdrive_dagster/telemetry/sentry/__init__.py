@@ -22,7 +22,7 @@ from selfdrive_dagster.telemetry.rows import (
 from selfdrive_dagster.telemetry.sentry.api import from_api, is_event
 from selfdrive_dagster.telemetry.sentry.envelope import parse_envelope
 from selfdrive_dagster.telemetry.sentry.event import decode_exception_or_message
-from selfdrive_dagster.telemetry.sentry.feedback import decode_feedback, decode_report
+from selfdrive_dagster.telemetry.sentry.feedback import decode_feedback, decode_report, is_feedback
 from selfdrive_dagster.telemetry.sentry.sessions import decode_session, decode_sessions
 from selfdrive_dagster.telemetry.sentry.streamed import decode_logs, decode_metrics, decode_spans
 from selfdrive_dagster.telemetry.sentry.tracing import decode_transaction
@@ -53,7 +53,7 @@ def decode_event(
     event: dict[str, Any], arrival: Arrival, ordinals: Ordinals | None = None
 ) -> Records:
     """Return the rows of one event payload, as an SDK sends it or as Sentry's API returns it."""
-    records = decode_exception_or_message(from_api(event), arrival, ordinals or Ordinals())
+    records = _decode_any(from_api(event), arrival, ordinals or Ordinals())
     return _with_deployments(records, arrival)
 
 
@@ -68,8 +68,14 @@ def _with_deployments(records: Records, arrival: Arrival) -> Records:
     return msgspec.structs.replace(records, deployments=deployments(rows, "sentry", arrival))
 
 
+def _decode_any(event: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> Records:
+    """Decode an event by what it holds: some SDKs send feedback as an ordinary event."""
+    decode = decode_feedback if is_feedback(event) else decode_exception_or_message
+    return decode(event, arrival, ordinals)
+
+
 ITEM_DECODERS: dict[str, Callable[[dict[str, Any], Arrival, Ordinals], Records]] = {
-    "event": decode_exception_or_message,
+    "event": _decode_any,
     "transaction": decode_transaction,
     "span": decode_spans,
     "log": decode_logs,

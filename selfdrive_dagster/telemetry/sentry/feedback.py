@@ -16,6 +16,11 @@ from selfdrive_dagster.telemetry.sentry.event import Who, known_persons
 FEEDBACK = "user.feedback"
 
 
+def is_feedback(event: dict[str, Any]) -> bool:
+    """Say whether an event is somebody's words."""
+    return event.get("type") == "feedback" or "feedback" in mapping(event.get("contexts"))
+
+
 def decode_report(report: dict[str, Any], arrival: Arrival, _ordinals: Ordinals) -> Records:
     """Return the row of a `user_report` item: words about one event."""
     about = hex_id(report.get("event_id"), 32)
