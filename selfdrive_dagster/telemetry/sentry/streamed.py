@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import canonical
+from selfdrive_dagster.telemetry.aliases import current_names
 from selfdrive_dagster.telemetry.arrivals import (
     SEVERITY_NUMBERS,
     Arrival,
@@ -82,9 +83,9 @@ class _Said(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, entry: dict[str, Any], arrival: Arrival) -> "_Said":
         sent = mapping(entry.get("attributes"))
-        said = {name: mapping(value).get("value") for name, value in sent.items()}
+        said = current_names({name: mapping(value).get("value") for name, value in sent.items()})
         redact = arrival.redactor
-        user = text(said.get("user.id")) or text(said.get("enduser.id"))
+        user = text(said.get("enduser.id"))
         return cls(
             attributes=said,
             service_name=label(said.get("service.name")) or arrival.service_name,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from selfdrive_dagster.model import canonical
+from selfdrive_dagster.telemetry.aliases import current_names
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, sender_id, url_path
 from selfdrive_dagster.telemetry.bounds import (
     check_rows,
@@ -59,7 +60,7 @@ def _span(
     if not (start and end and trace_id and span_id):
         return None
     redact = arrival.redactor
-    data = mapping(span.get("data"))
+    data = current_names(mapping(span.get("data")))
     status = label(span.get("status"))
     name = label(span.get("description")) or label(span.get("op"))
     return SpanRow(
