@@ -64,12 +64,18 @@ class Ordinals:
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
+        self._moments: dict[str, dict[int, int]] = {}
 
     def event_id(self, *parts: object) -> str:
         """Return the sha256 over the parts and how often they were seen before."""
         key = digest(list(parts))
         self._seen[key] += 1
         return digest([key, self._seen[key] - 1])
+
+    def place(self, moment: int, *parts: object) -> int:
+        """Return the how-manieth moment of these parts this is; one told again keeps its place."""
+        moments = self._moments.setdefault(digest(list(parts)), {})
+        return moments.setdefault(moment, len(moments))
 
 
 def sender_id(*parts: object) -> str:

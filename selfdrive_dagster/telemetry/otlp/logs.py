@@ -37,6 +37,7 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
                 logs.append(_log(record, said, logger, origin, arrival, ordinals))
                 if tells_exception(said):
                     place = Place(
+                        signal="logs",
                         trace_id=read_id(record.trace_id, 16),
                         span_id=read_id(record.span_id, 8),
                         nanoseconds=record.time_unix_nano or record.observed_time_unix_nano,
