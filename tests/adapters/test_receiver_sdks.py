@@ -194,3 +194,66 @@ def test_segments_calls_are_rows_and_a_repetition_is_a_duplicate(tmp_path):
         names = [row.event_name for row in receiver.rows("product_events")]
     assert (stats["stored"], stats["duplicate"], stats["rejected"]) == (3, 3, 0)
     assert names == ["paid", "page", "screen"]
+
+
+# ---- OpenTelemetry: an exception that both signals tell, and an event of the product's own
+
+OTEL_CLIENT = """
+import logging, sys
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+url = sys.argv[1]
+resource = Resource.create({"service.name": "shop", "service.version": "2"})
+tracing = TracerProvider(resource=resource)
+tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url + "/v1/traces")))
+logs = LoggerProvider(resource=resource)
+logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(endpoint=url + "/v1/logs")))
+logger = logging.getLogger("shop.pay")
+logger.addHandler(LoggingHandler(logger_provider=logs))
+tracer = tracing.get_tracer("shop")
+
+class PaymentError(Exception):
+    pass
+
+try:
+    with tracer.start_as_current_span("POST /pay", attributes={
+            "http.request.method": "POST", "url.path": "/pay", "session.id": "s-1"}):
+        with tracer.start_as_current_span("charge"):
+            try:
+                raise PaymentError("no gateway")
+            except PaymentError:
+                logger.exception("payment failed")
+                raise
+except PaymentError:
+    pass
+logs.get_logger("shop").emit(event_name="checkout.started", severity_number=SeverityNumber.INFO,
+                             attributes={"session.id": "s-1", "plan": "pro"})
+assert tracing.force_flush() and logs.force_flush()
+tracing.shutdown(); logs.shutdown()
+"""
+
+
+def test_an_exception_that_logger_and_both_spans_tell_counts_once(tmp_path):
+    with receiving(tmp_path) as receiver:
+        run_client(OTEL_CLIENT, receiver.url)
+        stats = receiver.stats()
+        receiver.stop()
+        raised = receiver.rows("exceptions")
+        (line,) = receiver.rows("log_events")
+        (event,) = receiver.rows("product_events")
+        spans = receiver.rows("spans")
+    assert [row.name for row in spans] == ["charge", "POST /pay"]
+    assert len({row.event_id for row in raised}) == 1
+    assert {row.exception_type for row in raised} == {"__main__.PaymentError"}
+    assert raised[0].exception_message == "no gateway"
+    assert stats["received"] == stats["stored"] + stats["duplicate"] + stats["rejected"]
+    assert (line.body, line.exception_type) == ("payment failed", "PaymentError")
+    assert event.event_name == "checkout.started"
+    assert json.loads(event.attributes_json) == {"plan": "pro"}

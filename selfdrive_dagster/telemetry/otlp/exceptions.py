@@ -110,7 +110,8 @@ def _chain(said: dict[str, Any], stack: str, arrival: Arrival) -> tuple[RaisedEx
     named = msgspec.structs.replace(
         last,
         type=type_ or last.type,
-        module=module if type_ else last.module,
+        # Loggers leave the module out; the stack trace names it.
+        module=module if type_ and (module or type_ != last.type) else last.module,
         value=text(message) if message is not None else last.value,
         handled=handled,
     )
