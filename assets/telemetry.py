@@ -14,6 +14,7 @@ TABLES = {
     "log_events": "Log records, of SDKs and of the files that products write.",
     "metric_points": "Points of gauges, sums and histograms.",
     "product_events": "What people did: pages, clicks, steps; by pseudonym at most.",
+    "sessions": "Sessions as Sentry's SDKs tell them: how each stood, or how many stood so.",
     "deployments": "When a version of a service was first seen.",
 }
 

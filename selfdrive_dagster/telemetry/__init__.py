@@ -13,6 +13,7 @@ from selfdrive_dagster.telemetry.rows import (
     MetricPointRow,
     ProductEventRow,
     Records,
+    SessionRow,
     SpanRow,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "ProductEventRow",
     "Records",
     "Redactor",
+    "SessionRow",
     "SpanRow",
     "read_crashes",
     "read_records",

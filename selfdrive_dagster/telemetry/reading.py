@@ -63,6 +63,7 @@ def _sum_up(records: Records) -> str:
         "log records": len(records.log_events),
         "metric points": len(records.metric_points),
         "product events": len(records.product_events),
+        "sessions": len(records.sessions),
     }
     told = [f"{count} {what}" for what, count in counts.items() if count]
     return " and ".join(told) or "nothing that we keep"

@@ -172,6 +172,31 @@ class ProductEventRow(msgspec.Struct, frozen=True, kw_only=True):
     attributes_json: str = "{}"
 
 
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How a session stood when its SDK told of it, or how many stood so: `count` of them.
+
+    `timestamp` is when it began. `status` is ok (it goes on), exited, errored (it had errors and
+    went on or ended well), abnormal, unhandled or crashed. Of the rows of one `session_id` the
+    one with the latest `updated_at` holds; counted sessions have no id.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    status: str
+    updated_at: datetime
+    count: int = 1
+    errors: int = 0
+    duration_ms: float | None = None
+    attributes_json: str = "{}"
+
+
 class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a service seen at work; `event_id` is over service, environment, version.
 
@@ -196,6 +221,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     log_events: tuple[LogEventRow, ...] = ()
     metric_points: tuple[MetricPointRow, ...] = ()
     product_events: tuple[ProductEventRow, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
     deployments: tuple[DeploymentRow, ...] = ()
     rejected: tuple[str, ...] = ()
 
@@ -207,11 +233,20 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
             self.log_events,
             self.metric_points,
             self.product_events,
+            self.sessions,
         )
         return sum(map(len, tables))
 
 
-Row = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow | DeploymentRow
+Row = (
+    ExceptionRow
+    | SpanRow
+    | LogEventRow
+    | MetricPointRow
+    | ProductEventRow
+    | SessionRow
+    | DeploymentRow
+)
 
 TABLES: Mapping[str, type] = MappingProxyType(
     {
@@ -220,6 +255,7 @@ TABLES: Mapping[str, type] = MappingProxyType(
         "log_events": LogEventRow,
         "metric_points": MetricPointRow,
         "product_events": ProductEventRow,
+        "sessions": SessionRow,
         "deployments": DeploymentRow,
     }
 )
@@ -250,6 +286,7 @@ def join(parts: Iterable[Records]) -> Records:
         log_events=tuple(row for part in parts for row in part.log_events),
         metric_points=tuple(row for part in parts for row in part.metric_points),
         product_events=tuple(row for part in parts for row in part.product_events),
+        sessions=tuple(row for part in parts for row in part.sessions),
         deployments=tuple(row for part in parts for row in part.deployments),
         rejected=tuple(reason for part in parts for reason in part.rejected),
     )

@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from uuid import uuid4
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -24,6 +26,7 @@ from selfdrive_dagster.telemetry.bounds import MAX_BYTES, TooMuch, hex_id, mappi
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 SENTRY_TYPES = ("application/x-sentry-envelope", JSON, "text/plain", "application/octet-stream", "")
 MAX_HELD_BYTES = 64 * 2**20
 SMALL_BYTES = 2**20
@@ -31,7 +34,7 @@ KEPT_FOR_SMALL_BYTES = 16 * 2**20
 DECODERS = 2
 
 EVENT_PATHS = (
-    "/batch/", "/batch", "/capture/", "/capture", "/e/", "/i/v0/e/",  # PostHog
+    "/batch/", "/batch", "/capture/", "/capture", "/e/", "/i/v0/e/", "/i/v1/analytics/events",
     "/v1/batch", "/v1/track", "/v1/page", "/v1/screen", "/v1/identify", "/v1/alias", "/v1/group",
     "/events",
 )  # fmt: skip
@@ -223,14 +226,19 @@ class Routes:
     async def events(self, request: Request) -> Response:
         """Take one product event or a batch of them."""
         kind = _content_type(request)
-        if kind not in (JSON, "text/plain", ""):
+        if kind not in (JSON, FORM, "text/plain", ""):
             raise Refusal(415, f"Content-Type {kind[:60]!r}: send {JSON}.")
+        named: list[str] = []
 
         def decode(body: bytes, arrival: Arrival) -> Records:
-            return events.decode_events(parse_json(body, "The body"), "The body", arrival)
+            value = parse_json(events.unpacked(body), "The body")
+            named.extend(events.names_in(value))
+            return events.decode_events(value, "The body", arrival)
 
         taken, reasons = await self._take(request, "events", kind, decode)
-        told = {"status": 1, "success": True, "rejected": taken.tally.rejected}
+        # PostHog's newer clients want a word on each event: sending one again would not help.
+        told = {"status": 1, "success": True, "rejected": taken.tally.rejected,
+                "results": {name: {"result": "ok"} for name in named}}  # fmt: skip
         return JSONResponse({**told, "reasons": list(dict.fromkeys(reasons))[:5]})
 
     # ---- the one way
@@ -240,7 +248,9 @@ class Routes:
     ) -> tuple[Taken, tuple[str, ...]]:
         with self._load.holding() as grow:
             body = await read_body(request, self._desk.max_bytes, grow)
-            arrival = Arrival.now(self._desk.redactor, self._desk.service_name)
+            arrival = msgspec.structs.replace(
+                Arrival.now(self._desk.redactor, self._desk.service_name), delivery=uuid4().hex
+            )
             async with self._load.decoders:
                 records = await asyncio.to_thread(decode, body, arrival)
             taken = self._desk.intake.take(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfdrive_dagster.model import Frame, RaisedException
+from selfdrive_dagster.telemetry.aliases import current_names
 from selfdrive_dagster.telemetry.arrivals import (
     SEVERITY_NUMBERS,
     Arrival,
@@ -83,7 +84,7 @@ def entry_of(value: dict[str, Any]) -> Entry:
         span_id=hex_id(found["span_id"], 16),
         user=text(found["user"]),
         session=text(found["session"]),
-        attributes={name: one for name, one in said.items() if name not in taken},
+        attributes=current_names({n: one for n, one in said.items() if n not in taken}),
         exceptions=exceptions,
         stacktrace=told[0].text if told else "",
     )

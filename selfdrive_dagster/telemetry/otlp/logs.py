@@ -1,4 +1,4 @@
-"""Log records and OpenTelemetry events, and the exceptions that they tell."""
+"""Log records and OpenTelemetry events; the exceptions and the uses that they tell."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from selfdrive_dagster.telemetry.otlp.exceptions import (
     once,
     tells_exception,
 )
+from selfdrive_dagster.telemetry.otlp.uses import is_use, use_of
 from selfdrive_dagster.telemetry.otlp.values import (
     Origin,
     plain,
@@ -37,6 +38,7 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
                 logs.append(_log(record, said, logger, origin, arrival, ordinals))
                 if tells_exception(said):
                     place = Place(
+                        signal="logs",
                         trace_id=read_id(record.trace_id, 16),
                         span_id=read_id(record.span_id, 8),
                         nanoseconds=record.time_unix_nano or record.observed_time_unix_nano,
@@ -47,7 +49,8 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
                     exceptions.append(exception_from(said, place, origin, arrival, ordinals))
     return Records(
         exceptions=once(exceptions),
-        log_events=tuple(logs),
+        log_events=tuple(row for row in logs if not is_use(row)),
+        product_events=tuple(use_of(row) for row in logs if is_use(row)),
         deployments=deployments([*logs, *exceptions], "otlp", arrival),
     )
 

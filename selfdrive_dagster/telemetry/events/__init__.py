@@ -1,7 +1,8 @@
 """Product events: what people did, as PostHog, Segment and plain JSON tell it.
 
-One event is one row. Who did it is a pseudonym at most; what tells of a person and not of a use
-(`identify`, `alias`, `group`) is not kept, and said to be rejected. HTTP does not belong here.
+One event is one row; an exception that PostHog captured is one of `exceptions`. Who did it is a
+pseudonym at most; what tells of a person and not of a use (`identify`, `alias`, `group`) is not
+kept, and said to be rejected. HTTP does not belong here.
 """
 
 from collections.abc import Mapping
@@ -26,70 +27,25 @@ from selfdrive_dagster.telemetry.bounds import (
     real,
     text,
 )
-from selfdrive_dagster.telemetry.elements import read_touched
+from selfdrive_dagster.telemetry.events.bodies import events_in, names_in, unpacked
+from selfdrive_dagster.telemetry.events.elements import read_touched
+from selfdrive_dagster.telemetry.events.fields import (
+    DEAD,
+    DROPPED,
+    FIELDS,
+    KINDS,
+    NO_PROPERTIES,
+    PERSONS,
+    STAYS,
+    at,
+    first,
+)
+from selfdrive_dagster.telemetry.events.raised import is_raised, raised_row
 from selfdrive_dagster.telemetry.logs.structured import NAMES as LOG_NAMES
 from selfdrive_dagster.telemetry.persons import without_persons
-from selfdrive_dagster.telemetry.rows import ProductEventRow, Records
+from selfdrive_dagster.telemetry.rows import ExceptionRow, ProductEventRow, Records
 
-Path = tuple[str, ...]
-
-FIELDS: Mapping[str, tuple[Path, ...]] = {
-    "event_name": (("event",), ("event_name",), ("name",)),
-    "timestamp": (("timestamp",), ("originalTimestamp",), ("time",), ("sentAt",)),
-    "user": (
-        ("distinct_id",),
-        ("properties", "distinct_id"),
-        ("userId",),
-        ("user_id",),
-        ("properties", "user_id"),
-        ("anonymousId",),
-        ("anonymous_id",),
-    ),
-    "session": (
-        ("properties", "$session_id"),
-        ("session_id",),
-        ("sessionId",),
-        ("context", "sessionId"),
-        ("properties", "session_id"),
-    ),
-    "url": (("properties", "$current_url"), ("context", "page", "url"), ("properties", "url"),
-            ("url",)),
-    "path": (("properties", "$pathname"), ("context", "page", "path"), ("properties", "path"),
-             ("url_path",), ("path",), ("properties", "$screen_name")),
-    "target": (("properties", "target"), ("target",), ("properties", "$el_text"),
-               ("properties", "element_id"), ("properties", "element")),
-    "tag": (("properties", "tag_name"), ("properties", "element_type"), ("tag_name",)),
-    "form": (("properties", "form_id"), ("properties", "$form_id"), ("form_id",),
-             ("properties", "form"), ("form",), ("properties", "form_name")),
-    "named": (("uuid",), ("messageId",), ("message_id",)),
-    "service": (("service",), ("properties", "service"), ("context", "app", "name")),
-    "version": (("context", "app", "version"), ("properties", "$app_version"), ("release",),
-                ("service_version",)),
-    "environment": (("environment",), ("properties", "environment")),
-}  # fmt: skip
-"""Field of a row → where senders put it; the first that is there wins."""
-
-DEAD = (("properties", "is_dead"), ("properties", "dead"), ("is_dead",))
-STAYS = ("form", "form_id", "$form_id", "form_name")
-"""Properties that stay among the attributes although they have a column."""
-
-NO_PROPERTIES = frozenset({
-    "event", "event_name", "name", "type", "properties", "context", "integrations", "traits",
-    "token", "api_key", "batch", "uuid", "messageId", "message_id", "distinct_id", "userId",
-    "user_id", "anonymousId", "anonymous_id", "session_id", "sessionId", "timestamp", "time",
-    "originalTimestamp", "sentAt", "receivedAt", "channel", "writeKey", "offset", "$set",
-    "$set_once", "service", "environment", "release", "service_version", "url", "url_path",
-    "path", "target", "tag_name", "is_dead", "version", "_metadata", "library", "library_version",
-})  # fmt: skip
-"""Entries of an event itself that are no properties of it; a plain event may have others there."""
-
-DROPPED = ("token", "$ip", "$elements", "$elements_chain", "$set", "$set_once", "distinct_id")
-"""Properties that tell nothing of a use, or more than we keep."""
-
-KINDS = {"page": "page", "screen": "screen"}
-"""Segment's types of use → how such an event is called; its own `name` is the page's."""
-
-PERSONS = ("identify", "alias", "group", "$identify", "$create_alias", "$groupidentify", "$set")
+__all__ = ["decode_events", "is_product_event", "names_in", "unpacked"]
 
 
 def is_product_event(value: dict[str, Any]) -> bool:
@@ -115,36 +71,28 @@ def decode_events(
     Raises BadInput for anything else.
     """
     ordinals = ordinals or Ordinals()
-    events = _events(value)
+    events = events_in(value)
     check_rows(len(events), place)
     rows: list[ProductEventRow] = []
+    raised: list[ExceptionRow] = []
     rejected: list[str] = []
-    for at, event in enumerate(events, start=1):
+    for number, event in enumerate(events, start=1):
         if not isinstance(event, dict):
-            raise BadInput(f"{place} holds an event (number {at}) that is no JSON object.")
+            raise BadInput(f"{place} holds an event (number {number}) that is no JSON object.")
         if reason := _why_not(event):
             rejected.append(reason)
+        elif is_raised(event):
+            row = raised_row(event, _row(event, arrival, ordinals), arrival)
+            raised += [row] if row else []
+            rejected += [] if row else ["an exception without a type and a message"]
         else:
             rows.append(_row(event, arrival, ordinals))
-    seen = tuple(rows)
-    told = deployments(seen, "events", arrival)
-    return Records(product_events=seen, deployments=told, rejected=tuple(rejected))
-
-
-def _events(value: Any) -> list[Any]:
-    """Return the events of a body; what Segment says around a batch holds for each in it."""
-    around, sent = mapping(value), mapping(value).get("batch", value)
-    if not isinstance(sent, list):
-        return [sent]
-    shared = mapping(around.get("context"))
-    if not shared:
-        return sent
-    return [
-        {**one, "context": {**shared, **mapping(one.get("context"))}}
-        if isinstance(one, dict)
-        else one
-        for one in sent
-    ]
+    return Records(
+        exceptions=tuple(raised),
+        product_events=tuple(rows),
+        deployments=deployments([*rows, *raised], "events", arrival),
+        rejected=tuple(rejected),
+    )
 
 
 def _why_not(event: dict[str, Any]) -> str:
@@ -155,23 +103,12 @@ def _why_not(event: dict[str, Any]) -> str:
 
 
 def _name(event: dict[str, Any]) -> str:
-    return KINDS.get(label(event.get("type"))) or label(_first(event, "event_name"))
-
-
-def _first(event: dict[str, Any], field: str) -> Any:
-    found = (_at(event, path) for path in FIELDS[field])
-    return next((one for one in found if text(one)), None)
-
-
-def _at(value: Any, path: Path) -> Any:
-    for name in path:
-        value = mapping(value).get(name)
-    return value
+    return KINDS.get(label(event.get("type"))) or label(first(event, "event_name"))
 
 
 def _row(event: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> ProductEventRow:
     redact = arrival.redactor
-    said = {field: _first(event, field) for field in FIELDS}
+    said = {field: first(event, field) for field in FIELDS}
     touched = read_touched(mapping(event.get("properties")))
     name, source = redact.text(_name(event)), _source(event)
     user = redact.pseudonym("user", text(said["user"]))
@@ -218,12 +155,14 @@ def _when(event: dict[str, Any], said: Mapping[str, Any], arrival: Arrival) -> d
 
 def _is_dead(event: dict[str, Any], name: str) -> bool | None:
     """Say whether the sender saw that nothing came of a click; None where it does not tell."""
-    told = (flag(_at(event, path)) for path in DEAD)
+    told = (flag(at(event, path)) for path in DEAD)
     return True if name == "$dead_click" else next((one for one in told if one is not None), None)
 
 
 def _source(event: dict[str, Any]) -> str:
-    if any(name in mapping(event.get("properties")) for name in ("$lib", "token")):
+    properties = mapping(event.get("properties"))
+    is_posthog = "options" in event and "distinct_id" in event  # the newer wire form has no $lib
+    if is_posthog or "$lib" in properties or "token" in properties:
         return "posthog"
     return "segment" if "messageId" in event else "events"
 
