@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sql_probes import BY_ROW, WHOLE, alike
 
@@ -46,6 +46,7 @@ def test_every_macro_has_a_probe() -> None:
 texts = st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.tuples(texts, texts, texts), st.tuples(texts, texts, texts))
 def test_equal_hashes_are_equal_arguments(one: tuple[str], two: tuple[str]) -> None:
     names = [f"${place}" for place in "abcdef"]
