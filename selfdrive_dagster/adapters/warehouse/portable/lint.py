@@ -1,18 +1,15 @@
-"""The portable subset of SQL: what DuckDB and Spark answer alike.
+"""What must not stand in our SQL, and what to write instead.
 
-One table of forbidden constructs, each with what to write instead (telemetry.md §9), and the
-macros that our files may use: `regex_template(x)`, the chain of `issues.normalise`, and
-`setting('name')`, a number of the owner's.
+One table of constructs on which DuckDB and Spark differ, fail, or answer by chance. Belongs here:
+saying no. Does not belong: rewriting (`macros`, `spark`).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from selfdrive_dagster.config import Detect
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.issues import template_sql
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -26,21 +23,6 @@ class Construct(msgspec.Struct, frozen=True):
     found_in: Callable[[Any], bool]
 
 
-def parse(sql: str, where: str) -> "exp.Query":
-    """Return the one SELECT of a file. Raises BadInput naming `where`."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
-    try:
-        statements = sqlglot.parse(sql, dialect="duckdb")
-    except SqlglotError as fault:
-        raise BadInput(f"{where} cannot be parsed: {fault}") from fault
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise BadInput(f"{where} must hold one SELECT and nothing else")
-    return statements[0]
-
-
 def lint(query: "exp.Query", where: str) -> None:
     """Raise BadInput with every construct that is not portable."""
     faults = [
@@ -52,42 +34,6 @@ def lint(query: "exp.Query", where: str) -> None:
         raise BadInput(
             f"{where} is not portable between DuckDB and Spark:\n  - " + "\n  - ".join(faults)
         )
-
-
-def expand(query: "exp.Query", settings: Detect | None = None) -> "exp.Query":
-    """Return the query with its macros written out. Raises BadInput for an unknown setting."""
-    from sqlglot import exp, parse_one
-
-    numbers = msgspec.structs.asdict(settings or Detect())
-
-    def written_out(node: Any) -> Any:
-        name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
-        if name == "regex_template":
-            chain = template_sql(node.expressions[0].sql(dialect="duckdb"))
-            return parse_one(chain, dialect="duckdb")
-        if name == "p_quantile":
-            column, share = (each.sql(dialect="duckdb") for each in node.expressions)
-            return parse_one(f"quantile_cont({column}, {share})", dialect="duckdb")
-        if name == "setting":
-            return exp.Literal.number(_number(numbers, node.expressions[0].name))
-        return node
-
-    return cast("exp.Query", query.transform(written_out))
-
-
-def _number(numbers: dict[str, Any], name: str) -> float:
-    if name not in numbers:
-        known = ", ".join(numbers)
-        raise BadInput(f"setting({name!r}) is no number of [detect]", remedy=f"use {known}")
-    return cast("float", numbers[name])
-
-
-def tables_of(query: "exp.Query") -> tuple[str, ...]:
-    """Return the tables a query reads, sorted; its own WITH names are none."""
-    from sqlglot import exp
-
-    own = {each.alias for each in query.find_all(exp.CTE)}
-    return tuple(sorted({table.name for table in query.find_all(exp.Table)} - own))
 
 
 def _constructs() -> tuple[Construct, ...]:
