@@ -11,8 +11,10 @@ from selfdrive_dagster.orchestration.workshop import Workshop
 TABLES = {
     "exceptions": "Every exception that an SDK reported, once, redacted, with its frames.",
     "spans": "Finished spans: who called what, how long it took and how it ended.",
-    "log_events": "Log records that are no exceptions.",
+    "log_events": "Log records, of SDKs and of the files that products write.",
     "metric_points": "Points of gauges, sums and histograms.",
+    "product_events": "What people did: pages, clicks, steps; by pseudonym at most.",
+    "sessions": "Sessions as Sentry's SDKs tell them: how each stood, or how many stood so.",
     "deployments": "When a version of a service was first seen.",
 }
 

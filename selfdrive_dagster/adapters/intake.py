@@ -27,7 +27,14 @@ from selfdrive_dagster.telemetry.rows import Row
 
 WINDOW_EVENTS = 100_000
 
-_COUNTED_TABLES = ("exceptions", "spans", "log_events", "metric_points")
+_COUNTED_TABLES = (
+    "exceptions",
+    "spans",
+    "log_events",
+    "metric_points",
+    "product_events",
+    "sessions",
+)
 """The tables whose rows count as events; deployments are derived from them."""
 
 

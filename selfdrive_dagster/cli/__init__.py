@@ -30,6 +30,7 @@ from selfdrive_dagster.cli import (
     rollback,
     serve,
     up,
+    usage,
 )
 from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
@@ -53,6 +54,7 @@ COMMANDS = (
     Command("issues", issues.issues, ALONE),
     Command("issue", issues.issue, ALONE),
     Command("up", up.up, LOOP),
+    Command("usage", usage.usage, LOOP),
     Command("ingest", ingest.ingest, LOOP),
     Command("changes", changes.changes, LOOP),
     Command("show", changes.show, LOOP),

@@ -26,6 +26,7 @@ from selfdrive_dagster.issues import (
     issue_event,
     rank,
 )
+from selfdrive_dagster.issues.business import business_of
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
 WIDTH = 200
@@ -116,7 +117,8 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     if "issue_stats" not in warehouse.tables():
         return ()
     triage = TriageSettings(protected=settings.autonomy.protected, on_trial=on_trial(home))
-    return rank_issues(warehouse, datetime.now(UTC), settings=triage)
+    business = business_of(settings)
+    return rank_issues(warehouse, datetime.now(UTC), settings=triage, business=business)
 
 
 def settings_of(repo: Path | None) -> Settings:
@@ -139,7 +141,7 @@ def pick(ranked: tuple[RankedIssue, ...], wanted: str) -> RankedIssue:
 def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> None:
     """Draw the ranking as a table."""
     if not ranked:
-        console.print("No exception was reported: nothing to rank.")
+        console.print("Nothing that hurts was reported: nothing to rank.")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("#", "score", "events", "users"):
@@ -169,11 +171,15 @@ def draw_one(console: Console, each: RankedIssue) -> None:
     """Draw one issue with the parts of its score."""
     console.print(Text(f"{each.issue_id}  {line(each.title)}", style="bold"))
     facts = (
+        ("what", line(each.says)),
         ("in", line(each.culprit) or "no frames were reported"),
         ("events", f"{each.events_24h} in 24 h, {each.events_total} in all"),
         ("users", f"{known(each.users)} in 24 h; sessions {known(each.sessions)}"),
         ("seen", f"{each.first_seen:%Y-%m-%d %H:%M} to {each.last_seen:%Y-%m-%d %H:%M} UTC"),
         ("service", line(", ".join(each.services + each.versions))),
+        ("came", line(each.introduced) or "nobody knows with which version"),
+        ("rank", f"{each.rank}{f'; {each.otherwise}' if each.otherwise else ''}"),
+        ("trend", TRENDS[each.is_escalating]),
         ("triage", f"{each.triage.decision.value}: {', '.join(each.triage.reasons)}"),
         ("", each.triage.says),
         ("example", line(each.sample_event_id)),
@@ -200,8 +206,20 @@ def draw_score(console: Console, each: RankedIssue) -> None:
     )
     table.add_row("score", "", "", total, because, style="bold")
     console.print(table)
-    if each.is_paging is None:
-        console.print(Text("  paging  unknown: nobody told burn rates", style="dim"))
+    console.print(Text(f"  paging  {PAGING[each.is_paging]}", style="dim"))
+
+
+TRENDS = {
+    True: "escalating: more in the last hour than its own week lets expect",
+    False: "within what its own history lets expect",
+    None: "no history of full hours to compare with",
+}
+
+PAGING = {
+    True: "yes: it burns the error budget of its service too fast",
+    False: "no",
+    None: "unknown: nobody told burn rates; that needs [issues] slo and reported requests",
+}
 
 
 def line(text: str) -> str:

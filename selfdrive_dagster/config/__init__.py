@@ -5,11 +5,13 @@ at once, what a repository tells about itself, and where the home directory is. 
 belong: anything that acts on a setting.
 """
 
+from selfdrive_dagster.config.detecting import Detect
 from selfdrive_dagster.config.discover import Found, discover, find_python
 from selfdrive_dagster.config.home import KILL_SWITCH, home_path, open_home
 from selfdrive_dagster.config.reading import FILE_NAME, load, parse
 from selfdrive_dagster.config.settings import (
     Autonomy,
+    Issues,
     Notify,
     Patches,
     Rollout,
@@ -23,7 +25,9 @@ __all__ = [
     "FILE_NAME",
     "KILL_SWITCH",
     "Autonomy",
+    "Detect",
     "Found",
+    "Issues",
     "Notify",
     "Patches",
     "Rollout",

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from selfdrive_dagster.config.detecting import Detect
 from selfdrive_dagster.config.discover import Found
 
 Text = Annotated[str, Meta(description="text in quotes")]
@@ -128,6 +129,30 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         return host_and_port(self.listen)
 
 
+class Issues(msgspec.Struct, frozen=True, kw_only=True):
+    """`[issues]`: what the business holds dear.
+
+    `criticality` is OpenTelemetry's `service.criticality`; "" says nothing and counts as critical.
+    `slo` is the share of requests that must succeed, 0 where none was promised. `routes` weighs
+    what hurts at a route (`"POST /checkout" = 1.0`, `"GET /admin*" = 0.3`). `funnels` names the
+    steps of a way through the product, each a route or an event.
+    """
+
+    criticality: Annotated[
+        Literal["", "critical", "high", "medium", "low"],
+        Meta(description='"critical", "high", "medium" or "low"'),
+    ] = ""
+    slo: Annotated[float, Meta(ge=0, lt=1, description="a share below 1, like 0.999")] = 0.0
+    routes: Annotated[
+        dict[str, Annotated[float, Meta(ge=0, le=1)]],
+        Meta(description='a table of weights from 0 to 1, like {"GET /admin*" = 0.3}'),
+    ] = {}
+    funnels: Annotated[
+        dict[str, Annotated[tuple[str, ...], Meta(min_length=2)]],
+        Meta(description='a table of lists of two steps or more, like {buy = ["cart", "order"]}'),
+    ] = {}
+
+
 class Notify(msgspec.Struct, frozen=True, kw_only=True):
     """`[notify]`: whom to tell, as addresses that contain `://`."""
 
@@ -140,6 +165,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     path: Text = ""
     service: Service = Service()
     telemetry: Telemetry = Telemetry()
+    issues: Issues = Issues()
+    detect: Detect = Detect()
     autonomy: Autonomy = Autonomy()
     patches: Patches = Patches()
     rollout: Rollout = Rollout()

@@ -5,6 +5,7 @@ counting (`gather`, `sql/issues`).
 """
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,6 +24,7 @@ class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
     """One exception event and the issue it belongs to; columns as in `ExceptionRow`.
 
     `severity_text` is one of the five levels of `score`.
+    `route` is the request that was served, None outside of one.
     `raised_in_app` says whether the innermost frame is the product's own, None without frames.
     """
 
@@ -46,6 +48,7 @@ class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
     fp_template: str
     issue_id: str
     culprit: str
+    route: str | None = None
     in_app_paths: tuple[str, ...] = ()
     raised_in_app: bool | None = None
 
@@ -104,9 +107,17 @@ def _event(
         fp_template=named.template_key,
         issue_id=named.issue_id,
         culprit=named.culprit,
+        route=_route(crash),
         in_app_paths=_in_app_paths(crash, grouping),
         raised_in_app=None if innermost is None else is_in_app(innermost, grouping.source),
     )
+
+
+def _route(crash: Crash) -> str | None:
+    """Return what the product calls the request, with its method where that is told."""
+    path = crash.transaction or (urlsplit(crash.request.url).path if crash.request else "")
+    method = crash.request.method if crash.request and " " not in path else ""
+    return f"{method} {path}".strip() or None
 
 
 def _innermost(crash: Crash) -> Frame | None:

@@ -4,14 +4,15 @@ The same rules as `sql/issues` (a test holds the two equal): windows end at `now
 counted once, and where two SDKs report the same crash the source that saw most counts.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from selfdrive_dagster.issues.escalating import is_escalating
 from selfdrive_dagster.issues.events import IssueEventRow
 from selfdrive_dagster.issues.rank import IssueSummary
-from selfdrive_dagster.issues.score import RANKS, IssueStats
+from selfdrive_dagster.issues.score import MOST_OF_ONE, RANKS, IssueStats
 
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
@@ -47,6 +48,8 @@ def summarise(
         events_total=_most(events, len),
         events_24h=_most(recent, len),
         events_1h=_most([event for event in recent if event.timestamp > now - HOUR], len),
+        counted_24h=_most(recent, _counted),
+        counted_1h=_most([event for event in recent if event.timestamp > now - HOUR], _counted),
         expected_1h=_most(events, lambda part: _expected(part, first, now)),
         users=_distinct(recent, "enduser_pseudo_id"),
         sessions=_distinct(recent, "session_id"),
@@ -54,6 +57,7 @@ def summarise(
         active_users=active["enduser_pseudo_id"],
         active_sessions=active["session_id"],
         active_traces=active["trace_id"],
+        is_escalating=_is_escalating(events, first, now),
         level=max((event.severity_text for event in events), key=RANKS.__getitem__),
         unhandled=is_unhandled(event.handled for event in events),
     )
@@ -102,6 +106,12 @@ def is_unhandled(handled: Iterable[bool | None]) -> bool | None:
     return None if not known else not all(known)
 
 
+def _counted(events: Sequence[IssueEventRow]) -> int:
+    """Count at most `MOST_OF_ONE` events of each user, session or trace, whichever is known."""
+    each = Counter(e.enduser_pseudo_id or e.session_id or e.trace_id for e in events)
+    return sum(min(count, MOST_OF_ONE) for count in each.values())
+
+
 T = TypeVar("T", int, float)
 
 _PRINCIPALS = ("enduser_pseudo_id", "session_id", "trace_id")
@@ -112,6 +122,16 @@ def _expected(events: Sequence[IssueEventRow], first: datetime, now: datetime) -
     like_this = set(same_hours(now))
     same_hour = sum(hour in like_this for hour in hours)
     return expected(same_hour, sum(hour < hour_of(now) for hour in hours), first, now)
+
+
+def _is_escalating(events: Sequence[IssueEventRow], first: datetime, now: datetime) -> bool | None:
+    """Judge the last hour by the full hours of the week before; the busiest source counts."""
+    last = _most([e for e in events if now - HOUR < e.timestamp <= now], len)
+    begin = max(hour_of(first), hour_of(now) - WEEK)
+    counts = [Counter(hour_of(e.timestamp) for e in part) for part in _by_source(events)]
+    hours = [begin + at * HOUR for at in range(int((hour_of(now) - begin) / HOUR))]
+    series = [max((each[hour] for each in counts), default=0) for hour in hours]
+    return is_escalating(series, last) if last else None
 
 
 def _by_source(events: Iterable[IssueEventRow]) -> list[list[IssueEventRow]]:

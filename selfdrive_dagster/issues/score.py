@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-FORMULA = "2026-11"
+FORMULA = "2026-12"
 """The version of the formula, kept with every score."""
 
 LEVELS = {"fatal": 1.0, "error": 0.75, "warning": 0.5, "info": 0.25, "debug": 0.0}
@@ -23,6 +23,8 @@ UNHANDLED_BOOST = 0.25
 _ALIASES = {"critical": "fatal", "warn": "warning", "trace": "debug", "notice": "info"}
 CRITICALITY = {"critical": 1.0, "high": 0.85, "medium": 0.7, "low": 0.5}
 VOLUME_CAP = 10_000
+MOST_OF_ONE = 10
+"""Events in a window that one user, session or trace counts for: nobody buys a rank alone."""
 RECENCY_HALF_LIFE_HOURS = 24.0
 
 
@@ -32,8 +34,10 @@ class IssueStats(msgspec.Struct, frozen=True, kw_only=True):
     `users`, `sessions` and `traces` count distinct ones of 24 h; None where no event carried
     any. `active_*` count those seen in all telemetry of 24 h. `expected_1h` is the usual number
     of events in an hour like this one. Counts are of the source that saw most: two SDKs that
-    report one crash do not make it two. `criticality`, `is_regressed` and `is_paging` are None
-    where nobody tells; an issue of unknown criticality counts as critical.
+    report one crash do not make it two. `counted_*` are those events with at most `MOST_OF_ONE`
+    of each user (session, trace); None where nobody looked. `criticality`, `is_regressed`,
+    `is_paging` and `is_escalating` are None where nobody tells; an issue of unknown criticality
+    counts as critical. `business` is the owner's weight of the route, 0 to 1.
     """
 
     issue_id: str
@@ -44,6 +48,8 @@ class IssueStats(msgspec.Struct, frozen=True, kw_only=True):
     events_24h: int
     events_1h: int
     expected_1h: float = 0.0
+    counted_24h: int | None = None
+    counted_1h: int | None = None
     users: int | None = None
     sessions: int | None = None
     traces: int | None = None
@@ -55,6 +61,8 @@ class IssueStats(msgspec.Struct, frozen=True, kw_only=True):
     criticality: str | None = None
     is_regressed: bool | None = None
     is_paging: bool | None = None
+    is_escalating: bool | None = None
+    business: float = 1.0
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,9 +127,12 @@ def level_of(severity_text: str) -> str:
 
 def _criticality(stats: IssueStats) -> tuple[float, str]:
     """Return the factor and its words. Unknown counts as critical: better looked at than lost."""
+    says = f"the service is {stats.criticality}"
     if stats.criticality is None:
-        return 1.0, "unknown: nobody told how critical the service is, so it counts as critical"
-    return CRITICALITY.get(stats.criticality, 1.0), f"the service is {stats.criticality}"
+        says = "unknown: nobody told how critical the service is, so it counts as critical"
+    if stats.business < 1.0:
+        says += f", the route counts {stats.business:.2f}"
+    return CRITICALITY.get(stats.criticality or "", 1.0) * stats.business, says
 
 
 def _part(name: str, reading: _Reading, weight: float, criticality: float) -> ScorePart:
@@ -142,8 +153,17 @@ def _users(stats: IssueStats) -> _Reading:
 
 
 def _volume(stats: IssueStats) -> _Reading:
-    value = min(1.0, math.log1p(stats.events_24h) / math.log1p(VOLUME_CAP))
-    return value, f"{stats.events_24h} events in 24 h"
+    counted = _counted(stats.counted_24h, stats.events_24h)
+    value = min(1.0, math.log1p(counted) / math.log1p(VOLUME_CAP))
+    return value, f"{stats.events_24h} events in 24 h{_as(counted, stats.events_24h)}"
+
+
+def _counted(counted: int | None, events: int) -> int:
+    return events if counted is None else counted
+
+
+def _as(counted: int, events: int) -> str:
+    return f", counted as {counted}: {MOST_OF_ONE} of each at most" if counted < events else ""
 
 
 def _severity(stats: IssueStats) -> _Reading:
@@ -155,9 +175,11 @@ def _severity(stats: IssueStats) -> _Reading:
 
 def _spike(stats: IssueStats) -> _Reading:
     """How far the last hour lies above the usual one, in (smoothed) Poisson deviations."""
-    above = (stats.events_1h - stats.expected_1h) / math.sqrt(stats.expected_1h + 1.0)
+    counted = _counted(stats.counted_1h, stats.events_1h)
+    above = (counted - stats.expected_1h) / math.sqrt(stats.expected_1h + 1.0)
     value = 1.0 - math.exp(-max(0.0, above) / 5.0)
-    return value, f"{stats.events_1h} in the last hour, {stats.expected_1h:.1f} expected"
+    told = f"{stats.events_1h} in the last hour{_as(counted, stats.events_1h)}"
+    return value, f"{told}, {stats.expected_1h:.1f} expected"
 
 
 def _recency(stats: IssueStats) -> _Reading:

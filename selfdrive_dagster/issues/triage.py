@@ -10,6 +10,7 @@ from enum import Enum
 
 import msgspec
 
+from selfdrive_dagster.issues.kinds import EXCEPTION
 from selfdrive_dagster.issues.score import level_of
 from selfdrive_dagster.model.product import is_protected
 
@@ -40,6 +41,7 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     `raised_in_app` says whether the innermost frame is the product's own; None without frames.
     """
 
+    kind: str = EXCEPTION
     exception_type: str
     level: str
     events_total: int
@@ -81,6 +83,9 @@ CONFIG = frozenset(
 DATA = frozenset({"IntegrityError", "DataError", "CorruptDataError", "BadGzipFile", "BadZipFile"})
 """A stored record is wrong; code alone does not mend it."""
 
+BELOW = ("warning", "info", "debug")
+"""Levels at which nobody reports an error."""
+
 STOPS = frozenset({"KeyboardInterrupt", "SystemExit", "GeneratorExit"})
 
 _Holds = Callable[[TriageFacts, TriageSettings], bool]
@@ -106,7 +111,7 @@ RULES: tuple[Rule, ...] = (
         "not_an_error",
         Decision.SKIP,
         "reported below the level error",
-        lambda facts, _: level_of(facts.level) in ("warning", "info", "debug"),
+        lambda facts, _: facts.kind == EXCEPTION and level_of(facts.level) in BELOW,
     ),
     Rule(
         "on_trial",
@@ -127,10 +132,16 @@ RULES: tuple[Rule, ...] = (
         lambda facts, settings: facts.events_total < settings.min_events,
     ),
     Rule(
+        "no_exception",
+        Decision.ROOT_CAUSE_ONLY,
+        "what hurts is no exception: there is no raising place to mend",
+        lambda facts, _: facts.kind != EXCEPTION,
+    ),
+    Rule(
         "no_stack",
         Decision.ROOT_CAUSE_ONLY,
         "no frame was reported, so there is no place to look",
-        lambda facts, _: facts.raised_in_app is None,
+        lambda facts, _: facts.kind == EXCEPTION and facts.raised_in_app is None,
     ),
     Rule(
         "transient",
@@ -154,7 +165,7 @@ RULES: tuple[Rule, ...] = (
         "third_party",
         Decision.ROOT_CAUSE_ONLY,
         "no frame is the product's own",
-        lambda facts, _: not facts.in_app_paths,
+        lambda facts, _: facts.kind == EXCEPTION and not facts.in_app_paths,
     ),
     Rule(
         "protected_path",

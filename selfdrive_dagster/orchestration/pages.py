@@ -13,11 +13,12 @@ import msgspec
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.model import Candidate, Diagnosis, Report, Reproduction
+from selfdrive_dagster.model.drawing import as_markdown
 from selfdrive_dagster.orchestration.text import fenced, plain, table
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval
-from selfdrive_dagster.rollout.canary.plots import as_markdown, evidence_svg, rates_svg
+from selfdrive_dagster.rollout.canary.plots import evidence_svg, rates_svg
 from selfdrive_dagster.rollout.observed import Observed
 from selfdrive_dagster.validation import Proof
 from selfdrive_dagster.validation.head import HeadProof

@@ -6,27 +6,35 @@ assets of their own took ten times as long.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from selfdrive_dagster.adapters.ingest import Ingested
-from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest, load_models, load_tests
+from selfdrive_dagster.adapters.warehouse.models import (
+    DETECTED,
+    DETECTED_FROM,
+    SqlModel,
+    SqlTest,
+    load_models,
+    load_tests,
+)
 from selfdrive_dagster.adapters.warehouse.refresh import EVENTS, Refreshed, check, refresh
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
-from selfdrive_dagster.orchestration.stages import OWNER, Result, note
-from selfdrive_dagster.orchestration.text import table
+from selfdrive_dagster.issues.usage import Usage
+from selfdrive_dagster.orchestration.shown import ranked, trends_of, viewed
+from selfdrive_dagster.orchestration.stages import OWNER, Result
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.telemetry import TABLES
 
 RANKING = dg.AssetKey(["issues", "ranking"])
-SHOWN = 20
+USAGE = dg.AssetKey(["issues", "usage"])
 
 Ingest = Callable[[Workshop], Ingested]
 MakeBoard = Callable[[Workshop], Board]
+ViewUsage = Callable[[Workshop], Usage]
 
 
 def telemetry_step(
@@ -76,17 +84,21 @@ def telemetry_step(
 
 
 def issues_step(
-    sql_dir: Path, make_board: MakeBoard, descriptions: Mapping[str, str]
+    sql_dir: Path, make_board: MakeBoard, view: ViewUsage, descriptions: Mapping[str, str]
 ) -> dg.AssetsDefinition:
-    """Make every SQL model and the ranking one step, with their checks."""
+    """Make every SQL model, the ranking and the view of usage one step, with their checks."""
     models = load_models(sql_dir)
     tests = [test for test in load_tests(sql_dir) if test.table not in TABLES]
-    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues"}
+    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues", DETECTED: "issues"}
     stages |= {model.name: model.stage for model in models}
 
     @dg.multi_asset(
         name="issues",
-        specs=[*_specs(models, stages, descriptions), _ranking_spec(stages, descriptions)],
+        specs=[
+            *_specs(models, stages, descriptions),
+            _made_spec(RANKING, RANKED_FROM, stages, descriptions),
+            _made_spec(USAGE, USED_FROM, stages, descriptions, skippable=True),
+        ],
         check_specs=[_check_spec(test, stages) for test in tests],
         can_subset=False,
         required_resource_keys={"workshop"},
@@ -95,10 +107,15 @@ def issues_step(
         """Name issues, refresh every model, rank, and check."""
         workshop: Workshop = context.resources.workshop
         grouping = Grouping(source=workshop.settings.service.source)
-        for done in refresh(workshop.warehouse, workshop.models, grouping):
-            yield _refreshed(done, stages[done.table])
+        is_new_hour = False
+        for done in refresh(workshop.warehouse, workshop.models, grouping, workshop.settings):
+            if done.hours != 0:
+                yield _refreshed(done, stages[done.table])
+            is_new_hour = is_new_hour or (done.table == DETECTED and done.hours != 0)
         yield from _checked(workshop, tests, stages)
-        yield _ranked(make_board(workshop), workshop, context.run.run_id)
+        yield ranked(RANKING, make_board(workshop), workshop, context.run.run_id)
+        if is_new_hour:
+            yield viewed(USAGE, view(workshop), trends_of(workshop))
 
     return issues
 
@@ -106,15 +123,18 @@ def issues_step(
 def _specs(
     models: Sequence[SqlModel], stages: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> Iterator[dg.AssetSpec]:
-    yield dg.AssetSpec(
-        ["issues", EVENTS],
-        deps=[["telemetry", "exceptions"]],
-        description=descriptions[EVENTS],
-        group_name="issues",
-        kinds={"parquet", "python"},
-        owners=[OWNER],
-        code_version="1",
-    )
+    made = {EVENTS: ("exceptions",), DETECTED: DETECTED_FROM}
+    for name, depends_on in made.items():
+        yield dg.AssetSpec(
+            ["issues", name],
+            deps=[[stages[each], each] for each in depends_on],
+            description=descriptions[name],
+            group_name="issues",
+            kinds={"parquet", "python"},
+            owners=[OWNER],
+            code_version="1",
+            skippable=True,
+        )
     for model in models:
         yield dg.AssetSpec(
             [model.stage, model.name],
@@ -124,19 +144,40 @@ def _specs(
             kinds={"duckdb", "sql"},
             owners=[OWNER],
             code_version="1",
+            skippable=True,
         )
 
 
-def _ranking_spec(stages: Mapping[str, str], descriptions: Mapping[str, str]) -> dg.AssetSpec:
-    reads = ["issue_stats", "issue_newest", "issue_hourly", "issue_releases", EVENTS]
+RANKED_FROM = (
+    "issue_stats",
+    "issue_newest",
+    "issue_hourly",
+    "issue_releases",
+    "occurrences",
+    "active_hourly",
+    "releases",
+    "requests",
+)
+USED_FROM = ("usage_daily", "journeys_daily", "occurrences")
+
+
+def _made_spec(
+    key: dg.AssetKey,
+    reads: Sequence[str],
+    stages: Mapping[str, str],
+    descriptions: Mapping[str, str],
+    *,
+    skippable: bool = False,
+) -> dg.AssetSpec:
     return dg.AssetSpec(
-        RANKING,
+        key,
         deps=[[stages[name], name] for name in reads],
-        description=descriptions["ranking"],
+        description=descriptions[key.path[-1]],
         group_name="issues",
         kinds={"python"},
         owners=[OWNER],
         code_version="1",
+        skippable=skippable,
     )
 
 
@@ -166,31 +207,4 @@ def _refreshed(done: Refreshed, stage: str) -> Result:
             "hours_rebuilt": hours,
             "seconds": round(done.seconds, 3),
         },
-    )
-
-
-def _ranked(board: Board, workshop: Workshop, run_id: str) -> Result:
-    """Store the board as evidence: what a change is opened from must not move under it."""
-    sha256 = note(RANKING, workshop, board, (), run_id=run_id)
-    rows = [
-        (
-            str(issue.rank),
-            issue.title,
-            f"{issue.score.total:.1f}",
-            "unknown" if issue.users is None else str(issue.users),
-            str(issue.events_24h),
-            f"{issue.triage.decision.value}: {', '.join(issue.triage.reasons)}",
-        )
-        for issue in board.issues[:SHOWN]
-    ]
-    heads = ("#", "issue", "score", "users 24 h", "events 24 h", "triage")
-    return dg.MaterializeResult(
-        asset_key=RANKING,
-        metadata={
-            "ranking": table(heads, rows),
-            "dagster/row_count": len(board.issues),
-            "as_of": datetime.now(UTC).isoformat(timespec="seconds"),
-            "sha256": sha256,
-        },
-        data_version=dg.DataVersion(sha256),
     )

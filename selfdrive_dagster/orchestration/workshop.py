@@ -68,7 +68,7 @@ class Workshop:
     @cached_property
     def models(self) -> tuple[SqlModel, ...]:
         """The SQL models, each after those it depends on."""
-        return load_models(self._sql_dir)
+        return load_models(self._sql_dir, self.settings.detect)
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -11,7 +11,9 @@ from selfdrive_dagster.telemetry.rows import (
     FrameRow,
     LogEventRow,
     MetricPointRow,
+    ProductEventRow,
     Records,
+    SessionRow,
     SpanRow,
 )
 
@@ -24,8 +26,10 @@ __all__ = [
     "FrameRow",
     "LogEventRow",
     "MetricPointRow",
+    "ProductEventRow",
     "Records",
     "Redactor",
+    "SessionRow",
     "SpanRow",
     "read_crashes",
     "read_records",

@@ -19,6 +19,8 @@ from selfdrive_dagster.telemetry.rows import (
     FrameRow,
     LogEventRow,
     MetricPointRow,
+    ProductEventRow,
+    SessionRow,
     SpanRow,
 )
 
@@ -40,11 +42,16 @@ SEVERITY_NUMBERS = {
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of one delivery: arrival time (UTC), redaction, default service."""
+    """The circumstances of one delivery: arrival time (UTC), redaction, default service.
+
+    `delivery` tells one delivery from another where that is known: counts of two processes may be
+    equal, and are two all the same. A file has none, so that read twice it is the same.
+    """
 
     received_at: datetime
     redactor: Redactor = Redactor()
     service_name: str = UNNAMED_SERVICE
+    delivery: str = ""
 
     @classmethod
     def now(cls, redactor: Redactor, service_name: str = UNNAMED_SERVICE) -> "Arrival":
@@ -57,12 +64,18 @@ class Ordinals:
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
+        self._moments: dict[str, dict[int, int]] = {}
 
     def event_id(self, *parts: object) -> str:
         """Return the sha256 over the parts and how often they were seen before."""
         key = digest(list(parts))
         self._seen[key] += 1
         return digest([key, self._seen[key] - 1])
+
+    def place(self, moment: int, *parts: object) -> int:
+        """Return the how-manieth moment of these parts this is; one told again keeps its place."""
+        moments = self._moments.setdefault(digest(list(parts)), {})
+        return moments.setdefault(moment, len(moments))
 
 
 def sender_id(*parts: object) -> str:
@@ -148,7 +161,9 @@ def is_library_path(path: str) -> bool | None:
 
 
 def deployments(
-    rows: Iterable[ExceptionRow | SpanRow | LogEventRow | MetricPointRow],
+    rows: Iterable[
+        ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow | SessionRow
+    ],
     source: str,
     arrival: Arrival,
 ) -> tuple[DeploymentRow, ...]:

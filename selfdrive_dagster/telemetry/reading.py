@@ -11,16 +11,15 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Crash
-from selfdrive_dagster.telemetry import otlp, sentry
-from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, exception_row
+from selfdrive_dagster.telemetry import events, logs, otlp, sentry
+from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import MAX_BYTES, check_rows, mapping, parse_json
 from selfdrive_dagster.telemetry.redact import Redactor
 from selfdrive_dagster.telemetry.rows import Records, join
-from selfdrive_dagster.telemetry.stacktrace import Traceback, find_tracebacks
 
 WHAT_WE_READ = (
     "Give a Sentry event as JSON (the link 'JSON' on its page), a Sentry envelope, OTLP JSON "
-    "lines, or a log with a Python traceback."
+    "lines, a log (JSON lines or text with levels) with a Python traceback, or an access log."
 )
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Arrival time of files read for `repair`, so that one file always gives equal records."""
@@ -53,7 +52,7 @@ def read_records(data: bytes, name: str, arrival: Arrival) -> Records:
     if not data.strip():
         raise BadInput(f"{name} is empty.", remedy=WHAT_WE_READ)
     body = data.removeprefix(b"\xef\xbb\xbf")
-    if body.lstrip()[:1] in (b"{", b"["):
+    if body.lstrip()[:1] in (b"{", b"[") and not logs.begins_record(body[:1_000]):
         return _read_json(body, name, arrival)
     return _read_log(body, name, arrival)
 
@@ -63,6 +62,8 @@ def _sum_up(records: Records) -> str:
         "spans": len(records.spans),
         "log records": len(records.log_events),
         "metric points": len(records.metric_points),
+        "product events": len(records.product_events),
+        "sessions": len(records.sessions),
     }
     told = [f"{count} {what}" for what, count in counts.items() if count]
     return " and ".join(told) or "nothing that we keep"
@@ -146,17 +147,6 @@ def _decoder(value: dict[str, Any]) -> Decoder | None:
     return next((decoder for fits, decoder in JSON_FORMATS if fits(value)), None)
 
 
-def _traceback_text(value: dict[str, Any]) -> str:
-    fields = (value.get(name) for name in ("exception", "exc_info", "stack_trace", "message"))
-    return next((one for one in fields if isinstance(one, str) and "Traceback (" in one), "")
-
-
-def _read_json_log(
-    value: dict[str, Any], place: str, arrival: Arrival, ordinals: Ordinals
-) -> Records:
-    return _rows(find_tracebacks(_traceback_text(value)), place, arrival, ordinals)
-
-
 def _read_event(
     value: dict[str, Any], _place: str, arrival: Arrival, ordinals: Ordinals
 ) -> Records:
@@ -167,8 +157,9 @@ JSON_FORMATS: tuple[tuple[Callable[[dict[str, Any]], bool], Decoder], ...] = (
     (lambda value: "resourceSpans" in value or "resource_spans" in value, otlp.decode_json),
     (lambda value: "resourceLogs" in value or "resource_logs" in value, otlp.decode_json),
     (lambda value: "resourceMetrics" in value or "resource_metrics" in value, otlp.decode_json),
-    (lambda value: bool(_traceback_text(value)), _read_json_log),
     (sentry.is_event, _read_event),
+    (events.is_product_event, events.decode_events),
+    (logs.is_log, logs.read_json_log),
 )
 """How a JSON object is recognised → its decoder; the first that fits wins."""
 
@@ -188,36 +179,13 @@ def _read_log(data: bytes, name: str, arrival: Arrival) -> Records:
             f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}.",
             remedy="Save it as UTF-8: iconv -f latin1 -t utf-8 FILE.",
         ) from None
-    found = find_tracebacks(log)
-    if not found:
-        raise BadInput(f"{name} is text without a whole Python traceback.", remedy=WHAT_WE_READ)
-    return _rows(found, name, arrival, Ordinals())
-
-
-def _rows(
-    found: tuple[Traceback, ...], place: str, arrival: Arrival, ordinals: Ordinals
-) -> Records:
-    check_rows(len(found), place)
-    redact = arrival.redactor
-    rows = []
-    for one in found:
-        exceptions = tuple(
-            msgspec.structs.replace(
-                raised,
-                value=redact.text(raised.value),
-                frames=tuple(
-                    msgspec.structs.replace(frame, source=redact.text(frame.source))
-                    for frame in raised.frames
-                ),
-            )
-            for raised in one.exceptions
+    first = next((line for line in log.splitlines() if line.strip()), "")
+    if logs.is_access_line(first):
+        return logs.read_access_log(log, name, arrival)
+    records = logs.read_text_log(log, name, arrival)
+    if not records.count():
+        raise BadInput(
+            f"{name} is text without a log's record or a whole Python traceback.",
+            remedy=WHAT_WE_READ,
         )
-        crash = Crash(
-            event_id=ordinals.event_id("file", one.when, exceptions),
-            source="file",
-            exceptions=exceptions,
-            timestamp=one.when,
-            service_name=arrival.service_name,
-        )
-        rows.append(exception_row(crash, arrival, stacktrace=redact.text(one.text)))
-    return Records(exceptions=tuple(rows))
+    return records

@@ -60,7 +60,10 @@ class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start."""
+    """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start.
+
+    A line of an access log is a span of a request: its ids are made from it.
+    """
 
     event_id: str
     source: str
@@ -76,7 +79,7 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
     enduser_pseudo_id: str | None = None
     name: str
     kind: str = "INTERNAL"
-    duration_ms: float
+    duration_ms: float | None = None
     status_code: str = "UNSET"
     status_message: str | None = None
     error_type: str | None = None
@@ -88,7 +91,11 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogEventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One log record, breadcrumb-free. `event_name` is set for OpenTelemetry events."""
+    """One log record, breadcrumb-free. `event_name` is set for OpenTelemetry events.
+
+    `exception_type` is set where the record told an exception: that stands in `exceptions` too,
+    and is counted there.
+    """
 
     event_id: str
     source: str
@@ -106,6 +113,7 @@ class LogEventRow(msgspec.Struct, frozen=True, kw_only=True):
     event_name: str | None = None
     logger_name: str | None = None
     body: str | None = None
+    exception_type: str | None = None
     attributes_json: str = "{}"
 
 
@@ -123,6 +131,7 @@ class MetricPointRow(msgspec.Struct, frozen=True, kw_only=True):
     service_name: str
     service_version: str | None = None
     deployment_environment_name: str | None = None
+    service_instance_id: str | None = None
     metric_name: str
     unit: str | None = None
     kind: str
@@ -134,6 +143,57 @@ class MetricPointRow(msgspec.Struct, frozen=True, kw_only=True):
     min: float | None = None
     max: float | None = None
     bucket_json: str | None = None
+    attributes_json: str = "{}"
+
+
+class ProductEventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that somebody did: a page seen, a click, a step of a funnel.
+
+    `url_path` is the page's path, or a screen's name. `target` is what was clicked or filled in,
+    in the sender's words, `target_tag` its HTML tag (button, a, input), `form_id` the form around
+    it. `is_dead`: the sender saw that nothing came of the click; None where it does not tell.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    event_name: str
+    url_path: str | None = None
+    target: str | None = None
+    target_tag: str | None = None
+    form_id: str | None = None
+    is_dead: bool | None = None
+    attributes_json: str = "{}"
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How a session stood when its SDK told of it, or how many stood so: `count` of them.
+
+    `timestamp` is when it began. `status` is ok (it goes on), exited, errored (it had errors and
+    went on or ended well), abnormal, unhandled or crashed. Of the rows of one `session_id` the
+    one with the latest `updated_at` holds; counted sessions have no id.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    session_id: str | None = None
+    enduser_pseudo_id: str | None = None
+    status: str
+    updated_at: datetime
+    count: int = 1
+    errors: int = 0
+    duration_ms: float | None = None
     attributes_json: str = "{}"
 
 
@@ -160,16 +220,33 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     spans: tuple[SpanRow, ...] = ()
     log_events: tuple[LogEventRow, ...] = ()
     metric_points: tuple[MetricPointRow, ...] = ()
+    product_events: tuple[ProductEventRow, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
     deployments: tuple[DeploymentRow, ...] = ()
     rejected: tuple[str, ...] = ()
 
     def count(self) -> int:
         """Return the number of events: all rows but deployments, which are derived from them."""
-        tables = (self.exceptions, self.spans, self.log_events, self.metric_points)
+        tables = (
+            self.exceptions,
+            self.spans,
+            self.log_events,
+            self.metric_points,
+            self.product_events,
+            self.sessions,
+        )
         return sum(map(len, tables))
 
 
-Row = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | DeploymentRow
+Row = (
+    ExceptionRow
+    | SpanRow
+    | LogEventRow
+    | MetricPointRow
+    | ProductEventRow
+    | SessionRow
+    | DeploymentRow
+)
 
 TABLES: Mapping[str, type] = MappingProxyType(
     {
@@ -177,6 +254,8 @@ TABLES: Mapping[str, type] = MappingProxyType(
         "spans": SpanRow,
         "log_events": LogEventRow,
         "metric_points": MetricPointRow,
+        "product_events": ProductEventRow,
+        "sessions": SessionRow,
         "deployments": DeploymentRow,
     }
 )
@@ -186,8 +265,8 @@ TABLES: Mapping[str, type] = MappingProxyType(
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a segment: redacted rows, and how they came.
 
-    `signal` is traces, logs, metrics, sentry or file; `redaction` names the tables that were
-    used (`redact.VERSION`).
+    `signal` is traces, logs, metrics, sentry, events or file; `redaction` names the tables that
+    were used (`redact.VERSION`).
     """
 
     signal: str
@@ -206,6 +285,8 @@ def join(parts: Iterable[Records]) -> Records:
         spans=tuple(row for part in parts for row in part.spans),
         log_events=tuple(row for part in parts for row in part.log_events),
         metric_points=tuple(row for part in parts for row in part.metric_points),
+        product_events=tuple(row for part in parts for row in part.product_events),
+        sessions=tuple(row for part in parts for row in part.sessions),
         deployments=tuple(row for part in parts for row in part.deployments),
         rejected=tuple(reason for part in parts for reason in part.rejected),
     )

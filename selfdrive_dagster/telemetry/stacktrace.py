@@ -37,7 +37,7 @@ _RAISED = re.compile(
 )
 _RULE = re.compile(r"\s*\+(?:-\+)?-{4,}(?: (?:\d+|\.\.\.) -{4,})?\Z")
 _PIPE = re.compile(r"(\s*)(?:\| ?|\+ (?=Exception Group ))")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?")
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?")
 
 
 class Traceback(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +162,7 @@ def _next_link(lines: list[str], at: int, width: int, shape: str) -> list[str] |
         taken.append(line)
         if _LINK.match(_bare(line)):
             return taken
-        if _HEAD.match(line) or _TIME.match(line):
+        if _HEAD.match(line) or TIME.match(line):
             return None
     return None
 
@@ -268,7 +268,7 @@ def _raised(piece: _Piece) -> RaisedException:
 def _time_near(lines: list[str], at: int) -> datetime | None:
     """Return the time stamp on this line or on one of the three above it."""
     for line in reversed(lines[max(0, at - 3) : at + 1]):
-        found = _TIME.search(line[:MAX_LINE_CHARS])
+        found = TIME.search(line[:MAX_LINE_CHARS])
         if found:
             return moment(found.group())
     return None

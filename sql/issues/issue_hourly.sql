@@ -1,9 +1,9 @@
 -- Events, users and sessions of each issue by event hour and source; two SDKs that report one crash stay apart.
 SELECT
-    date_trunc('hour', timestamp) AS event_hour,
+    event_hour,
     issue_id,
     source,
-    count(*) AS events,
+    CAST(sum(events) AS BIGINT) AS events,
     count(*) FILTER (WHERE handled = FALSE) AS unhandled_events,
     count(*) FILTER (WHERE handled = TRUE) AS handled_events,
     count(DISTINCT enduser_pseudo_id) AS users,
@@ -13,5 +13,5 @@ SELECT
     END) AS severity_rank,
     min(timestamp) AS first_seen,
     max(timestamp) AS last_seen
-FROM issue_events
-GROUP BY date_trunc('hour', timestamp), issue_id, source
+FROM occurrences
+GROUP BY event_hour, issue_id, source

@@ -4,7 +4,7 @@ WITH hourly AS (
 ),
 
 counted AS (
-    SELECT issue_id, source, count(*) AS events FROM issue_events GROUP BY issue_id, source
+    SELECT issue_id, source, sum(events) AS events FROM occurrences GROUP BY issue_id, source
 )
 
 SELECT counted.issue_id, counted.source, counted.events, hourly.events AS in_hours

@@ -4,27 +4,33 @@ WITH numbered AS (
         issue_id,
         event_id,
         timestamp,
+        kind,
         exception_type,
         exception_template,
         culprit,
+        route,
         fp_version,
         fp_rule,
         in_app_paths,
         raised_in_app,
+        says,
         row_number() OVER (PARTITION BY issue_id ORDER BY timestamp DESC, event_id DESC) AS place
-    FROM issue_events
+    FROM occurrences
 )
 
 SELECT
     issue_id,
     event_id,
     timestamp AS last_seen,
+    kind,
     exception_type,
     exception_template,
     culprit,
+    route,
     fp_version,
     fp_rule,
     in_app_paths,
-    raised_in_app
+    raised_in_app,
+    says
 FROM numbered
 WHERE place = 1

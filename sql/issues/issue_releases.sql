@@ -3,8 +3,8 @@ SELECT
     issue_id,
     service_name,
     service_version,
-    count(*) AS events,
+    CAST(sum(events) AS BIGINT) AS events,
     min(timestamp) AS first_seen,
     max(timestamp) AS last_seen
-FROM issue_events
+FROM occurrences
 GROUP BY issue_id, service_name, service_version

@@ -4,7 +4,7 @@ SELECT
     issue_id,
     source,
     enduser_pseudo_id,
-    count(*) AS events
-FROM issue_events
+    CAST(sum(events) AS BIGINT) AS events
+FROM occurrences
 WHERE enduser_pseudo_id IS NOT NULL
 GROUP BY date_trunc('day', timestamp), issue_id, source, enduser_pseudo_id

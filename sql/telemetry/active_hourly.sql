@@ -5,6 +5,8 @@ WITH seen AS (
     SELECT timestamp, enduser_pseudo_id, session_id FROM log_events
     UNION ALL
     SELECT timestamp, enduser_pseudo_id, session_id FROM exceptions
+    UNION ALL
+    SELECT timestamp, enduser_pseudo_id, session_id FROM product_events
 ),
 
 named AS (

@@ -26,6 +26,7 @@ from selfdrive_dagster.issues import (
     gather,
     rank,
 )
+from selfdrive_dagster.issues.business import Business
 from selfdrive_dagster.model import Crash
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -110,7 +111,7 @@ def test_the_tables_count_what_counting_in_memory_counts(warehouse: Warehouse) -
     warehouse.append("exceptions", [row_of(crash) for crash in crashes])
     refresh(warehouse, MODELS)
     in_memory = gather([crash_event(crash, NOW) for crash in crashes], NOW)
-    in_tables = summarise_issues(warehouse, NOW, {}, None, None)
+    in_tables = summarise_issues(warehouse, NOW, Business(), None)
     assert list(map(without_traces, in_tables)) == list(map(without_traces, in_memory))
     assert rank_issues(warehouse, NOW) == rank(in_memory)
 
@@ -160,7 +161,7 @@ def test_users_are_a_share_of_all_that_were_active(warehouse: Warehouse) -> None
     assert only.score.parts[0].says == "1 of 99 users in 24 h"
 
 
-def test_criticality_resolution_and_paging_reach_the_ranking(warehouse: Warehouse) -> None:
+def test_criticality_and_resolution_reach_the_ranking(warehouse: Warehouse) -> None:
     names = ("total", "price")
     warehouse.append("exceptions", [row_of(crash_of(name, service=name)) for name in names])
     refresh(warehouse, MODELS)
@@ -169,16 +170,14 @@ def test_criticality_resolution_and_paging_reach_the_ranking(warehouse: Warehous
     ranked = rank_issues(
         warehouse,
         NOW,
-        criticality={"total": "low"},
+        business=Business(criticality={"total": "low"}),
         resolved={price.issue_id: NOW - timedelta(days=1)},
-        paging=frozenset({total.issue_id}),
         settings=TriageSettings(min_events=1),
     )
-    assert [each.issue_id for each in ranked] == [total.issue_id, price.issue_id]
-    assert ranked[0].score.total == pytest.approx(total.score.total / 2)
-    assert ranked[1].score.total == pytest.approx(price.score.total + 5)
-    assert [each.is_paging for each in (*ranked, total)] == [True, False, None]
-    assert (ranked[1].triage.reasons, price.triage.reasons) == (("code",), ("too_few_events",))
+    assert [each.issue_id for each in ranked] == [price.issue_id, total.issue_id]
+    assert ranked[1].score.total == pytest.approx(total.score.total / 2)
+    assert ranked[0].score.total == pytest.approx(price.score.total + 5)
+    assert (ranked[0].triage.reasons, price.triage.reasons) == (("code",), ("too_few_events",))
 
 
 def test_new_rules_of_the_operator_name_old_events_anew(warehouse: Warehouse) -> None:
@@ -227,6 +226,6 @@ def test_criticality_is_known_or_said_to_be_unknown(name: str, warehouse: Wareho
     criticality, says = CRITICALITIES[name]
     warehouse.append("exceptions", [row_of(crash_of("total", service="total"))])
     refresh(warehouse, MODELS)
-    [only] = rank_issues(warehouse, NOW, criticality=criticality)
+    [only] = rank_issues(warehouse, NOW, business=Business(criticality=criticality))
     assert only.score.criticality_says.startswith(says)
     assert only.score.parts[-1].value is None

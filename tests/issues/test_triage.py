@@ -28,6 +28,7 @@ CASES = {
     "on_trial": replace(CODE, versions=("canary",)),
     "too_old": replace(CODE, last_seen=NOW - timedelta(days=15)),
     "too_few_events": replace(CODE, events_total=1),
+    "no_exception": replace(CODE, kind="timeout", exception_type="timeout", level="warning"),
     "no_stack": replace(CODE, in_app_paths=(), raised_in_app=None),
     "transient": replace(CODE, exception_type="ConnectionResetError"),
     "config": replace(CODE, exception_type="ModuleNotFoundError"),

@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 from msgspec.structs import replace
 
+from selfdrive_dagster.model.drawing import as_markdown
 from selfdrive_dagster.rollout.canary import (
     DEFAULT_PLAN,
     Arms,
     Count,
     Guardrail,
     Window,
-    as_markdown,
     evidence_svg,
     rates_svg,
 )

@@ -196,6 +196,7 @@ def test_a_json_log_with_tracebacks_is_read_and_the_rest_is_counted():
     data = b"\n".join(json.dumps(line).encode() for line in lines)
     records = read_records(data, "app.jsonl", Arrival.now(Redactor()))
     assert [row.exception_type for row in records.exceptions] == ["ZeroDivisionError"]
+    assert [row.body for row in records.log_events] == ["boom"]
     assert len(records.rejected) == 1
 
 
@@ -217,7 +218,7 @@ DEEP = b'{"exception":' + b"[" * 100_000
     [
         (b"", "crash.json is empty"),
         (b" \n", "crash.json is empty"),
-        (b"hello", "without a whole Python traceback"),
+        (b"hello", "or a whole Python traceback"),
         (b"{", "is not JSON"),
         (json.dumps(EVENT).encode()[:-9], "is not JSON"),
         (b'{"exception": {"values": NaN}}', "is not JSON"),
@@ -228,7 +229,7 @@ DEEP = b'{"exception":' + b"[" * 100_000
         (b"[" * 200 + b"]" * 200, "nests deeper than 64"),
         (b'{"a": 1, "b": 2}', "no event that we know (its keys: a, b)"),
         (b"[]", "no event that we know"),
-        (b"null", "without a whole Python traceback"),
+        (b"null", "or a whole Python traceback"),
         (envelope()[:-40], "the envelope was cut"),
         (b'{}\n{"type":"session"}\n{}\n', "nothing that we keep, but no exception"),
         (json.dumps({**EVENT, "exception": None, "message": "hi"}).encode(), "no exception"),

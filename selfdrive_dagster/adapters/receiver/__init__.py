@@ -44,7 +44,7 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     port: int = 4318
     service_name: str = "unknown_service"
     forward: str = ""
-    accept: tuple[str, ...] = ("otlp", "sentry")
+    accept: tuple[str, ...] = ("otlp", "sentry", "events")
     capture_arguments: bool = True
     keys: tuple[str, ...] = ()
     segment_bytes: int = 64 * 2**20

@@ -1,4 +1,4 @@
-"""The receiver's routes: OTLP/HTTP and Sentry's ingestion, as unmodified SDKs speak them.
+"""The receiver's routes: OTLP/HTTP, Sentry's ingestion and product events, as SDKs speak them.
 
 Every delivery goes the same way: read within bounds, decode and redact, append, sync, answer.
 200 means that the events are on disk. Decoding is `telemetry`'s, counting is `intake`'s.
@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from uuid import uuid4
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -19,16 +21,24 @@ from selfdrive_dagster.adapters.receiver.bodies import Grow, Refusal, read_body
 from selfdrive_dagster.adapters.receiver.forward import Door, Forwarder
 from selfdrive_dagster.adapters.receiver.visitors import why_refused
 from selfdrive_dagster.errors import BadInput, Busy
-from selfdrive_dagster.telemetry import Arrival, Records, Redactor, otlp, sentry
+from selfdrive_dagster.telemetry import Arrival, Records, Redactor, events, otlp, sentry
 from selfdrive_dagster.telemetry.bounds import MAX_BYTES, TooMuch, hex_id, mapping, parse_json
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 SENTRY_TYPES = ("application/x-sentry-envelope", JSON, "text/plain", "application/octet-stream", "")
 MAX_HELD_BYTES = 64 * 2**20
 SMALL_BYTES = 2**20
 KEPT_FOR_SMALL_BYTES = 16 * 2**20
 DECODERS = 2
+
+EVENT_PATHS = (
+    "/batch/", "/batch", "/capture/", "/capture", "/e/", "/i/v0/e/", "/i/v1/analytics/events",
+    "/v1/batch", "/v1/track", "/v1/page", "/v1/screen", "/v1/identify", "/v1/alias", "/v1/group",
+    "/events",
+)  # fmt: skip
+"""Where product events are sent: as PostHog's and Segment's libraries do, and plainly."""
 
 Decode = Callable[[bytes, Arrival], Records]
 
@@ -42,7 +52,7 @@ class Desk(NamedTuple):
     intake: Intake
     redactor: Redactor
     service_name: str
-    accept: frozenset[str] = frozenset(("otlp", "sentry"))
+    accept: frozenset[str] = frozenset(("otlp", "sentry", "events"))
     forwarder: Forwarder | None = None
     keys: frozenset[str] = frozenset()
     is_local: bool = True
@@ -86,6 +96,7 @@ def build_app(desk: Desk) -> Starlette:
             *(
                 Route(path, routes.answering(format_name, handle), methods=["POST"])
                 for path, format_name, handle in (
+                    *((path, "events", routes.events) for path in EVENT_PATHS),
                     ("/v1/{signal}", "otlp", routes.otlp),
                     ("/api/{project}/envelope/", "sentry", routes.envelope),
                     ("/api/{project}/store/", "sentry", routes.store),
@@ -210,6 +221,26 @@ class Routes:
 
         await self._take(request, "sentry", kind, decode_and_forward)
 
+    # ---- product events
+
+    async def events(self, request: Request) -> Response:
+        """Take one product event or a batch of them."""
+        kind = _content_type(request)
+        if kind not in (JSON, FORM, "text/plain", ""):
+            raise Refusal(415, f"Content-Type {kind[:60]!r}: send {JSON}.")
+        named: list[str] = []
+
+        def decode(body: bytes, arrival: Arrival) -> Records:
+            value = parse_json(events.unpacked(body), "The body")
+            named.extend(events.names_in(value))
+            return events.decode_events(value, "The body", arrival)
+
+        taken, reasons = await self._take(request, "events", kind, decode)
+        # PostHog's newer clients want a word on each event: sending one again would not help.
+        told = {"status": 1, "success": True, "rejected": taken.tally.rejected,
+                "results": {name: {"result": "ok"} for name in named}}  # fmt: skip
+        return JSONResponse({**told, "reasons": list(dict.fromkeys(reasons))[:5]})
+
     # ---- the one way
 
     async def _take(
@@ -217,7 +248,9 @@ class Routes:
     ) -> tuple[Taken, tuple[str, ...]]:
         with self._load.holding() as grow:
             body = await read_body(request, self._desk.max_bytes, grow)
-            arrival = Arrival.now(self._desk.redactor, self._desk.service_name)
+            arrival = msgspec.structs.replace(
+                Arrival.now(self._desk.redactor, self._desk.service_name), delivery=uuid4().hex
+            )
             async with self._load.decoders:
                 records = await asyncio.to_thread(decode, body, arrival)
             taken = self._desk.intake.take(

@@ -99,6 +99,8 @@ ENCODINGS: dict[str, Callable[[], _Inflater]] = {
 async def read_body(request: Request, max_bytes: int, grow: Grow) -> bytes:
     """Return the plain body. Raises Refusal 400, 413 or 415 with the reason, Busy from `grow`."""
     encoding = request.headers.get("content-encoding", "").strip().lower()
+    if not encoding and request.query_params.get("compression", "").startswith("gzip"):
+        encoding = "gzip"  # posthog-js: a header would cost its browsers a preflight
     if encoding not in ENCODINGS:
         known = ", ".join(name for name in ENCODINGS if name)
         raise Refusal(415, f"Content-Encoding {encoding[:40]!r} is not one of {known}.")

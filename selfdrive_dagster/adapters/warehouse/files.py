@@ -36,15 +36,18 @@ def save(
     frame: "polars.DataFrame",
     sequence: int,
     hours: Collection[str] = (),
+    *,
+    durable: bool = True,
 ) -> LiveFile:
     """Write a frame as a new file of a partition (`ingest_2026-11-23T06`) and describe it.
 
     `hours` are those it stands for besides the hours of its rows: hours found to be empty.
+    Models are not `durable`: what is lost is made again.
     """
     data = to_bytes(frame)
     name = hashlib.sha256(data).hexdigest()
     path = f"{_partition_path(partition)}{sequence:08d}-{name[:12]}.parquet"
-    write_file(folder / path, data)
+    write_file(folder / path, data, durable=durable)
     first, last = bounds(frame)
     return LiveFile(
         path=path,

@@ -82,15 +82,22 @@ def write_list(folder: Path, live: LiveList) -> None:
             (folder / path).unlink(missing_ok=True)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole and on disk, or not at all."""
+def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file so that it is there whole and on disk, or not at all.
+
+    Not `durable` is for what can be made again: after a loss of power it may be damaged, which
+    its sha256 tells.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as out:
         out.write(data)
         out.flush()
-        os.fsync(out.fileno())
+        if durable:
+            os.fsync(out.fileno())
     temporary.rename(path)
+    if not durable:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -2,13 +2,16 @@
 
 The first line is a comment that describes the table. What a model depends on is read from its
 query. A model with a column `event_hour` (or `event_date`) must make the rows of an hour (day)
-from rows of that hour (day) alone: then only touched hours are made anew. Tests
+from rows of that hour (day) alone: then only touched hours are made anew. What goes on across the
+full hour needs more: a second line `-- reads 1 hour before` (`and 1 hour after`) says how much.
+Numbers that an owner may set stand as `setting('name')`, a field of `config.Detect`. Tests
 (`<table>__<claim>.test.sql`) must return no rows.
 
 Belongs here: reading the files. Does not belong: running them (`refresh`).
 """
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,10 +19,21 @@ import msgspec
 
 from selfdrive_dagster.adapters.warehouse.portable import expand, lint, parse, tables_of
 from selfdrive_dagster.adapters.warehouse.tables import ROW_TYPES
+from selfdrive_dagster.config import Detect
 from selfdrive_dagster.errors import BadInput
 
 GRAINS = ("event_hour", "event_date")
 """Columns that let a model be made anew in parts."""
+
+
+DETECTED = "detected"
+"""The table that the detectors fill; who reads it comes after what they look at."""
+
+DETECTED_FROM = ("route_hourly", "uses_hourly", "usage_daily", "resources")
+
+_READS = re.compile(
+    r"^-- reads(?: (?P<before>[1-9]) hours? before)?(?: and)?(?: (?P<after>[1-9]) hours? after)?$"
+)
 
 
 class SqlTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +47,10 @@ class SqlTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SqlModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A table made by a SELECT. `grain` is `event_hour`, `event_date` or "" for made as a whole."""
+    """A table made by a SELECT. `grain` is `event_hour`, `event_date` or "" for made as a whole.
+
+    The rows of an hour are made from `before` hours before it to `after` hours after it.
+    """
 
     name: str
     stage: str
@@ -41,64 +58,117 @@ class SqlModel(msgspec.Struct, frozen=True, kw_only=True):
     sql: str
     depends_on: tuple[str, ...]
     grain: str = ""
+    before: int = 0
+    after: int = 0
     tests: tuple[SqlTest, ...] = ()
 
 
-def load_models(sql_dir: Path) -> tuple[SqlModel, ...]:
-    """Return every model, each after those it depends on.
+def load_models(sql_dir: Path, settings: Detect | None = None) -> tuple[SqlModel, ...]:
+    """Return every model, each after those it depends on, with the owner's numbers in it.
 
     Raises BadInput naming the file for SQL that is not one portable SELECT, for a table that
     nobody makes, for two models of one name and for a circle.
     """
-    tests = load_tests(sql_dir)
+    settings = settings or Detect()
+    tests = load_tests(sql_dir, settings)
     files = sorted(path for path in sql_dir.glob("*/*.sql") if not _is_test(path))
-    models = {path.stem: _model(path, tests) for path in files}
+    models = {path.stem: _model(path, tests, settings) for path in files}
     if len(models) != len(files):
         raise BadInput(f"{sql_dir} holds two models of one name", remedy="rename one of them")
     for model in models.values():
         _known(f"{model.stage}/{model.name}.sql", model.depends_on, models)
+        _in_hours(model, models)
     for test in tests:
         _known(f"{test.table}__{test.claim}.test.sql", (test.table, *test.depends_on), models)
     return tuple(models[name] for name in _ordered(models.values()) if name in models)
 
 
-def load_tests(sql_dir: Path) -> tuple[SqlTest, ...]:
+def load_tests(sql_dir: Path, settings: Detect | None = None) -> tuple[SqlTest, ...]:
     """Return every test, those of typed tables too, in the order of their names."""
-    return tuple(_test(path) for path in sorted(sql_dir.glob("*/*.test.sql")))
+    return tuple(_test(path, settings or Detect()) for path in sorted(sql_dir.glob("*/*.test.sql")))
 
 
-def _model(path: Path, tests: Iterable[SqlTest]) -> SqlModel:
-    description, sql, depends_on, columns = _read(path)
+def _model(path: Path, tests: Iterable[SqlTest], settings: Detect) -> SqlModel:
+    read = _read(path, settings)
+    grain = next((name for name in GRAINS if name in read.columns), "")
+    if (read.before or read.after) and grain != "event_hour":
+        raise BadInput(f"{path} reads hours around its own and has no column event_hour")
     return SqlModel(
         name=path.stem,
         stage=path.parent.name,
-        description=description,
-        sql=sql,
-        depends_on=depends_on,
-        grain=next((name for name in GRAINS if name in columns), ""),
+        description=read.description,
+        sql=read.sql,
+        depends_on=read.depends_on,
+        grain=grain,
+        before=read.before,
+        after=read.after,
         tests=tuple(test for test in tests if test.table == path.stem),
     )
 
 
-def _test(path: Path) -> SqlTest:
+def _test(path: Path, settings: Detect) -> SqlTest:
     table, between, claim = path.name.removesuffix(".test.sql").partition("__")
     if not between or not claim:
         raise BadInput(f"{path} must be named <table>__<claim>.test.sql")
-    description, sql, depends_on, _ = _read(path)
+    read = _read(path, settings)
     return SqlTest(
-        table=table, claim=claim, description=description, sql=sql, depends_on=depends_on
+        table=table,
+        claim=claim,
+        description=read.description,
+        sql=read.sql,
+        depends_on=read.depends_on,
     )
 
 
-def _read(path: Path) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in a file of SQL."""
+
+    description: str
+    sql: str
+    depends_on: tuple[str, ...]
+    columns: tuple[str, ...]
+    before: int
+    after: int
+
+
+def _read(path: Path, settings: Detect) -> _File:
     text = path.read_text(encoding="utf-8")
-    first, _, _ = text.partition("\n")
+    first, second, *_ = (*text.splitlines(), "", "")
     if not first.startswith("-- ") or not first[3:].strip():
         raise BadInput(f"{path} has no description", remedy="say it in a first line `-- …`")
     query = parse(text, str(path))
     lint(query, str(path))
-    sql = expand(query).sql(dialect="duckdb", comments=False)
-    return first[3:].strip(), sql, tables_of(query), tuple(query.named_selects)
+    before, after = _around(second, path)
+    return _File(
+        description=first[3:].strip(),
+        sql=expand(query, settings).sql(dialect="duckdb", comments=False),
+        depends_on=tables_of(query),
+        columns=tuple(query.named_selects),
+        before=before,
+        after=after,
+    )
+
+
+def _around(line: str, path: Path) -> tuple[int, int]:
+    """Return how many hours before and after its own a model reads."""
+    if not line.startswith("-- reads"):
+        return 0, 0
+    found = _READS.match(line)
+    if not found or not any(found.groups()):
+        raise BadInput(
+            f"{path}: {line!r}", remedy="write `-- reads 1 hour before and 1 hour after`"
+        )
+    return int(found["before"] or 0), int(found["after"] or 0)
+
+
+def _in_hours(model: SqlModel, models: Mapping[str, SqlModel]) -> None:
+    """Refuse a table by hours made from one without: nobody would know which hours to make anew."""
+    whole = [name for name in model.depends_on if name in models and not models[name].grain]
+    if model.grain and whole:
+        raise BadInput(
+            f"{model.stage}/{model.name}.sql is made by hours from {whole[0]!r}, which has none",
+            remedy=f"select event_hour in {whole[0]}.sql, by its name",
+        )
 
 
 def _is_test(path: Path) -> bool:
@@ -113,9 +183,8 @@ def _known(where: str, tables: Iterable[str], models: Collection[str]) -> None:
 
 
 def _ordered(models: Iterable[SqlModel]) -> tuple[str, ...]:
+    reads = {model.name: model.depends_on for model in models}
     try:
-        return tuple(
-            TopologicalSorter({model.name: model.depends_on for model in models}).static_order()
-        )
+        return tuple(TopologicalSorter({DETECTED: DETECTED_FROM, **reads}).static_order())
     except CycleError as fault:
         raise BadInput(f"SQL models depend on each other: {' → '.join(fault.args[1])}") from fault

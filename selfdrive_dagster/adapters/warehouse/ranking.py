@@ -9,10 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from selfdrive_dagster.adapters.warehouse.live import LiveFile
+from selfdrive_dagster.adapters.warehouse.rates import escalating, paging
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
+from selfdrive_dagster.issues.business import Business
 from selfdrive_dagster.issues.gather import DAY, HOUR, expected, hour_of, is_unhandled, same_hours
+from selfdrive_dagster.issues.introducing import introduced_with
 from selfdrive_dagster.issues.rank import IssueSummary, RankedIssue, rank
-from selfdrive_dagster.issues.score import RANKS, IssueStats, Weights
+from selfdrive_dagster.issues.score import MOST_OF_ONE, RANKS, IssueStats, Weights
 from selfdrive_dagster.issues.triage import TriageSettings
 
 _LIVES = """
@@ -21,19 +24,45 @@ JOIN (SELECT * EXCLUDE (last_seen) FROM issue_newest) USING (issue_id) ORDER BY 
 """
 
 _RELEASES = """
-SELECT issue_id, service_name, service_version, last_seen FROM issue_releases
+SELECT issue_id, service_name, service_version, first_seen FROM issue_releases
+"""
+
+_RELEASED = """
+SELECT service_name, service_version, min(first_seen) AS first_seen FROM releases
+GROUP BY service_name, service_version
 """
 
 _RECENT = """
-SELECT
-    issue_id, source, count(*) AS events,
-    count(*) FILTER (WHERE timestamp > $hour_ago) AS events_1h,
-    count(DISTINCT enduser_pseudo_id) AS users,
-    count(DISTINCT session_id) AS sessions,
-    count(DISTINCT trace_id) AS traces
-FROM issue_events
-WHERE timestamp > $day_ago AND timestamp <= $now
-GROUP BY issue_id, source
+WITH each AS (
+    SELECT
+        issue_id, source, coalesce(enduser_pseudo_id, session_id, trace_id, '') AS principal,
+        sum(events) AS events,
+        coalesce(sum(events) FILTER (WHERE timestamp > $hour_ago), 0) AS events_1h
+    FROM occurrences
+    WHERE timestamp > $day_ago AND timestamp <= $now
+    GROUP BY ALL
+),
+counted AS (
+    SELECT
+        issue_id, source,
+        CAST(sum(events) AS BIGINT) AS events,
+        CAST(sum(events_1h) AS BIGINT) AS events_1h,
+        CAST(sum(least(events, $most_of_one)) AS BIGINT) AS counted,
+        CAST(sum(least(events_1h, $most_of_one)) AS BIGINT) AS counted_1h
+    FROM each
+    GROUP BY issue_id, source
+),
+hurt AS (
+    SELECT
+        issue_id, source,
+        count(DISTINCT enduser_pseudo_id) AS users,
+        count(DISTINCT session_id) AS sessions,
+        count(DISTINCT trace_id) AS traces
+    FROM occurrences
+    WHERE timestamp > $day_ago AND timestamp <= $now
+    GROUP BY issue_id, source
+)
+SELECT * FROM counted JOIN hurt USING (issue_id, source)
 """
 
 _USUAL = """
@@ -54,7 +83,7 @@ GROUP BY kind
 
 _ACTIVE_TRACES = """
 WITH seen AS (
-    SELECT trace_id, timestamp FROM spans UNION ALL SELECT trace_id, timestamp FROM issue_events
+    SELECT trace_id, timestamp FROM spans UNION ALL SELECT trace_id, timestamp FROM occurrences
 )
 SELECT count(DISTINCT trace_id) AS active FROM seen
 WHERE timestamp > $day_ago AND timestamp <= $now
@@ -69,26 +98,23 @@ def rank_issues(
     *,
     weights: Weights | None = None,
     settings: TriageSettings | None = None,
-    criticality: Mapping[str, str] | None = None,
+    business: Business | None = None,
     resolved: Mapping[str, datetime] | None = None,
-    paging: frozenset[str] | None = None,
 ) -> tuple[RankedIssue, ...]:
     """Return all issues as they stand at `now` (aware), worst first. Needs a refreshed warehouse.
 
-    `criticality` tells `service.criticality` by service name; `resolved` when an issue was last
-    held to be mended, so that an event after it is a regression; `paging` names the issues whose
-    burn rate pages. What is None nobody tells, and the ranking says unknown of it.
+    `resolved` tells when an issue was last held to be mended, so that an event after it is a
+    regression. What is None nobody tells, and the ranking says unknown of it.
     """
-    summaries = summarise_issues(warehouse, now, criticality or {}, resolved, paging)
+    summaries = summarise_issues(warehouse, now, business or Business(), resolved)
     return rank(summaries, weights=weights, settings=settings)
 
 
 def summarise_issues(
     warehouse: Warehouse,
     now: datetime,
-    criticality: Mapping[str, str],
+    business: Business,
     resolved: Mapping[str, datetime] | None,
-    paging: frozenset[str] | None,
 ) -> tuple[IssueSummary, ...]:
     """Return one summary per issue, in the order of their ids.
 
@@ -96,26 +122,51 @@ def summarise_issues(
     and every issue all the same.
     """
     lives = warehouse.query(_LIVES).to_dicts()
-    recent = _by_issue(_ask(warehouse, _RECENT, now, "now", "day_ago", "hour_ago"))
+    recent = _by_issue(_ask(warehouse, _RECENT, now, "now", "day_ago", "hour_ago", "most_of_one"))
     usual = _by_issue(_ask(warehouse, _USUAL, now, "this_hour", "same_hours"))
     releases = _by_issue(warehouse.query(_RELEASES).to_dicts())
+    released = _firsts(warehouse.query(_RELEASED).to_dicts())
     active = _active(warehouse, now, lives, recent)
+    services = {life["issue_id"]: _services(releases, life) for life in lives}
+    pages = paging(warehouse, now, business.slo, services)
+    last_hour = {life["issue_id"]: _last_hour(recent, life) for life in lives}
+    first_seen = {life["issue_id"]: life["first_seen"] for life in lives}
+    rising = escalating(warehouse, now, last_hour, first_seen)
     summaries = []
     for life in lives:
         name = life["issue_id"]
-        services = _names(releases.get(name, []), "service_name")
         stats = IssueStats(
             **_life(life),
             **_window(recent.get(name, []), usual.get(name, []), life["first_seen"], now),
             **active,
             now=now,
-            criticality=_worst(services, criticality),
+            criticality=business.worst_of(services[name]),
+            business=business.weight_of(life["route"] or ""),
             is_regressed=_came_back(name, life["last_seen"], resolved),
-            is_paging=None if paging is None else name in paging,
+            is_paging=pages[name],
+            is_escalating=rising.get(name),
         )
-        versions = _names(releases.get(name, []), "service_version")
-        summaries.append(_summary(life, stats, services, versions))
+        seen = releases.get(name, [])
+        versions = _names(seen, "service_version")
+        introduced = introduced_with(_firsts(seen), released)
+        summaries.append(_summary(life, stats, services[name], versions, introduced))
     return tuple(summaries)
+
+
+def _services(releases: Mapping[str, "_Rows"], life: Mapping[str, Any]) -> tuple[str, ...]:
+    return _names(releases.get(life["issue_id"], []), "service_name")
+
+
+def _last_hour(recent: Mapping[str, "_Rows"], life: Mapping[str, Any]) -> int:
+    return _most(recent.get(life["issue_id"], []), "events_1h") or 0
+
+
+def _firsts(rows: "_Rows") -> dict[tuple[str, str], datetime]:
+    return {
+        (row["service_name"], row["service_version"]): row["first_seen"]
+        for row in rows
+        if row["service_version"]
+    }
 
 
 _Rows = list[dict[str, Any]]
@@ -130,6 +181,7 @@ def _ask(warehouse: Warehouse, sql: str, now: datetime, *names: str) -> _Rows:
         "hour_ago": now - HOUR,
         "this_hour": hour_of(now),
         "same_hours": list(same_hours(now)),
+        "most_of_one": MOST_OF_ONE,
     }
 
     def in_window(_: str, file: LiveFile) -> bool:
@@ -157,6 +209,8 @@ def _window(recent: _Rows, usual: _Rows, first: datetime, now: datetime) -> dict
     return {
         "events_24h": _most(recent, "events") or 0,
         "events_1h": _most(recent, "events_1h") or 0,
+        "counted_24h": _most(recent, "counted") or 0,
+        "counted_1h": _most(recent, "counted_1h") or 0,
         "expected_1h": _usual(usual, first, now),
         "users": _most(recent, "users"),
         "sessions": _most(recent, "sessions"),
@@ -169,9 +223,11 @@ def _summary(
     stats: IssueStats,
     services: tuple[str, ...],
     versions: tuple[str, ...],
+    introduced: str,
 ) -> IssueSummary:
     return IssueSummary(
         stats=stats,
+        kind=life["kind"],
         exception_type=life["exception_type"],
         exception_template=life["exception_template"],
         culprit=life["culprit"],
@@ -179,8 +235,10 @@ def _summary(
         services=services,
         versions=versions,
         sample_event_id=life["event_id"],
-        in_app_paths=tuple(life["in_app_paths"]),
+        in_app_paths=tuple(life["in_app_paths"] or ()),
         raised_in_app=life["raised_in_app"],
+        introduced=introduced,
+        says=life["says"] or "",
     )
 
 
@@ -231,14 +289,3 @@ def _came_back(
     if resolved is None:
         return None
     return name in resolved and last_seen > resolved[name]
-
-
-def _worst(services: tuple[str, ...], criticality: Mapping[str, str]) -> str | None:
-    """Return the highest criticality of the services an issue was seen in.
-
-    None when it is unknown: the service that nobody told of may be the most critical.
-    """
-    order = ("critical", "high", "medium", "low")
-    told = {criticality.get(name) for name in services or ("",)}
-    worst = next((level for level in order if level in told), None)
-    return worst if worst == order[0] or None not in told else None

@@ -1,5 +1,7 @@
 """Refreshing: new exceptions get their issue, then every model is made anew where it was touched.
 
+Once the hourly models are fresh, the detectors look (`detecting`), if an hour was completed.
+
 What a table has seen of those it reads is kept as sequence numbers; files above them name the
 event hours to rebuild. Made-anew hours replace the old ones, so late and repeated data end in
 the same tables whatever the order. A kill in between only means that the work is done again.
@@ -7,17 +9,20 @@ the same tables whatever the order. A kill in between only means that the work i
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from selfdrive_dagster.adapters.warehouse.files import ALL, by_hour
+from selfdrive_dagster.adapters.warehouse.detecting import detect, standing
+from selfdrive_dagster.adapters.warehouse.files import ALL, HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.live import write_file, writing
-from selfdrive_dagster.adapters.warehouse.models import SqlModel, SqlTest
+from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM, SqlModel, SqlTest
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.adapters.warehouse.tables import frame_of
+from selfdrive_dagster.config import Settings
 from selfdrive_dagster.issues import Grouping, grouping_version, issue_event
 from selfdrive_dagster.model import digest
 from selfdrive_dagster.telemetry.rows import ExceptionRow
@@ -55,9 +60,12 @@ class _Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refresh(
-    warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping | None = None
+    warehouse: Warehouse,
+    models: Sequence[SqlModel],
+    grouping: Grouping | None = None,
+    settings: Settings | None = None,
 ) -> tuple[Refreshed, ...]:
-    """Bring `issue_events` and all models up to date, in order, then merge small files.
+    """Bring `issue_events`, all models and `detected` up to date, then merge small files.
 
     One refresh at a time; a second one waits, then raises Busy.
     """
@@ -65,10 +73,12 @@ def refresh(
     with writing(warehouse.root / ".refresh"):
         marks = _read_marks(state)
         done = []
-        for name, step in _steps(warehouse, models, grouping or Grouping()):
+        for name, step in _steps(warehouse, models, grouping, settings):
             started = time.monotonic()
-            marks[name], hours = step(marks.get(name))
-            write_file(state, msgspec.json.encode(marks))
+            mark, hours = step(marks.get(name))
+            if mark != marks.get(name):
+                marks[name] = mark
+                write_file(state, msgspec.json.encode(marks))
             rows = sum(file.rows for file in warehouse.live(name).files)
             seconds = time.monotonic() - started
             done.append(Refreshed(table=name, rows=rows, hours=hours, seconds=seconds))
@@ -91,11 +101,31 @@ _Step = Callable[[_Mark | None], tuple[_Mark, int | None]]
 
 
 def _steps(
-    warehouse: Warehouse, models: Sequence[SqlModel], grouping: Grouping
+    warehouse: Warehouse,
+    models: Sequence[SqlModel],
+    grouping: Grouping | None,
+    settings: Settings | None,
 ) -> Iterable[tuple[str, _Step]]:
-    yield EVENTS, partial(_name_issues, warehouse, grouping)
+    yield EVENTS, partial(_name_issues, warehouse, grouping or Grouping())
+    made: set[str] = set()
     for model in models:
+        if made.issuperset(DETECTED_FROM) and DETECTED not in made:
+            made.add(DETECTED)
+            yield DETECTED, partial(_detect, warehouse, settings or Settings())
+        made.add(model.name)
         yield model.name, partial(_make, warehouse, model)
+
+
+def _detect(
+    warehouse: Warehouse, settings: Settings, mark: _Mark | None
+) -> tuple[_Mark, int | None]:
+    """Let the detectors look at each new hour, after late data, and after new settings."""
+    found = standing(warehouse)
+    version = digest(msgspec.json.encode([found, settings.detect, settings.issues]))
+    if found is None or (mark is not None and mark.version == version):
+        return mark or _Mark(version="", seen={}), 0
+    detect(warehouse, found.hour, settings.detect, settings.issues)
+    return _Mark(version=version, seen={}), 1
 
 
 def _name_issues(
@@ -141,29 +171,43 @@ def _make(warehouse: Warehouse, model: SqlModel, mark: _Mark | None) -> tuple[_M
     if not model.grain:
         warehouse.replace_partitions(model.name, {ALL: warehouse.query(model.sql)}, clear=True)
         return done, None
+    known_hours = {hour for each in live.values() for file in each.files for hour in file.hours}
     touched = {
-        _floor(hour, model.grain)
+        hour
         for name, each in live.items()
         for file in each.since(seen.get(name, 0))
         for hour in file.hours
     }
-    empty, frames = _hours_of(warehouse, model, touched)
+    touched |= _around(touched, model.after, model.before) & known_hours
+    made = {_floor(hour, model.grain) for hour in touched}
+    empty, frames = _hours_of(warehouse, model, made)
     warehouse.replace_partitions(model.name, frames, clear=not known, like=empty)
-    return done, len(touched)
+    return done, len(made)
 
 
 def _hours_of(
-    warehouse: Warehouse, model: SqlModel, touched: set[str]
+    warehouse: Warehouse, model: SqlModel, made: set[str]
 ) -> tuple["polars.DataFrame", Mapping[str, "polars.DataFrame"]]:
-    """Return an empty frame of the model, and its rows by touched hour, empty ones too."""
-    wanted = ", ".join(f"TIMESTAMPTZ '{hour}:00:00+00'" for hour in sorted(touched))
-    where = f"{model.grain} IN ({wanted})" if touched else "FALSE"
+    """Return an empty frame of the model, and its rows by hour to make, empty ones too."""
+    wanted = ", ".join(f"TIMESTAMPTZ '{hour}:00:00+00'" for hour in sorted(made))
+    where = f"{model.grain} IN ({wanted})" if made else "FALSE"
+    read = made | _around(made, model.before, model.after)
     found = warehouse.query(
         f"SELECT * FROM ({model.sql}) AS made WHERE {where}",  # noqa: S608 - our own files
-        pick=lambda _, file: any(_floor(hour, model.grain) in touched for hour in file.hours),
+        pick=lambda _, file: any(_floor(hour, model.grain) in read for hour in file.hours),
     )
-    none = dict.fromkeys(sorted(touched), found.clear())
+    none = dict.fromkeys(sorted(made), found.clear())
     return found.clear(), {**none, **by_hour(found, model.grain)}
+
+
+def _around(hours: Iterable[str], before: int, after: int) -> set[str]:
+    """Return the hours from `before` hours before each to `after` hours after it."""
+    steps = [step for step in range(-before, after + 1) if step]
+    return {
+        (datetime.strptime(hour, HOUR) + timedelta(hours=step)).strftime(HOUR)
+        for hour in hours
+        for step in steps
+    }
 
 
 def _floor(hour: str, grain: str) -> str:

@@ -360,9 +360,10 @@ def _save_hours(
 
     if len(frames) > FILES_PER_HOUR:
         whole = polars.concat(frames.values())
-        return [save(folder, f"event_{max(frames)}", whole, sequence, list(frames))]
+        hours = list(frames)
+        return [save(folder, f"event_{max(frames)}", whole, sequence, hours, durable=False)]
     return [
-        save(folder, f"event_{hour}", frame, sequence, [hour] if hour != ALL else [])
+        save(folder, f"event_{hour}", frame, sequence, [hour][: hour != ALL], durable=False)
         for hour, frame in frames.items()
     ]
 
@@ -373,6 +374,12 @@ def _leftovers(
     """Keep what merged files hold of other hours; it is not new to those who read it before."""
     shared = [file for file in gone if set(file.hours) - set(frames)]
     return [
-        save(folder, file.partition, without_hours(load(folder, file), list(frames)), file.sequence)
+        save(
+            folder,
+            file.partition,
+            without_hours(load(folder, file), list(frames)),
+            file.sequence,
+            durable=False,
+        )
         for file in shared
     ]

@@ -13,13 +13,14 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues import IssueEventRow
+from selfdrive_dagster.issues.detect import DetectedRow
 from selfdrive_dagster.telemetry import rows
 
 if TYPE_CHECKING:
     import polars
 
 ROW_TYPES: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
-    {**rows.TABLES, "issue_events": IssueEventRow}
+    {**rows.TABLES, "issue_events": IssueEventRow, "detected": DetectedRow}
 )
 """Tables that records are appended to; all others are made by a SQL model."""
 

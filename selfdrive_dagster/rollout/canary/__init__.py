@@ -17,7 +17,7 @@ from selfdrive_dagster.rollout.canary.plan import (
     Plan,
     Stage,
 )
-from selfdrive_dagster.rollout.canary.plots import as_markdown, evidence_svg, rates_svg
+from selfdrive_dagster.rollout.canary.plots import evidence_svg, rates_svg
 from selfdrive_dagster.rollout.canary.readings import Reading
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Step",
     "Verdict",
     "Window",
-    "as_markdown",
     "evidence_svg",
     "exposures_for_silence",
     "judge",

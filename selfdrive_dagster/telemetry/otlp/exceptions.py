@@ -1,6 +1,8 @@
 """Exceptions, from span events and from log records alike.
 
-They are named by (trace, span, type, time), so that a sender who reports both makes one row.
+They are named by trace, span, type and time, so that a sender who reports both makes one row. The
+two are told milliseconds apart, one with the type's module and one without: the bare type counts,
+and the time to WINDOW_NANOSECONDS, in which the first of the spans' is the first of the logs'.
 """
 
 from collections.abc import Iterable
@@ -29,9 +31,21 @@ def once(rows: Iterable[ExceptionRow]) -> tuple[ExceptionRow, ...]:
     return tuple({row.event_id: row for row in reversed(list(rows))}.values())[::-1]
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an exception was reported: its span, its time, and the attributes around it."""
+def tells_exception(said: dict[str, Any]) -> bool:
+    """Say whether the attributes of a log record tell an exception."""
+    return "exception.type" in said or "exception.stacktrace" in said
 
+
+WINDOW_NANOSECONDS = 10 * 10**9
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an exception was reported: its span, its time, and the attributes around it.
+
+    `signal` is traces or logs.
+    """
+
+    signal: str
     trace_id: str | None
     span_id: str | None
     nanoseconds: int
@@ -47,14 +61,9 @@ def exception_from(
     redact = arrival.redactor
     stack = text(said.get("exception.stacktrace"))
     chain = _chain(said, stack, arrival)
-    type_ = text(said.get("exception.type"))
-    key = (place.trace_id, place.span_id, type_, place.nanoseconds)
-    is_placed = bool(place.trace_id and place.span_id)
     user, session = read_person({**place.around, **said}, origin, arrival)
     crash = Crash(
-        event_id=sender_id("exception", *key)
-        if is_placed
-        else ordinals.event_id("exception", origin.service_name, origin.instance, *key, chain),
+        event_id=_name(chain, place, origin, ordinals),
         source="otlp",
         exceptions=chain,
         timestamp=read_time(place.nanoseconds),
@@ -77,6 +86,16 @@ def exception_from(
     )
 
 
+def _name(
+    chain: tuple[RaisedException, ...], place: Place, origin: Origin, ordinals: Ordinals
+) -> str:
+    type_, when = chain[-1].type, place.nanoseconds
+    if not (place.trace_id and place.span_id):
+        return ordinals.event_id("exception", origin.service_name, origin.instance, when, chain)
+    key = (place.trace_id, place.span_id, type_, when // WINDOW_NANOSECONDS)
+    return sender_id("exception", *key, ordinals.place(when, place.signal, *key))
+
+
 def _chain(said: dict[str, Any], stack: str, arrival: Arrival) -> tuple[RaisedException, ...]:
     """Return the chain that the stack trace tells, its last exception named by the attributes."""
     redact = arrival.redactor
@@ -91,7 +110,8 @@ def _chain(said: dict[str, Any], stack: str, arrival: Arrival) -> tuple[RaisedEx
     named = msgspec.structs.replace(
         last,
         type=type_ or last.type,
-        module=module if type_ else last.module,
+        # Loggers leave the module out; the stack trace names it.
+        module=module if type_ and (module or type_ != last.type) else last.module,
         value=text(message) if message is not None else last.value,
         handled=handled,
     )

@@ -1,11 +1,17 @@
-"""Log records and OpenTelemetry events, and the exceptions that they tell."""
+"""Log records and OpenTelemetry events; the exceptions and the uses that they tell."""
 
 from typing import Any
 
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
 from selfdrive_dagster.telemetry.bounds import label
-from selfdrive_dagster.telemetry.otlp.exceptions import Place, exception_from, once
+from selfdrive_dagster.telemetry.otlp.exceptions import (
+    Place,
+    exception_from,
+    once,
+    tells_exception,
+)
+from selfdrive_dagster.telemetry.otlp.uses import is_use, use_of
 from selfdrive_dagster.telemetry.otlp.values import (
     Origin,
     plain,
@@ -30,8 +36,9 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
             for record in scope.log_records:
                 said = read_attributes(record.attributes)
                 logs.append(_log(record, said, logger, origin, arrival, ordinals))
-                if "exception.type" in said or "exception.stacktrace" in said:
+                if tells_exception(said):
                     place = Place(
+                        signal="logs",
                         trace_id=read_id(record.trace_id, 16),
                         span_id=read_id(record.span_id, 8),
                         nanoseconds=record.time_unix_nano or record.observed_time_unix_nano,
@@ -42,7 +49,8 @@ def decode_logs(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
                     exceptions.append(exception_from(said, place, origin, arrival, ordinals))
     return Records(
         exceptions=once(exceptions),
-        log_events=tuple(logs),
+        log_events=tuple(row for row in logs if not is_use(row)),
+        product_events=tuple(use_of(row) for row in logs if is_use(row)),
         deployments=deployments([*logs, *exceptions], "otlp", arrival),
     )
 
@@ -91,8 +99,15 @@ def _log(
         event_name=event_name or None,
         logger_name=logger or None,
         body=body,
+        exception_type=_told_type(said, arrival),
         attributes_json=rest,
     )
+
+
+def _told_type(said: dict[str, Any], arrival: Arrival) -> str | None:
+    if not tells_exception(said):
+        return None
+    return arrival.redactor.text(label(said.get("exception.type"))) or "Error"
 
 
 def _body(value: Any, arrival: Arrival) -> str | None:

@@ -123,6 +123,7 @@ def _point(
         service_name=origin.service_name,
         service_version=origin.version,
         deployment_environment_name=origin.environment,
+        service_instance_id=arrival.redactor.text(origin.instance) or None,
         metric_name=name,
         unit=label(metric.unit) or None,
         kind=kind,

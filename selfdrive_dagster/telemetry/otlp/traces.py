@@ -1,6 +1,5 @@
-"""Spans and the exceptions that their events tell."""
+"""Spans; the exceptions that their events tell are `span_events`'."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from selfdrive_dagster.telemetry.arrivals import (
@@ -10,8 +9,9 @@ from selfdrive_dagster.telemetry.arrivals import (
     sender_id,
     url_path,
 )
-from selfdrive_dagster.telemetry.bounds import check_rows, label, text, whole
-from selfdrive_dagster.telemetry.otlp.exceptions import Place, exception_from, once
+from selfdrive_dagster.telemetry.bounds import label, text, whole
+from selfdrive_dagster.telemetry.otlp.exceptions import once
+from selfdrive_dagster.telemetry.otlp.span_events import SpanTold, exceptions_of
 from selfdrive_dagster.telemetry.otlp.values import (
     Origin,
     read_attributes,
@@ -21,18 +21,16 @@ from selfdrive_dagster.telemetry.otlp.values import (
     read_time,
     rest_json,
 )
-from selfdrive_dagster.telemetry.rows import ExceptionRow, Records, SpanRow
+from selfdrive_dagster.telemetry.rows import Records, SpanRow
 
 KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
-MAX_EVENTS = 128
-
 STATUSES = ("UNSET", "OK", "ERROR")
 
 
 def decode_traces(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
     """Return the rows of an ExportTraceServiceRequest."""
     spans: list[SpanRow] = []
-    exceptions: list[ExceptionRow] = []
+    told: list[SpanTold] = []
     rejected: list[str] = []
     for resource in request.resource_spans:
         origin = read_origin(resource.resource, arrival)
@@ -43,8 +41,9 @@ def decode_traces(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records
                 rejected.append("a span without a 16-byte trace id, an 8-byte span id or times")
                 continue
             spans.append(row)
-            exceptions.extend(_span_exceptions(span, said, origin, arrival, ordinals))
-            check_rows(len(exceptions), "The trace request")
+            if span.events:
+                told.append(SpanTold(span, said, origin))
+    exceptions = list(exceptions_of(told, arrival, ordinals))
     return Records(
         exceptions=once(exceptions),
         spans=tuple(spans),
@@ -87,20 +86,3 @@ def _span(span: Any, said: dict[str, Any], origin: Origin, arrival: Arrival) -> 
         url_path=redact.text(path.partition("?")[0]) or None,
         attributes_json=rest_json(said, arrival),
     )
-
-
-def _span_exceptions(
-    span: Any, around: dict[str, Any], origin: Origin, arrival: Arrival, ordinals: Ordinals
-) -> Iterator[ExceptionRow]:
-    for event in span.events[:MAX_EVENTS]:
-        if event.name == "exception":
-            place = Place(
-                trace_id=read_id(span.trace_id, 16),
-                span_id=read_id(span.span_id, 8),
-                nanoseconds=event.time_unix_nano,
-                transaction=label(span.name),
-                around=around,
-            )
-            yield exception_from(
-                read_attributes(event.attributes), place, origin, arrival, ordinals
-            )

@@ -1,6 +1,6 @@
 """What all three signals share: attribute values, resources, ids, times and persons.
 
-Semantic conventions 1.4x, with the aliases of ATTRIBUTE_ALIASES. Rows do not belong here.
+Semantic conventions 1.4x; older names are read too (`aliases`). Rows do not belong here.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import canonical
+from selfdrive_dagster.telemetry.aliases import current_names
 from selfdrive_dagster.telemetry.arrivals import Arrival
 from selfdrive_dagster.telemetry.bounds import label, text
 from selfdrive_dagster.telemetry.persons import without_persons
@@ -19,22 +20,6 @@ from selfdrive_dagster.telemetry.persons import without_persons
 MAX_VALUE_DEPTH = 16
 MAX_ATTRIBUTES = 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-ATTRIBUTE_ALIASES = {
-    "code.function": "code.function.name",
-    "code.filepath": "code.file.path",
-    "code.lineno": "code.line.number",
-    "deployment.environment": "deployment.environment.name",
-    "feature_flag.variant": "feature_flag.result.variant",
-    "feature_flag.provider_name": "feature_flag.provider.name",
-    "feature_flag.evaluation.reason": "feature_flag.result.reason",
-    "http.method": "http.request.method",
-    "http.status_code": "http.response.status_code",
-    "http.url": "url.full",
-    "http.target": "url.path",
-    "user.id": "enduser.id",
-}
-"""Older attribute name → the one we store; the newer name wins when both are there."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +55,8 @@ def finite(value: float) -> float | None:
 
 
 def read_attributes(pairs: Iterable[Any]) -> dict[str, Any]:
-    """Return up to MAX_ATTRIBUTES under today's names; see ATTRIBUTE_ALIASES."""
-    sent = {pair.key: plain(pair.value) for pair in islice(pairs, MAX_ATTRIBUTES)}
-    old = {ATTRIBUTE_ALIASES[key]: value for key, value in sent.items() if key in ATTRIBUTE_ALIASES}
-    return {**old, **{key: value for key, value in sent.items() if key not in ATTRIBUTE_ALIASES}}
+    """Return up to MAX_ATTRIBUTES under today's names."""
+    return current_names({pair.key: plain(pair.value) for pair in islice(pairs, MAX_ATTRIBUTES)})
 
 
 def read_origin(resource: Any, arrival: Arrival) -> Origin:

@@ -9,7 +9,15 @@ def is_event(value: dict[str, Any]) -> bool:
     """Say whether a JSON object is an event payload, in either shape."""
     by_entries = isinstance(value.get("entries"), list) and "eventID" in value
     marks = ("event_id", "exception", "logentry", "platform")
-    return by_entries or "exception" in value or sum(name in value for name in marks) >= 2
+    is_marked = sum(name in value for name in marks) >= 2
+    return by_entries or is_marked or _is_raised(value.get("exception"))
+
+
+def _is_raised(sent: Any) -> bool:
+    """Say whether `exception` is Sentry's: loggers put a text there, or a list of their own."""
+    values = mapping(sent).get("values", sent)
+    first = values[0] if isinstance(values, list) and values else values
+    return bool(mapping(sent)) or "type" in mapping(first)
 
 
 def from_api(event: dict[str, Any]) -> dict[str, Any]:

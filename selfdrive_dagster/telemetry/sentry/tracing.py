@@ -1,29 +1,23 @@
-"""Transactions with their spans, and Sentry's own logs."""
+"""Transactions with their spans."""
 
 from datetime import datetime
 from typing import Any
 
 from selfdrive_dagster.model import canonical
-from selfdrive_dagster.telemetry.arrivals import (
-    SEVERITY_NUMBERS,
-    Arrival,
-    Ordinals,
-    sender_id,
-    url_path,
-)
+from selfdrive_dagster.telemetry.aliases import current_names
+from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, sender_id, url_path
 from selfdrive_dagster.telemetry.bounds import (
     check_rows,
     hex_id,
     label,
     mapping,
     moment,
-    real,
     sequence,
     text,
     whole,
 )
 from selfdrive_dagster.telemetry.persons import without_persons
-from selfdrive_dagster.telemetry.rows import LogEventRow, Records, SpanRow
+from selfdrive_dagster.telemetry.rows import Records, SpanRow
 from selfdrive_dagster.telemetry.sentry.event import Who, known_persons
 
 
@@ -66,7 +60,7 @@ def _span(
     if not (start and end and trace_id and span_id):
         return None
     redact = arrival.redactor
-    data = mapping(span.get("data"))
+    data = current_names(mapping(span.get("data")))
     status = label(span.get("status"))
     name = label(span.get("description")) or label(span.get("op"))
     return SpanRow(
@@ -84,7 +78,7 @@ def _span(
         enduser_pseudo_id=who.user_id or None,
         name=redact.text(name),
         kind="SERVER" if label(span.get("op")) == "http.server" else "INTERNAL",
-        duration_ms=_milliseconds(start, end),
+        duration_ms=milliseconds(start, end),
         status_code=SPAN_STATUS.get(status, "ERROR"),
         error_type=redact.text(status) if status not in SPAN_STATUS else None,
         http_request_method=redact.text(label(data.get("http.request.method"))) or None,
@@ -101,44 +95,6 @@ SPAN_STATUS = {"": "UNSET", "unknown": "UNSET", "ok": "OK"}
 """Sentry's span status → OpenTelemetry's; every other status is an error."""
 
 
-def _milliseconds(start: datetime, end: datetime) -> float:
+def milliseconds(start: datetime, end: datetime) -> float:
+    """Return how long it took, never less than nothing."""
     return max(0.0, (end - start).total_seconds() * 1000)
-
-
-def decode_logs(payload: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> Records:
-    """Return the rows of a `log` item."""
-    sent = sequence(payload.get("items"))
-    check_rows(len(sent), "The log item")
-    return Records(log_events=tuple(_log(mapping(entry), arrival, ordinals) for entry in sent))
-
-
-def _log(entry: dict[str, Any], arrival: Arrival, ordinals: Ordinals) -> LogEventRow:
-    redact = arrival.redactor
-    said = {
-        name: mapping(value).get("value")
-        for name, value in mapping(entry.get("attributes")).items()
-    }
-    level = label(entry.get("level")).lower()
-    attributes = without_persons(said, redact)
-    body = redact.text(text(entry.get("body")))
-    when = real(entry.get("timestamp"))
-    user = text(said.get("user.id")) or text(said.get("enduser.id"))
-    service = label(said.get("service.name")) or arrival.service_name
-    return LogEventRow(
-        event_id=ordinals.event_id(
-            "log", when, hex_id(entry.get("trace_id"), 32), body, attributes
-        ),
-        source="sentry",
-        timestamp=moment(when) or arrival.received_at,
-        received_at=arrival.received_at,
-        service_name=service,
-        service_version=label(said.get("sentry.release")) or None,
-        deployment_environment_name=label(said.get("sentry.environment")) or None,
-        trace_id=hex_id(entry.get("trace_id"), 32) or None,
-        session_id=redact.pseudonym("session", text(said.get("session.id"))) or None,
-        enduser_pseudo_id=redact.pseudonym("user", user) or None,
-        severity_text=redact.text(level).upper() or None,
-        severity_number=whole(entry.get("severity_number")) or SEVERITY_NUMBERS.get(level),
-        body=body or None,
-        attributes_json=canonical(attributes).decode(),
-    )

@@ -1,16 +1,15 @@
-"""The portable subset of SQL: what DuckDB and Spark answer alike.
+"""What must not stand in our SQL, and what to write instead.
 
-One table of forbidden constructs, each with what to write instead (telemetry.md §9), and the one
-macro that our files may use: `regex_template(x)`, the chain of `issues.normalise`.
+One table of constructs on which DuckDB and Spark differ, fail, or answer by chance. Belongs here:
+saying no. Does not belong: rewriting (`macros`, `spark`).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.issues import template_sql
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -24,21 +23,6 @@ class Construct(msgspec.Struct, frozen=True):
     found_in: Callable[[Any], bool]
 
 
-def parse(sql: str, where: str) -> "exp.Query":
-    """Return the one SELECT of a file. Raises BadInput naming `where`."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
-    try:
-        statements = sqlglot.parse(sql, dialect="duckdb")
-    except SqlglotError as fault:
-        raise BadInput(f"{where} cannot be parsed: {fault}") from fault
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise BadInput(f"{where} must hold one SELECT and nothing else")
-    return statements[0]
-
-
 def lint(query: "exp.Query", where: str) -> None:
     """Raise BadInput with every construct that is not portable."""
     faults = [
@@ -50,27 +34,6 @@ def lint(query: "exp.Query", where: str) -> None:
         raise BadInput(
             f"{where} is not portable between DuckDB and Spark:\n  - " + "\n  - ".join(faults)
         )
-
-
-def expand(query: "exp.Query") -> "exp.Query":
-    """Return the query with `regex_template(x)` written out."""
-    from sqlglot import exp, parse_one
-
-    def written_out(node: Any) -> Any:
-        if isinstance(node, exp.Anonymous) and node.name.lower() == "regex_template":
-            chain = template_sql(node.expressions[0].sql(dialect="duckdb"))
-            return parse_one(chain, dialect="duckdb")
-        return node
-
-    return cast("exp.Query", query.transform(written_out))
-
-
-def tables_of(query: "exp.Query") -> tuple[str, ...]:
-    """Return the tables a query reads, sorted; its own WITH names are none."""
-    from sqlglot import exp
-
-    own = {each.alias for each in query.find_all(exp.CTE)}
-    return tuple(sorted({table.name for table in query.find_all(exp.Table)} - own))
 
 
 def _constructs() -> tuple[Construct, ...]:
