@@ -23,5 +23,6 @@ defs = build_definitions(
     head=validation.head,
     outcome=audit.outcome,
     look_outside=rollout.look_outside,
+    tidy=telemetry.tidy,
     observe=bool(os.environ.get("SELFDRIVE_OBSERVE")),
 )

@@ -33,6 +33,7 @@ MOST_SECONDS = {
     "approve": 300,
     "turn": 300,
     "prove_head": 1800,
+    "tidy": 600,
 }
 
 
@@ -46,6 +47,7 @@ def build_definitions(
     head: dg.AssetsDefinition,
     outcome: dg.AssetsDefinition,
     look_outside: dg.JobDefinition,
+    tidy: dg.JobDefinition,
     observe: bool = False,
 ) -> dg.Definitions:
     """Return the code location. With `observe` the loop stops at issues: no change is opened."""
@@ -77,9 +79,9 @@ def build_definitions(
         )
     return dg.Definitions(
         assets=[*tables, *stages, approval, stage, head, outcome],
-        jobs=[batch, propose, approve, turn, prove_head, learn, look_outside],
+        jobs=[batch, propose, approve, turn, prove_head, learn, look_outside, tidy],
         sensors=moving,
-        schedules=[_hourly(batch)],
+        schedules=[_hourly(batch, 0), _hourly(tidy, 30)],
         resources={"workshop": _workshop(sql_dir)},
         executor=dg.in_process_executor,
     )
@@ -95,10 +97,12 @@ def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str, lan
     )
 
 
-def _hourly(job: Job) -> dg.ScheduleDefinition:
-    """Rank once an hour even when nothing arrives: scores decay with time."""
+def _hourly(job: Job | dg.JobDefinition, minute: int) -> dg.ScheduleDefinition:
+    """Run once an hour: rank even when nothing arrives, since scores decay; keep the log small."""
     return dg.ScheduleDefinition(
-        job=job, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+        job=job,
+        cron_schedule=f"{minute} * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 
 
