@@ -18,6 +18,7 @@ TABLES = {
     "metric_points": "Points of gauges, sums and histograms.",
     "product_events": "What people did: pages, clicks, steps; by pseudonym at most.",
     "sessions": "Sessions as Sentry's SDKs tell them: how each stood, or how many stood so.",
+    "test_results": "How each test of the product's main branch went, from JUnit files.",
     "deployments": "When a version of a service was first seen.",
 }
 

@@ -42,7 +42,7 @@ from selfdrive_dagster.adapters.warehouse.refresh import refresh
 from selfdrive_dagster.config import Issues, Settings
 from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.model import Crash, Frame, RaisedException, canonical, digest
-from selfdrive_dagster.telemetry.rows import ExceptionRow
+from selfdrive_dagster.telemetry.rows import ExceptionRow, TestResultRow
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKOUT = Step("POST", "POST /checkout", "/checkout", 200)
@@ -266,6 +266,26 @@ def dropping(past: Past, chance: random.Random) -> Rows:
     return rows
 
 
+def breaking(_: Past, chance: random.Random) -> Rows:
+    """A test of the main branch fails, in each of three runs of the last hours."""
+    rows = Rows()
+    for number in range(3):
+        at = NOW - timedelta(minutes=20 + 60 * number + chance.randrange(10))
+        rows.test_results.append(
+            TestResultRow(
+                event_id=digest(["test", number]),
+                source="junit",
+                timestamp=at,
+                received_at=at,
+                service_name="shop",
+                test_case_name="tests.test_tax::test_rate_of_books",
+                test_case_result_status="failed",
+                message="assert 700 == 500",
+            )
+        )
+    return rows
+
+
 FAULTS: dict[str, tuple[str, Inject]] = {
     "exception": ("rate_of", crash),
     "failed_request": ("POST /checkout", failing),
@@ -284,6 +304,7 @@ FAULTS: dict[str, tuple[str, Inject]] = {
     "funnel_drop": ("POST /cart/items", dropping),
     "dying_feature": ("GET /wishlist", dying),
     "unused_feature": ("GET /wishlist", unused),
+    "failing_test": ("test_rate_of_books", breaking),
 }
 
 

@@ -57,6 +57,7 @@ class Rows(msgspec.Struct, kw_only=True):
     log_events: list[LogEventRow] = []
     metric_points: list[MetricPointRow] = []
     exceptions: list[Any] = []
+    test_results: list[Any] = []
 
 
 def walked(rounds: int = 12) -> list[tuple[Step, ...]]:

@@ -34,6 +34,7 @@ _COUNTED_TABLES = (
     "metric_points",
     "product_events",
     "sessions",
+    "test_results",
 )
 """The tables whose rows count as events; deployments are derived from them."""
 

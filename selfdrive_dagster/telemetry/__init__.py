@@ -15,6 +15,7 @@ from selfdrive_dagster.telemetry.rows import (
     Records,
     SessionRow,
     SpanRow,
+    TestResultRow,
 )
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Redactor",
     "SessionRow",
     "SpanRow",
+    "TestResultRow",
     "read_crashes",
     "read_records",
 ]

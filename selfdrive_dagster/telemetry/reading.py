@@ -14,12 +14,14 @@ from selfdrive_dagster.model import Crash
 from selfdrive_dagster.telemetry import events, logs, otlp, sentry
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import MAX_BYTES, check_rows, mapping, parse_json
+from selfdrive_dagster.telemetry.junit import is_junit, read_junit
 from selfdrive_dagster.telemetry.redact import Redactor
 from selfdrive_dagster.telemetry.rows import Records, join
 
 WHAT_WE_READ = (
     "Give a Sentry event as JSON (the link 'JSON' on its page), a Sentry envelope, OTLP JSON "
-    "lines, a log (JSON lines or text with levels) with a Python traceback, or an access log."
+    "lines, a log (JSON lines or text with levels) with a Python traceback, an access log, or a "
+    "JUnit file."
 )
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Arrival time of files read for `repair`, so that one file always gives equal records."""
@@ -52,6 +54,8 @@ def read_records(data: bytes, name: str, arrival: Arrival) -> Records:
     if not data.strip():
         raise BadInput(f"{name} is empty.", remedy=WHAT_WE_READ)
     body = data.removeprefix(b"\xef\xbb\xbf")
+    if is_junit(body[:4_000]):
+        return read_junit(body, name, arrival)
     if body.lstrip()[:1] in (b"{", b"[") and not logs.begins_record(body[:1_000]):
         return _read_json(body, name, arrival)
     return _read_log(body, name, arrival)
@@ -64,6 +68,7 @@ def _sum_up(records: Records) -> str:
         "metric points": len(records.metric_points),
         "product events": len(records.product_events),
         "sessions": len(records.sessions),
+        "test results": len(records.test_results),
     }
     told = [f"{count} {what}" for what, count in counts.items() if count]
     return " and ".join(told) or "nothing that we keep"

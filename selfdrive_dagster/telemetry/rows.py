@@ -197,6 +197,25 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     attributes_json: str = "{}"
 
 
+class TestResultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How one test of the product's main branch went: passed, failed or skipped.
+
+    `test_case_name` is the id that the runner gives, `message` the first line of what it said.
+    """
+
+    event_id: str
+    source: str
+    timestamp: datetime
+    received_at: datetime
+    service_name: str
+    service_version: str | None = None
+    deployment_environment_name: str | None = None
+    test_case_name: str
+    test_case_result_status: str
+    duration_ms: float | None = None
+    message: str | None = None
+
+
 class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a service seen at work; `event_id` is over service, environment, version.
 
@@ -222,6 +241,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     metric_points: tuple[MetricPointRow, ...] = ()
     product_events: tuple[ProductEventRow, ...] = ()
     sessions: tuple[SessionRow, ...] = ()
+    test_results: tuple[TestResultRow, ...] = ()
     deployments: tuple[DeploymentRow, ...] = ()
     rejected: tuple[str, ...] = ()
 
@@ -234,6 +254,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
             self.metric_points,
             self.product_events,
             self.sessions,
+            self.test_results,
         )
         return sum(map(len, tables))
 
@@ -245,6 +266,7 @@ Row = (
     | MetricPointRow
     | ProductEventRow
     | SessionRow
+    | TestResultRow
     | DeploymentRow
 )
 
@@ -256,6 +278,7 @@ TABLES: Mapping[str, type] = MappingProxyType(
         "metric_points": MetricPointRow,
         "product_events": ProductEventRow,
         "sessions": SessionRow,
+        "test_results": TestResultRow,
         "deployments": DeploymentRow,
     }
 )
@@ -287,6 +310,7 @@ def join(parts: Iterable[Records]) -> Records:
         metric_points=tuple(row for part in parts for row in part.metric_points),
         product_events=tuple(row for part in parts for row in part.product_events),
         sessions=tuple(row for part in parts for row in part.sessions),
+        test_results=tuple(row for part in parts for row in part.test_results),
         deployments=tuple(row for part in parts for row in part.deployments),
         rejected=tuple(reason for part in parts for reason in part.rejected),
     )

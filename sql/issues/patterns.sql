@@ -17,6 +17,8 @@ WITH seen AS (
     SELECT *, 'u_turn' AS kind, 'warning' AS severity_text FROM u_turns
     UNION ALL
     SELECT *, 'form_abandonment' AS kind, 'warning' AS severity_text FROM abandoned_forms
+    UNION ALL
+    SELECT *, 'failing_test' AS kind, 'error' AS severity_text FROM failing_tests
 )
 
 SELECT

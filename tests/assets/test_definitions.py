@@ -75,6 +75,7 @@ def test_batches_and_changes_run_one_at_a_time(graph: dict[str, object]) -> None
         "turn": "turns",
         "learn": "outcomes",
         "look_outside": None,
+        "tidy": None,
     }
     assert graph["lanes"] == lanes
 
