@@ -111,6 +111,7 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     from selfdrive_dagster.adapters.canary import on_trial
     from selfdrive_dagster.adapters.warehouse import Warehouse
     from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
+    from selfdrive_dagster.adapters.warehouse.resolved import read_resolved
 
     home = home_path(os.environ)
     warehouse = Warehouse(home)
@@ -118,7 +119,13 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
         return ()
     triage = TriageSettings(protected=settings.autonomy.protected, on_trial=on_trial(home))
     business = business_of(settings)
-    return rank_issues(warehouse, datetime.now(UTC), settings=triage, business=business)
+    return rank_issues(
+        warehouse,
+        datetime.now(UTC),
+        settings=triage,
+        business=business,
+        resolved=read_resolved(warehouse.root),
+    )
 
 
 def settings_of(repo: Path | None) -> Settings:

@@ -5,9 +5,10 @@ from typing import Any
 
 from selfdrive_dagster.adapters.changes import Authority, Change
 from selfdrive_dagster.adapters.git.releases import versions_with
+from selfdrive_dagster.adapters.ledger import MADE
 from selfdrive_dagster.adapters.warehouse.exposure import sessions_on, versions_of
 from selfdrive_dagster.audit import Link
-from selfdrive_dagster.audit.outcome import Outcome, judge_outcome
+from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, judge_outcome
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Claim
 from selfdrive_dagster.orchestration.workshop import Workshop
@@ -90,6 +91,20 @@ def released(workshop: Workshop, change: Change) -> tuple[tuple[str, ...], datet
         return tuple(dict.fromkeys(map(str, commits))), rows[0].entry.at
     release = told(workshop, change, RELEASED)
     return (str(release["commit"]),), datetime.fromisoformat(str(release["first_seen"]))
+
+
+def resolved(workshop: Workshop) -> dict[str, datetime]:
+    """Return when each issue was last found to be gone, by the verified outcome of a change."""
+    found: dict[str, datetime] = {}
+    for change in workshop.changes.all():
+        if change.state is not State.LEARNED:
+            continue
+        rows = workshop.ledger.find(MADE, change.change_id, {"asset": "audit/outcome"})
+        for row in rows:
+            outcome = workshop.evidence.get(str(row.entry.body["sha256"]), Outcome)
+            if outcome.kind is OutcomeKind.VERIFIED:
+                found[change.issue_id] = max(row.entry.at, found.get(change.issue_id, row.entry.at))
+    return found
 
 
 def told(workshop: Workshop, change: Change, kind: str) -> dict[str, Any]:
