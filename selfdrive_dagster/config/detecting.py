@@ -22,7 +22,8 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True):
     """`[detect]`: when a pattern counts.
 
     `timeout_ms` is how long a request of the product may take before it is cut off; 0 where
-    nobody told. `templates_per_hour` bounds how many issues the logs of one service may open.
+    nobody told. `templates_per_hour` and `issues_per_hour` bound how many issues one service may
+    open: those told apart by words alone, and all that exceptions tell of.
     """
 
     rage_clicks: Several = 3
@@ -36,6 +37,7 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True):
     retry_seconds: Short = 60.0
     timeout_ms: Milliseconds = 0.0
     templates_per_hour: Count = 20
+    issues_per_hour: Count = 200
     slow_share: Share = 0.2
     slow_ms: Milliseconds = 500.0
     change_share: Share = 0.1

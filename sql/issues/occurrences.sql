@@ -1,10 +1,49 @@
--- Every sighting of every issue, of whichever kind: exceptions, patterns, and what the detectors found.
+-- Every sighting of every issue, of whichever kind; what one service opens beyond a bound an hour is one issue.
+WITH counted AS (
+    SELECT
+        date_trunc('hour', timestamp) AS event_hour,
+        service_name,
+        issue_id,
+        CASE WHEN min(fp_rule) IN ('template', 'message') THEN 1 ELSE 0 END AS is_worded,
+        count(*) AS events
+    FROM issue_events
+    GROUP BY date_trunc('hour', timestamp), service_name, issue_id
+),
+
+placed AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY event_hour, service_name, is_worded ORDER BY events DESC, issue_id
+        ) AS place
+    FROM counted
+),
+
+beyond AS (
+    SELECT event_hour, service_name, issue_id FROM placed
+    WHERE
+        (is_worded = 1 AND place > setting('templates_per_hour'))
+        OR place > setting('issues_per_hour')
+),
+
+exceptions_bounded AS (
+    SELECT
+        issue_events.*,
+        date_trunc('hour', issue_events.timestamp) AS event_hour,
+        beyond.issue_id IS NOT NULL AS is_beyond
+    FROM issue_events
+    LEFT JOIN beyond
+        ON date_trunc('hour', issue_events.timestamp) = beyond.event_hour
+        AND issue_events.service_name = beyond.service_name
+        AND issue_events.issue_id = beyond.issue_id
+)
+
 SELECT
     event_id,
     'exception' AS kind,
     source,
     timestamp,
-    date_trunc('hour', timestamp) AS event_hour,
+    event_hour,
     service_name,
     service_version,
     deployment_environment_name,
@@ -14,17 +53,24 @@ SELECT
     severity_text,
     handled,
     1 AS events,
-    issue_id,
-    exception_type,
-    exception_template,
-    culprit,
+    CASE
+        WHEN is_beyond
+            THEN 'iss_' || substr(md5(concat_ws('|', 'beyond', service_name)), 1, 16)
+        ELSE issue_id
+    END AS issue_id,
+    CASE WHEN is_beyond THEN 'many' ELSE exception_type END AS exception_type,
+    CASE
+        WHEN is_beyond THEN 'more issues in an hour than are told apart'
+        ELSE exception_template
+    END AS exception_template,
+    CASE WHEN is_beyond THEN '' ELSE culprit END AS culprit,
     route,
     fp_version,
-    fp_rule,
-    in_app_paths,
-    raised_in_app,
+    CASE WHEN is_beyond THEN 'beyond' ELSE fp_rule END AS fp_rule,
+    CASE WHEN is_beyond THEN CAST(NULL AS VARCHAR[]) ELSE in_app_paths END AS in_app_paths,
+    CASE WHEN is_beyond THEN CAST(NULL AS BOOLEAN) ELSE raised_in_app END AS raised_in_app,
     CAST(NULL AS VARCHAR) AS says
-FROM issue_events
+FROM exceptions_bounded
 UNION ALL
 SELECT
     event_id,

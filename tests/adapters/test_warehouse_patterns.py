@@ -189,6 +189,23 @@ def test_rotating_messages_open_a_bounded_number_of_issues(warehouse: Warehouse)
     assert sum(each.events_total for each in ranked) == len(words)
 
 
+def test_rotating_exceptions_push_nobody_out(warehouse: Warehouse) -> None:
+    """Whoever makes up functions opens a bounded number of issues; what recurs stays itself."""
+    real = [crash_of("price", user=f"u{n}", ordinal=n) for n in range(2)]
+    made_up = [crash_of(f"f{n}", ordinal=n) for n in range(300)]
+    warehouse.append("exceptions", [row_of(crash) for crash in (*made_up, *real)])
+    refresh(warehouse, MODELS)
+    ranked = rank_issues(warehouse, NOW)
+    assert len(ranked) == 201
+    assert [each.events_total for each in ranked if each.culprit == "shop.cart.price"] == [2]
+    [beyond] = [each for each in ranked if each.fp_rule == "beyond"]
+    assert (beyond.title, beyond.events_total) == (
+        "many: more issues in an hour than are told apart",
+        101,
+    )
+    assert beyond.triage.reasons[0] == "no_stack"
+
+
 def test_one_visitor_with_a_million_copies_ranks_below_thirty_who_are_hurt(
     warehouse: Warehouse,
 ) -> None:
