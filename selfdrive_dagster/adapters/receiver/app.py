@@ -173,10 +173,7 @@ class Routes:
         def decode(body: bytes, arrival: Arrival) -> Records:
             if kind == PROTOBUF:
                 return otlp.decode_protobuf(signal, body, "The body", arrival)
-            value = parse_json(body, "The body")
-            if not isinstance(value, dict):
-                raise BadInput("The body is no JSON object.")
-            return otlp.decode_json(value, "The body", arrival)
+            return otlp.decode_json_body(body, "The body", arrival)
 
         taken, reasons = await self._take(request, signal, kind, decode)
         answer = otlp.export_response(signal, taken.tally.rejected, reasons, as_json=kind == JSON)
