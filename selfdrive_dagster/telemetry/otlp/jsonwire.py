@@ -21,7 +21,7 @@ _SNAKES = tuple(
         "start_time_unix_nano",
         "end_time_unix_nano",
         "dropped_attributes_count",
-    )  # fmt: skip
+    )
 )
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 KIND_NAMES = {f"SPAN_KIND_{name}": number for number, name in enumerate(_KINDS)}
