@@ -104,6 +104,9 @@ def receiver(plan: Plan) -> Service:
         "forward": plan.settings.telemetry.forward,
         "accept": plan.settings.telemetry.accept,
         "capture_arguments": plan.settings.telemetry.capture_arguments,
+        "attributes": plan.settings.telemetry.attributes,
+        "keep_attributes": plan.settings.telemetry.keep_attributes,
+        "quota_per_minute": plan.settings.telemetry.quota_per_minute,
     }
     return Service(
         name=RECEIVER,

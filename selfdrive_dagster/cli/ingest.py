@@ -46,7 +46,10 @@ def ingest(
     settings = settings_of(repo)
     place = open_home({**os.environ, **({"SELFDRIVE_HOME": str(home)} if home else {})})
     redactor = Redactor(
-        read_key(place / KEY_FILE), keeps_variables=settings.telemetry.capture_arguments
+        read_key(place / KEY_FILE),
+        keeps_variables=settings.telemetry.capture_arguments,
+        only_listed=settings.telemetry.attributes == "listed",
+        more_names=frozenset(settings.telemetry.keep_attributes),
     )
     with progress("Reading telemetry"):
         handed = hand_over(

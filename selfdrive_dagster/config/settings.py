@@ -69,6 +69,14 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     ] = ("otlp", "sentry", "events")
     forward: Text = ""
     capture_arguments: Switch = True
+    attributes: Annotated[
+        Literal["all", "listed"],
+        Meta(description='"all" (past the detectors) or "listed" (the allow-list only)'),
+    ] = "all"
+    keep_attributes: Texts = ()
+    quota_per_minute: Annotated[
+        int, Meta(ge=0, description="events a minute of each service, 0 for no limit")
+    ] = 0
 
     def address(self) -> tuple[str, int]:
         """Return (host, port) of `listen`; an IPv6 host comes without its brackets."""

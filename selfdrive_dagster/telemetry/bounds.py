@@ -44,16 +44,7 @@ def check_rows(count: int, name: str) -> None:
 
 def parse_json(data: bytes, name: str) -> Any:
     """Return the JSON value in `data`. Raises BadInput that names `name` and the fault."""
-    if len(data) > MAX_BYTES:
-        raise TooMuch(
-            f"{name} holds {len(data):,} bytes of JSON; we read at most {MAX_BYTES:,}.",
-            remedy="Send or save fewer events at a time.",
-        )
-    # Counted before decoding: twenty megabytes of "[]," would become a gigabyte of lists.
-    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise TooMuch(
-            f"{name} holds more than {MAX_VALUES:,} values.", remedy="Split it into parts."
-        )
+    check_json_size(data, name)
     try:
         value = _decode(data)
     except RecursionError:
@@ -64,6 +55,20 @@ def parse_json(data: bytes, name: str) -> Any:
         ) from None
     _check_depth(value, name)
     return value
+
+
+def check_json_size(data: bytes, name: str) -> None:
+    """Raise TooMuch if JSON is too long or holds too many values to be decoded."""
+    if len(data) > MAX_BYTES:
+        raise TooMuch(
+            f"{name} holds {len(data):,} bytes of JSON; we read at most {MAX_BYTES:,}.",
+            remedy="Send or save fewer events at a time.",
+        )
+    # Counted before decoding: twenty megabytes of "[]," would become a gigabyte of lists.
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise TooMuch(
+            f"{name} holds more than {MAX_VALUES:,} values.", remedy="Split it into parts."
+        )
 
 
 def _decode(data: bytes) -> Any:

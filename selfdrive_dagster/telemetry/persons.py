@@ -47,6 +47,12 @@ def names_person(name: str) -> bool:
     return lower in PERSONAL or lower.startswith(PREFIXES)
 
 
+def speaks_of_person(path: str) -> bool:
+    """Say whether the last step of a dotted path, alone or with the one before, names a person."""
+    *_, parent, last = ("", *f".{path}".split("."))
+    return names_person(last) or names_person(f"{parent}.{last}")
+
+
 def identities(said: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """Give (kind, id) of each attribute that names a person or a session."""
     for name, value in said.items():
@@ -56,6 +62,12 @@ def identities(said: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 def _kind(name: str) -> str:
     return "session" if "session" in name.lower() else "user"
+
+
+def bare_identity(said: str) -> tuple[str, ...]:
+    """Return the texts by which a value may equal an identity: bare, and without a prefix."""
+    bare = said.strip("'\"")
+    return (bare, _SENTRYS_PREFIX.sub("", bare)) if bare else ()
 
 
 def without_persons(

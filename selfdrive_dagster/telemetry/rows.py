@@ -8,8 +8,9 @@ redacted values only. Belongs here: what a row *is*. Does not: how it is decoded
 second delivery is the same row and two identical lines of one log stay two.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from types import MappingProxyType
 
 import msgspec
@@ -247,7 +248,14 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
     def count(self) -> int:
         """Return the number of events: all rows but deployments, which are derived from them."""
-        tables = (
+        return sum(map(len, self._tables()))
+
+    def events(self) -> "Iterator[EventRow]":
+        """Yield all events."""
+        return chain(*self._tables())
+
+    def _tables(self) -> "tuple[tuple[EventRow, ...], ...]":
+        return (
             self.exceptions,
             self.spans,
             self.log_events,
@@ -256,9 +264,9 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
             self.sessions,
             self.test_results,
         )
-        return sum(map(len, tables))
 
 
+EventRow = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow | SessionRow
 Row = (
     ExceptionRow
     | SpanRow

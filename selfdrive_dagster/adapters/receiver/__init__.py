@@ -34,8 +34,9 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     `directory` gets the segments, `key_file` holds (or gets) the pseudonym key. `forward` is
     the DSN used until now, or "". `accept` names the formats that are taken; without
-    `capture_arguments` no frame's variables are kept. `keys` must be given to listen beyond
-    loopback.
+    `capture_arguments` no frame's variables are kept; with `attributes` "listed" only what the
+    allow-list or `keep_attributes` names. `quota_per_minute` bounds each service's events; 0
+    does not. `keys` must be given to listen beyond loopback.
     """
 
     directory: str
@@ -46,6 +47,9 @@ class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     forward: str = ""
     accept: tuple[str, ...] = ("otlp", "sentry", "events")
     capture_arguments: bool = True
+    attributes: str = "all"
+    keep_attributes: tuple[str, ...] = ()
+    quota_per_minute: int = 0
     keys: tuple[str, ...] = ()
     segment_bytes: int = 64 * 2**20
     segment_seconds: float = 5.0
@@ -72,13 +76,17 @@ def serve(settings: ReceiverSettings, on_ready: Callable[[int], None] | None = N
     desk = Desk(
         intake=Intake(writer),
         redactor=Redactor(
-            read_key(Path(settings.key_file)), keeps_variables=settings.capture_arguments
+            read_key(Path(settings.key_file)),
+            keeps_variables=settings.capture_arguments,
+            only_listed=settings.attributes == "listed",
+            more_names=frozenset(settings.keep_attributes),
         ),
         accept=frozenset(settings.accept),
         service_name=settings.service_name,
         forwarder=forwarder,
         keys=frozenset(settings.keys),
         is_local=is_loopback(settings.host),
+        quota_per_minute=settings.quota_per_minute,
     )
     server = uvicorn.Server(
         uvicorn.Config(

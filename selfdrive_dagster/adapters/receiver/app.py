@@ -5,6 +5,7 @@ Every delivery goes the same way: read within bounds, decode and redact, append,
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from starlette.routing import Route
 from selfdrive_dagster.adapters.intake import Intake, Taken
 from selfdrive_dagster.adapters.receiver.bodies import Grow, Refusal, read_body
 from selfdrive_dagster.adapters.receiver.forward import Door, Forwarder
+from selfdrive_dagster.adapters.receiver.metrics import CONTENT_TYPE, exposition
+from selfdrive_dagster.adapters.receiver.quotas import MAX_SOURCES, OTHERS, OverQuota, Quotas
 from selfdrive_dagster.adapters.receiver.visitors import why_refused
 from selfdrive_dagster.errors import BadInput, Busy
 from selfdrive_dagster.telemetry import Arrival, Records, Redactor, events, otlp, sentry
@@ -57,6 +60,7 @@ class Desk(NamedTuple):
     keys: frozenset[str] = frozenset()
     is_local: bool = True
     max_bytes: int = MAX_BYTES
+    quota_per_minute: int = 0
 
 
 class _Load:
@@ -104,6 +108,7 @@ def build_app(desk: Desk) -> Starlette:
             ),
             Route("/healthz", routes.health),
             Route("/stats", routes.stats),
+            Route("/metrics", routes.metrics),
         ]
     )
 
@@ -114,6 +119,9 @@ class Routes:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._load = _Load()
+        self._quotas = Quotas(desk.quota_per_minute)
+        self._answers: Counter[int] = Counter()
+        self._over_quota: Counter[str] = Counter()
 
     def answering(
         self, format_name: str, handle: Callable[[Request], Awaitable[Response]]
@@ -124,6 +132,11 @@ class Routes:
         """
 
         async def answer(request: Request) -> Response:
+            response = await answered(request)
+            self._answers[response.status_code] += 1
+            return response
+
+        async def answered(request: Request) -> Response:
             try:
                 self._admit(request, format_name)
                 return await handle(request)
@@ -132,10 +145,12 @@ class Routes:
             except BadInput as fault:
                 status = 413 if isinstance(fault, TooMuch) else 400
                 return self._refuse(status, fault.message)
+            except OverQuota as over:
+                return _later(str(over), 429, over.seconds)
             except Busy as busy:
-                return _later(busy.message)
+                return _later(busy.message, 429)
             except OSError as error:
-                return _later(f"The events could not be stored: {error.strerror}.")
+                return _later(f"The events could not be stored: {error.strerror}.", 503)
 
         return answer
 
@@ -143,7 +158,7 @@ class Routes:
         try:
             self._desk.intake.refuse()
         except Busy as busy:
-            return _later(busy.message)
+            return _later(busy.message, 429)
         return JSONResponse({"code": 3, "message": reason, "detail": reason}, status)
 
     def _admit(self, request: Request, format_name: str) -> None:
@@ -173,10 +188,7 @@ class Routes:
         def decode(body: bytes, arrival: Arrival) -> Records:
             if kind == PROTOBUF:
                 return otlp.decode_protobuf(signal, body, "The body", arrival)
-            value = parse_json(body, "The body")
-            if not isinstance(value, dict):
-                raise BadInput("The body is no JSON object.")
-            return otlp.decode_json(value, "The body", arrival)
+            return otlp.decode_json_body(body, "The body", arrival)
 
         taken, reasons = await self._take(request, signal, kind, decode)
         answer = otlp.export_response(signal, taken.tally.rejected, reasons, as_json=kind == JSON)
@@ -253,11 +265,24 @@ class Routes:
             )
             async with self._load.decoders:
                 records = await asyncio.to_thread(decode, body, arrival)
+            self._spend(records)
             taken = self._desk.intake.take(
                 records, signal=signal, content_type=kind, arrival=arrival
             )
             await asyncio.gather(*map(asyncio.wrap_future, taken.synced))
         return taken, records.rejected
+
+    def _spend(self, records: Records) -> None:
+        if not self._desk.quota_per_minute:
+            return
+        sources = Counter(row.service_name for row in records.events())
+        try:
+            self._quotas.spend(sources)
+        except OverQuota:
+            for source in sources:
+                is_known = source in self._over_quota or len(self._over_quota) < MAX_SOURCES
+                self._over_quota[source if is_known else OTHERS] += 1
+            raise
 
     # ---- about the receiver itself
 
@@ -273,11 +298,28 @@ class Routes:
             told["forward"] = self._desk.forwarder.stats()
         return JSONResponse(told)
 
+    async def metrics(self, _request: Request) -> Response:
+        """Return the same and what goes on now, as Prometheus reads it."""
+        writer = self._desk.intake.writer
+        told = exposition(
+            writer.total,
+            self._answers,
+            self._load.held_bytes,
+            writer.waiting_bytes,
+            self._over_quota,
+        )
+        return Response(told, media_type=CONTENT_TYPE)
+
 
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _later(reason: str) -> Response:
-    headers = {"Retry-After": "1"}
-    return JSONResponse({"code": 14, "message": reason, "detail": reason}, 503, headers)
+def _later(reason: str, status: int, seconds: int = 1) -> Response:
+    """Return an answer after which SDKs wait: 429 for too much at once, 503 for our disk.
+
+    OpenTelemetry's exporters send again after `Retry-After` in both cases; Sentry's SDK drops
+    what it has for as long after 429, and just this one envelope after 503.
+    """
+    headers = {"Retry-After": str(seconds)}
+    return JSONResponse({"code": 14, "message": reason, "detail": reason}, status, headers)

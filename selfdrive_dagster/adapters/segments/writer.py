@@ -55,6 +55,11 @@ class SegmentWriter:
         return self._segment.total
 
     @property
+    def waiting_bytes(self) -> int:
+        """What is queued for the disk."""
+        return self._waiting_bytes
+
+    @property
     def open_path(self) -> Path:
         """The segment that is being written."""
         return self._segment.path

@@ -7,6 +7,7 @@ must start at once. HTTP does not belong here.
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,16 +15,18 @@ import msgspec
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
-from selfdrive_dagster.telemetry.bounds import check_rows, label, text
+from selfdrive_dagster.telemetry.bounds import check_rows, label, mapping, parse_json, text
 from selfdrive_dagster.telemetry.otlp.counting import (
     JSON_PATHS,
     check_counts,
     check_json_counts,
 )
 from selfdrive_dagster.telemetry.otlp.exceptions import once
+from selfdrive_dagster.telemetry.otlp.jsonwire import read_traces
 from selfdrive_dagster.telemetry.otlp.logs import decode_logs
 from selfdrive_dagster.telemetry.otlp.metrics import decode_metrics
 from selfdrive_dagster.telemetry.otlp.traces import decode_traces
+from selfdrive_dagster.telemetry.otlp.wire import message
 from selfdrive_dagster.telemetry.rows import Records, join
 
 SIGNALS = ("traces", "logs", "metrics")
@@ -33,17 +36,34 @@ def decode_protobuf(signal: str, data: bytes, name: str, arrival: Arrival) -> Re
     """Return the rows of an `Export{Trace,Logs,Metrics}ServiceRequest`. Raises BadInput."""
     from google.protobuf.message import DecodeError
 
-    check_counts(signal, data, name)
     try:
-        request = _request_type(signal).FromString(data)
+        check_counts(signal, data, name)
+        request = _wire_type(signal).FromString(data)
+        records = _DECODERS[signal](request, arrival, Ordinals())
     except DecodeError:
         raise BadInput(
             f"{name} is no OTLP {signal} request in protobuf, or it was cut.",
             remedy="Send it unchanged, with Content-Type application/x-protobuf.",
         ) from None
-    records = _DECODERS[signal](request, arrival, Ordinals())
     check_rows(records.count(), name)
     return records
+
+
+def decode_json_body(data: bytes, name: str, arrival: Arrival) -> Records:
+    """Return the rows of an OTLP/JSON request. Raises BadInput that names `name`.
+
+    Traces are read at once; what that way does not know is left to `decode_json`.
+    """
+    request = read_traces(data, name)
+    if request is None:
+        value = parse_json(data, name)
+        if not isinstance(value, dict):
+            raise BadInput(f"{name} is no JSON object.")
+        return decode_json(value, name, arrival)
+    try:
+        return decode_traces(request, arrival, Ordinals(), wire="json")
+    except (msgspec.DecodeError, RecursionError):
+        return decode_json(mapping(parse_json(data, name)), name, arrival)
 
 
 def decode_json(
@@ -69,10 +89,16 @@ def decode_json(
                     f"{name} is not OTLP JSON as specified: {label(str(error))[:300]}.",
                     remedy="Export it with a Collector or SDK, unchanged.",
                 ) from None
+            if signal == "traces":
+                request = message("TraceRequest").FromString(request.SerializeToString())
             parts.append(_DECODERS[signal](request, arrival, names))
     whole = join(parts)
     check_rows(whole.count(), name)
     return msgspec.structs.replace(whole, exceptions=once(whole.exceptions))
+
+
+def _wire_type(signal: str) -> Any:
+    return message("TraceRequest") if signal == "traces" else _request_type(signal)
 
 
 def _request_type(signal: str) -> Any:
@@ -111,7 +137,7 @@ def _base64_id(value: Any) -> str:
 
 
 _DECODERS: dict[str, Callable[[Any, Arrival, Ordinals], Records]] = {
-    "traces": decode_traces,
+    "traces": partial(decode_traces, wire="protobuf"),
     "logs": decode_logs,
     "metrics": decode_metrics,
 }

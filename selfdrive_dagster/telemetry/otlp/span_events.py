@@ -27,7 +27,7 @@ LENT = (
 
 
 class SpanTold(msgspec.Struct, frozen=True):
-    """A span with events, what its attributes say and whose it is."""
+    """A span with events (still bytes), what its attributes say and whose it is."""
 
     span: Any
     said: dict[str, Any]
@@ -78,7 +78,9 @@ def _all_events(told: Sequence[SpanTold]) -> list[_Event]:
 
 
 def _events(told: SpanTold) -> Iterator[_Event]:
-    for event in told.span.events[:MAX_EVENTS]:
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+    for event in map(Span.Event.FromString, told.span.events[:MAX_EVENTS]):
         if event.name == "exception":
             yield _Event(told, read_attributes(event.attributes), event.time_unix_nano)
 

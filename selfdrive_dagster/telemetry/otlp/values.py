@@ -77,12 +77,15 @@ def read_time(nanoseconds: int) -> datetime | None:
     """Return the UTC time of nanoseconds since 1970; 0 and times after 2200 are unknown."""
     if not 0 < nanoseconds < 7_258_118_400 * 10**9:
         return None
-    return EPOCH + timedelta(microseconds=nanoseconds // 1_000)
+    return EPOCH + timedelta(0, 0, nanoseconds // 1_000)
+
+
+_ZEROS = bytes(16)
 
 
 def read_id(value: bytes, length: int) -> str | None:
     """Return an id of `length` bytes as hex, None if it is short or all zeros."""
-    return value.hex() if len(value) == length and any(value) else None
+    return value.hex() if len(value) == length and value != _ZEROS[:length] else None
 
 
 def read_person(said: dict[str, Any], origin: Origin, arrival: Arrival) -> tuple[str, str]:
@@ -107,5 +110,6 @@ COLUMNS = frozenset(
 
 def rest_json(said: dict[str, Any], arrival: Arrival) -> str:
     """Return the redacted attributes without a column, as canonical JSON."""
-    kept = {name: value for name, value in said.items() if name not in COLUMNS}
+    keeps = arrival.redactor.keeps
+    kept = {name: value for name, value in said.items() if name not in COLUMNS and keeps(name)}
     return canonical(without_persons(kept, arrival.redactor)).decode()

@@ -10,12 +10,12 @@ The tables are versioned: a change of what is hidden gets a new VERSION. Finding
 or addresses in prose does not belong here; that needs a language model and a decision.
 """
 
-import hashlib
 import hmac
 from typing import Any
 
 import msgspec
 
+from selfdrive_dagster.telemetry.redact.allowed import is_listed
 from selfdrive_dagster.telemetry.redact.forms import is_luhn
 from selfdrive_dagster.telemetry.redact.names import is_secret_name
 from selfdrive_dagster.telemetry.redact.text import CUT, MAX_TEXT_CHARS, redact_text
@@ -39,10 +39,18 @@ class Redactor(msgspec.Struct, frozen=True):
     """Redaction with this installation's pseudonym key; `key` None hides persons altogether.
 
     Without `keeps_variables` the decoders leave out what frames held, whatever it looks like.
+    With `only_listed` attributes stay only if `allowed` or `more_names` lists them; what stays
+    goes past the same detectors.
     """
 
     key: bytes | None = None
     keeps_variables: bool = True
+    only_listed: bool = False
+    more_names: frozenset[str] = frozenset()
+
+    def keeps(self, name: str) -> bool:
+        """Say whether an attribute of this name may stay, if no detector objects."""
+        return not self.only_listed or name in self.more_names or is_listed(name)
 
     def text(self, text: str) -> str:
         """Return redacted text; see `redact_text`."""
@@ -62,4 +70,4 @@ class Redactor(msgspec.Struct, frozen=True):
         if self.key is None:
             return f"[{kind}]"
         message = f"{kind}\0{identity}".encode("utf-8", "replace")
-        return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.key, message, "sha256").hex()[:32]

@@ -14,11 +14,12 @@ from typing import Any
 SECRET = "[secret]"  # noqa: S105  a placeholder, the opposite of a secret
 
 
-def _words(lines: str) -> frozenset[str]:
+def words(lines: str) -> frozenset[str]:
+    """Return the words of a text, as a set."""
     return frozenset(lines.split())
 
 
-STRONG_WORDS = _words(
+STRONG_WORDS = words(
     """
     password passwd passphrase pwd passcode secret credential authorization cookie cvv cvc ssn otp
     totp apikey privatekey accesskey csrf xsrf csrftoken xsrftoken sessionid sessid jsessionid
@@ -27,20 +28,20 @@ STRONG_WORDS = _words(
 )
 """A word of the name that hides any value, except None, booleans and the empty text."""
 
-PIN_WORDS = _words("pin")
+PIN_WORDS = words("pin")
 """A word that hides texts and longer numbers: a PIN has four digits, the pin of a chip has two."""
 
-WEAK_WORDS = _words(
+WEAK_WORDS = words(
     """
     token session sid auth bearer signature sig nonce
     """
 )
 """A word that hides texts and containers, but leaves short numbers: `token = 3` is a parser's."""
 
-WEAK_LAST_WORDS = _words("pass")
+WEAK_LAST_WORDS = words("pass")
 """The same, but only at the end of a name: `DB_PASS`, never `pass_rate`."""
 
-SECRET_PAIRS = _words(
+SECRET_PAIRS = words(
     """
     api_key access_key private_key secret_key signing_key encryption_key account_key auth_key
     session_key connection_string set_cookie card_number credit_card x_forwarded forwarded_for
@@ -56,7 +57,7 @@ GLUED_ENDINGS = ("password", "secret", "apikey")
 GLUED_WEAK_ENDING = "token"
 """Ends of a last word without a gap: `dbpassword`, `csrfmiddlewaretoken`."""
 
-PLAIN_LAST_WORDS = _words(
+PLAIN_LAST_WORDS = words(
     """
     count counts type types length len size limit name names field fields ttl max min expires
     expiry timeout index position factory class maker enabled required
@@ -64,7 +65,7 @@ PLAIN_LAST_WORDS = _words(
 )
 """A last word that makes the name speak *about* a secret: `token_count`, `cookie_name`."""
 
-PHRASE_WORDS = _words("password passwd passphrase passcode pwd authorization")
+PHRASE_WORDS = words("password passwd passphrase passcode pwd authorization")
 """A last word after whose colon several words may be the secret: `password: correct horse`."""
 
 

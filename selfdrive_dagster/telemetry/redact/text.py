@@ -16,6 +16,10 @@ _WORTH_A_LOOK = re.compile(
 )
 
 
+PLAIN_PATH = re.compile(r"(?:/(?:[a-z]{1,23}|\d{1,12}))+/?\Z")
+"""Paths of words and short numbers: no form begins or fits there. Most telemetry is such."""
+
+
 def redact_text(text: str) -> str:
     """Return `text` with every form of PATTERNS replaced, cut at MAX_TEXT_CHARS characters."""
     if len(text) > MAX_TEXT_CHARS:
@@ -27,8 +31,13 @@ def redact_text(text: str) -> str:
 
 
 def _replace_forms(text: str) -> str:
-    if not _WORTH_A_LOOK.search(text):
+    if not _WORTH_A_LOOK.search(text) or PLAIN_PATH.match(text):
         return text
+    return replace_all_forms(text)
+
+
+def replace_all_forms(text: str) -> str:
+    """Return `text` with every form replaced, however harmless it looks."""
     for pattern in PATTERNS[:FORMS_BEFORE_NAMES]:
         text = pattern.hide(text)
     for head in HEADS:
