@@ -266,8 +266,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-EventRow = ExceptionRow | SpanRow | LogEventRow | MetricPointRow | ProductEventRow | SessionRow
-Row = (
+EventRow = (
     ExceptionRow
     | SpanRow
     | LogEventRow
@@ -275,8 +274,8 @@ Row = (
     | ProductEventRow
     | SessionRow
     | TestResultRow
-    | DeploymentRow
 )
+Row = EventRow | DeploymentRow
 
 TABLES: Mapping[str, type] = MappingProxyType(
     {
