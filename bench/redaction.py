@@ -92,6 +92,9 @@ def _draw(kind: str, size: str | None, draw: random.Random) -> str:
         digits = "4" + "".join(draw.choices(string.digits, k=int(size or 16) - 2))
         whole = next(digits + end for end in string.digits if is_luhn(digits + end))
         return " ".join(re.findall("....", whole)) if kind == "luhnspaced" else whole
+    if kind == "iban":
+        account = "".join(draw.choices(string.digits, k=18))
+        return f"DE{98 - int(f'{account}131400') % 97:02}{account}"
     return "".join(draw.choices(ALPHABETS[kind], k=int(size or 1)))
 
 

@@ -91,6 +91,9 @@ class Intake:
         kept: dict[str, tuple[Row, ...]] = {}
         for table in (*_COUNTED_TABLES, "deployments"):
             rows: Sequence[Row] = getattr(records, table)
+            ids = {row.event_id for row in rows}
+            if len(ids) == len(rows) and not any(map(self._seen.__contains__, ids)):
+                continue  # nearly always: all are new
             known = [row.event_id for row in rows if row.event_id in self._seen]
             once = {row.event_id: row for row in rows if row.event_id not in self._seen}
             kept[table] = tuple(once.values())
@@ -104,8 +107,7 @@ class Intake:
             for table in (*_COUNTED_TABLES, "deployments")
             for row in getattr(records, table)
         ]
-        for event_id in ids:
-            self._seen[event_id] = done
+        self._seen.update(dict.fromkeys(ids, done))
         while len(self._seen) > self._window:
             self._seen.popitem(last=False)
         done.add_done_callback(lambda ended: self._forget(ids, ended))

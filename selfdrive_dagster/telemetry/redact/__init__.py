@@ -21,7 +21,7 @@ from selfdrive_dagster.telemetry.redact.names import is_secret_name
 from selfdrive_dagster.telemetry.redact.text import CUT, MAX_TEXT_CHARS, redact_text
 from selfdrive_dagster.telemetry.redact.tree import redact_value
 
-VERSION = "redact@2026-11-27"
+VERSION = "redact@2026-11-27.2"
 
 __all__ = [
     "CUT",

@@ -33,6 +33,12 @@ def _card(found: re.Match[str]) -> str:
     return "[card]" if 13 <= len(digits) <= 19 and is_luhn(digits) else found.group()
 
 
+def _iban(found: re.Match[str]) -> str:
+    text = found.group().replace(" ", "")
+    digits = "".join(str(int(character, 36)) for character in text[4:] + text[:4])
+    return "[iban]" if len(text) >= 15 and int(digits) % 97 == 1 else found.group()
+
+
 def _ip(found: re.Match[str]) -> str:
     try:
         address = ipaddress.ip_address(found.group())
@@ -45,8 +51,13 @@ def _token(found: re.Match[str]) -> str:
     text = found.group()
     digits = sum(character.isdigit() for character in text)
     is_mixed = text != text.lower() and text != text.upper() and digits >= 3
-    is_hex = digits >= 6 and re.fullmatch(r"[0-9a-fA-F]+", text) and not text.isdigit()
-    return "[token]" if is_mixed or is_hex else text
+    return "[token]" if is_mixed or any(map(_is_drawn, re.split("[_+-]", text))) else text
+
+
+def _is_drawn(piece: str) -> bool:
+    """Say whether letters and digits are mixed as chance mixes them: hex, base 36."""
+    digits = sum(character.isdigit() for character in piece)
+    return len(piece) >= 24 and digits >= 6 and not piece.isdigit()
 
 
 def hide_long_tokens(text: str) -> str:
@@ -106,6 +117,8 @@ PATTERNS: tuple[Pattern, ...] = (
             r"\b(?:sk-[\w-]{16,200}|(?:sk|pk|rk)_(?:live|test)_\w{8,200}|gh[opsur]_\w{20,255}"
             r"|github_pat_\w{20,255}|glpat-[\w-]{16,100}|xox[abeoprs]-[\w-]{10,200}"
             r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,60}|ya29\.[\w-]{20,400}"
+            r"|hf_\w{30,60}|hvs\.[\w-]{20,200}|whsec_\w{20,100}|\d{8,10}:AA[\w-]{33}"
+            r"|hooks\.slack\.com/services/[\w/]{20,100}"
             r"|npm_\w{30,100}|pypi-[\w-]{20,400}|SG\.[\w-]{16,64}\.[\w-]{16,64}|dop_v1_[0-9a-f]{32,80})"
         ),
         "[token]",
@@ -114,6 +127,11 @@ PATTERNS: tuple[Pattern, ...] = (
         "email",
         re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}(?:@|%40)[^\W_][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}"),
         "[email]",
+    ),
+    Pattern(
+        "iban",
+        re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"),
+        _iban,
     ),
     Pattern("card", re.compile(r"(?<![\w.])[3-6]\d(?:[ -]?\d){11,17}(?![\w])"), _card),
     Pattern("ipv4", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)"), _ip),
