@@ -6,8 +6,12 @@ of Spark is imported before a query is asked. Belongs here: the session and one 
 belong: how our SQL becomes Spark's (`warehouse.portable`).
 """
 
+import os
+import re
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +90,7 @@ def _fetched(found: Any, like: "polars.DataFrame", root: Path) -> "polars.DataFr
         if not parts:
             return like
         frame = polars.read_parquet(parts)
-        return frame.select(like.columns).cast(dict(like.schema))
+        return frame.select(like.columns).cast(like.schema)
 
 
 def _start(master: str, memory: str, root: Path) -> Any:
@@ -118,9 +122,21 @@ def _start(master: str, memory: str, root: Path) -> Any:
     return session
 
 
-def check_java() -> str:
-    """Return where Java is. Raises MissingTool where there is none."""
-    java = shutil.which("java")
-    if java is None:
-        raise MissingTool("Spark needs Java 17 or newer, and there is none.", remedy=NEEDS_JAVA)
-    return java
+def check_java(environ: Mapping[str, str] = os.environ) -> str:
+    """Return what Java says it is. Raises MissingTool where there is none, or one that is too old.
+
+    Like Spark's own scripts it looks at `JAVA_HOME` first.
+    """
+    home = environ.get("JAVA_HOME")
+    java = f"{home}/bin/java" if home else shutil.which("java", path=environ.get("PATH"))
+    if java is None or not Path(java).exists():
+        says = f"JAVA_HOME is {home} and holds no bin/java" if home else "there is none"
+        raise MissingTool(f"Spark needs Java {OLDEST_JAVA} or newer: {says}.", remedy=NEEDS_JAVA)
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=True).stderr
+    found = re.search(r'version "([0-9]+)', told)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        raise MissingTool(
+            f"Spark needs Java {OLDEST_JAVA} or newer: {java} is {told.splitlines()[0]}.",
+            remedy=NEEDS_JAVA,
+        )
+    return told.splitlines()[0]
