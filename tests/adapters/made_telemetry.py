@@ -27,7 +27,7 @@ WORDS: Mapping[str, tuple[Any, ...]] = {
     "deployment_environment_name": ("production", None),
     "service_instance_id": ("one", "two", None),
     "trace_id": tuple(f"{n:032x}" for n in range(400)),
-    "session_id": (*(f"s{n}" for n in range(40)), None),
+    "session_id": (*(f"s{n}" for n in range(6)), None),
     "enduser_pseudo_id": (*(f"u{n}" for n in range(25)), None),
     "kind": ("SERVER", "SERVER", "CLIENT", "INTERNAL", "gauge", "sum"),
     "name": ("GET /cart", "bank", "zählen"),
@@ -38,8 +38,12 @@ WORDS: Mapping[str, tuple[Any, ...]] = {
     "url_path": ("/cart", "/pay/7", "/", None),
     "error_type": ("httpx.ReadTimeout", "TimedOut", "KeyError", None, None),
     "event_name": (
-        "$pageview", "$autocapture", "click", "$rageclick", "form_submit", "input", "Bought, once",
+        *["$pageview"] * 4, *["click"] * 3, "$autocapture", "$rageclick", "form_submit", "input",
+        "Bought, once",
     ),
+    "status": ("ok", "exited", "errored", "crashed", "abnormal"),
+    "test_case_result_status": ("passed", "failed"),
+    "message": ("expected 3 at 12:30:00, got 'x y'", None),
     "target": ("button.buy", "input#mail", None),
     "form_id": ("pay", None),
     "severity_text": ("error", "fatal", "warning", "info", "ERROR"),
@@ -49,7 +53,7 @@ WORDS: Mapping[str, tuple[Any, ...]] = {
         "mail 17 was not sent", "mail 4ü was not sent to é@shop.example", "took 3.5 s\nat /a/b/c",
         "user 0af3c21b9d77 gone   twice\t", "prüfung_4 of 'two words' failed (12345)", "", None,
     ),
-    "exception_type": ("KeyError", "ValueError", "HTTPError"),
+    "exception_type": ("KeyError", "ValueError", "HTTPError", None),
     "exception_message": ("item 7 is not there", "no 'total price' in 12:30:00", None),
     "metric_name": ("process.memory.usage", "process.cpu.utilization", "queue.length"),
     "attributes_json": (
@@ -104,12 +108,14 @@ def _plain(field: str, hint: Any, draw: random.Random, name: str) -> Any:
         int: lambda: draw.choice([0, 1, 2, 7, 1_000_003]),
         float: lambda: draw.choice([0.0, draw.lognormvariate(3, 2)]),
         str: lambda: draw.choice(["", "a", "b b", "straße"]),
-        # Most in the first hours, so that one thing of a visit follows another.
-        datetime: lambda: (
-            START
-            + timedelta(
-                hours=int(draw.triangular(0, HOURS, 2)), microseconds=draw.randrange(3_600_000_000)
-            )
-        ),
+        datetime: lambda: _moment(draw),
     }
     return plain[hint]()
+
+
+def _moment(draw: random.Random) -> datetime:
+    """Return a time: most lie in a few bursts, in which one thing of a visit follows another."""
+    if draw.random() < 0.6:
+        burst = timedelta(hours=draw.randrange(5) * 5, minutes=29, seconds=56)
+        return START + burst + timedelta(microseconds=draw.randrange(6_000_000))
+    return START + timedelta(microseconds=draw.randrange(HOURS * 3_600_000_000))

@@ -32,6 +32,7 @@ def rewritten(query: "exp.Query") -> "exp.Query":
         for rule in RULES:
             instead = rule(node)
             if instead is not None:
+                query = instead if node is query else query
                 node.replace(instead)
                 break
     return query
@@ -71,5 +72,23 @@ def _weekday(node: Any) -> Any:
     return exp.paren(exp.Add(this=day, expression=exp.Literal.number(1)))
 
 
-RULES: tuple[Callable[[Any], Any], ...] = (_pattern, _place, _weekday)
+def _qualify(node: Any) -> Any:
+    """QUALIFY as a WHERE around it; sqlglot's own way leaves a column too many behind a `*`."""
+    from sqlglot import exp
+
+    if not isinstance(node, exp.Select) or node.args.get("qualify") is None:
+        return None
+    inner = node.copy()
+    kept = inner.args["qualify"].this.copy()
+    inner.set("qualify", None)
+    above = inner.args.pop("with_", None) or inner.args.pop("with", None)
+    inner = inner.select(exp.alias_(exp.paren(kept), "_kept"))
+    star = exp.Star(except_=[exp.to_identifier("_kept")])
+    outer = exp.select(star).from_(inner.subquery("_t")).where(exp.column("_kept"))
+    if above is not None:
+        outer.set("with_", above)
+    return outer
+
+
+RULES: tuple[Callable[[Any], Any], ...] = (_pattern, _place, _weekday, _qualify)
 """Each answers with what to put in place of a node, None to leave it."""
