@@ -4,7 +4,7 @@
 BIN := .venv/bin
 DEMO = $(if $(DEFECT),--defect "$(DEFECT)") $(if $(KEEP),--keep)
 
-.PHONY: help venv test slow check demo show constraints
+.PHONY: help venv test slow spark check demo show constraints
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,11 @@ test: venv  ## run the tests on both cores, in less than ten minutes
 slow: venv  ## run the tests that take long: packaging, demo, browser
 	scripts/system $(BIN)/python browser
 	$(BIN)/python -m pytest -m slow --timeout 1200
+
+spark: venv  ## compare the engines: every SQL model on DuckDB and on Spark
+	scripts/system $(BIN)/python java
+	$(BIN)/python -m pip install --quiet 'pyspark>=4.3,<5'
+	$(BIN)/python -m pytest -m spark
 
 check: venv  ## run all that CI runs
 	$(BIN)/ruff check .

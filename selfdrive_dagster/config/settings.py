@@ -161,6 +161,28 @@ class Issues(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}
 
 
+class Tables(msgspec.Struct, frozen=True, kw_only=True):
+    """`[warehouse]`: which engine makes the SQL models.
+
+    `spark_master` is where Spark runs: `local[*]`, in a Java process of this machine, or a
+    cluster's address; `spark_memory` is what the Java process on this side may take.
+    """
+
+    engine: Annotated[Literal["duckdb", "spark"], Meta(description='"duckdb" or "spark"')] = (
+        "duckdb"
+    )
+    spark_master: Annotated[
+        str,
+        Meta(
+            pattern=r"^(local(\[(\*|[0-9]+)\])?|(spark|k8s|yarn)(://\S+)?)$",
+            description='"local[*]", "local[4]", "spark://host:7077", "k8s://…" or "yarn"',
+        ),
+    ] = "local[*]"
+    spark_memory: Annotated[
+        str, Meta(pattern=r"^[1-9][0-9]*[mg]$", description='an amount like "2g" or "800m"')
+    ] = "2g"
+
+
 class Notify(msgspec.Struct, frozen=True, kw_only=True):
     """`[notify]`: whom to tell, as addresses that contain `://`."""
 
@@ -175,6 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: Telemetry = Telemetry()
     issues: Issues = Issues()
     detect: Detect = Detect()
+    warehouse: Tables = Tables()
     autonomy: Autonomy = Autonomy()
     patches: Patches = Patches()
     rollout: Rollout = Rollout()

@@ -108,7 +108,8 @@ def issues_step(
         workshop: Workshop = context.resources.workshop
         grouping = Grouping(source=workshop.settings.service.source)
         is_new_hour = False
-        for done in refresh(workshop.warehouse, workshop.models, grouping, workshop.settings):
+        shop = workshop
+        for done in refresh(shop.warehouse, shop.models, grouping, shop.settings, shop.answer):
             if done.hours != 0:
                 yield _refreshed(done, stages[done.table])
             is_new_hour = is_new_hour or (done.table == DETECTED and done.hours != 0)
@@ -189,7 +190,7 @@ def _check_spec(test: SqlTest, stages: Mapping[str, str]) -> dg.AssetCheckSpec:
 def _checked(
     workshop: Workshop, tests: Sequence[SqlTest], stages: Mapping[str, str]
 ) -> Iterator[dg.AssetCheckResult]:
-    for found in check(workshop.warehouse, tests):
+    for found in check(workshop.warehouse, tests, workshop.answer):
         yield dg.AssetCheckResult(
             asset_key=[stages[found.test.table], found.test.table],
             check_name=found.test.claim,

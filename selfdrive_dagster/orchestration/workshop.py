@@ -27,8 +27,10 @@ from selfdrive_dagster.adapters.postgres import connect
 from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.adapters.proposals import released_head
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
+from selfdrive_dagster.adapters.spark import Spark
 from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import SqlModel, load_models
+from selfdrive_dagster.adapters.warehouse.refresh import Answer, on_duckdb
 from selfdrive_dagster.config import Settings, home_path, load
 from selfdrive_dagster.errors import MissingTool
 from selfdrive_dagster.model import History, Product, Progress
@@ -74,6 +76,16 @@ class Workshop:
     def warehouse(self) -> Warehouse:
         """The tables."""
         return Warehouse(self.home)
+
+    @cached_property
+    def answer(self) -> Answer:
+        """The engine that makes the models."""
+        chosen = self.settings.warehouse
+        if chosen.engine == "duckdb":
+            return on_duckdb
+        spark = Spark(chosen.spark_master, chosen.spark_memory)
+        self._stack.callback(spark.close)
+        return spark
 
     @cached_property
     def evidence(self) -> Evidence:

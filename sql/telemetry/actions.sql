@@ -3,7 +3,7 @@ WITH told AS (
     SELECT
         *,
         lower(event_name) AS named,
-        attributes_json ->> '$."$event_type"' AS captured,
+        json_text(attributes_json, '$event_type') AS captured,
         coalesce(form_id, url_path) AS form
     FROM product_events
 )

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from selfdrive_dagster.adapters.warehouse.portable import expand, parse
+
 NOON = "TIMESTAMPTZ '2026-11-27 12:00:00+00'"
 
 
@@ -26,7 +28,11 @@ class Probe(msgspec.Struct, frozen=True):
         table = f"(VALUES {rows}) AS t(place, {names})"
         if is_whole:
             return f"SELECT 0 AS place, {self.expression} AS answer FROM {table}"
-        return f"SELECT place, {self.expression} AS answer FROM {table}"
+        named = " WINDOW w AS (ORDER BY place)" if "OVER w" in self.expression else ""
+        return f"SELECT place, {self.expression} AS answer FROM {table}{named}"
+
+    def on_duckdb(self, sql: str) -> str:
+        return expand(parse(sql, "a probe")).sql(dialect="duckdb")
 
 
 def _width(row: str) -> int:
@@ -192,3 +198,122 @@ WHOLE: dict[str, Probe] = {
     ),
 }
 """One answer for all rows."""
+
+CONSTRUCTS: dict[str, Probe] = {
+    "an end is the end, not before a last line break": Probe(
+        "regexp_matches(a, '^x.y$')",
+        ("'xay'", "'xay' || chr(10)", "'x' || chr(10) || 'y'"),
+        (True, False, False),
+    ),
+    "a word ends before a letter of another alphabet": Probe(
+        "regexp_replace(a, '\\b[0-9]+\\b', '<\\0>', 'g')",
+        ("'4ü 5'", "'a6 7'"),
+        ("<4>ü <5>", "a6 <7>"),
+    ),
+    "a dollar put in stays one": Probe(
+        "regexp_replace(a, '([a-z])([0-9])', '$\\2\\1', 'g')", ("'a1b2'",), ("$1a$2b",)
+    ),
+    "brackets and ampersands in a class": Probe(
+        "regexp_replace(a, '[[&&x\\]]', '_', 'g')", ("'[a&x]z'",), ("_a___z",)
+    ),
+    "spaces": Probe(
+        "regexp_replace(a, '\\s+', '_', 'g')", ("'a' || chr(9) || chr(10) || 'b'",), ("a_b",)
+    ),
+    "regexp_extract of the whole and of a group": Probe(
+        "regexp_extract(a, '/([a-z]+)') || '|' || regexp_extract(a, '/([a-z]+)', 1)",
+        ("'/cart/7'", "'none'"),
+        ("/cart|cart", "|"),
+    ),
+    "concat and concat_ws pass over NULL, || does not": Probe(
+        "concat(a, b) || '|' || concat_ws('-', a, b, 'c')",
+        ("'x', 'y'", "'x', CAST(NULL AS VARCHAR)"),
+        ("xy|x-y-c", "x|x-c"),
+    ),
+    "|| of NULL": Probe("a || b", ("'x', CAST(NULL AS VARCHAR)",), (None,)),
+    "greatest and least pass over NULL": Probe(
+        "greatest(a, b) * 10 + least(a, b)", ("1, 2", "3, CAST(NULL AS INTEGER)"), (21, 33)
+    ),
+    "a place beyond the list": Probe("a[1] || coalesce(a[3], '-')", ("['x', 'y']",), ("x-",)),
+    "size of a list": Probe(
+        "array_length(a)",
+        ("['x', 'y']", "CAST([] AS VARCHAR[])", "CAST(NULL AS VARCHAR[])"),
+        (2, 0, None),
+    ),
+    "list_filter": Probe("array_length(list_filter(a, lambda x: x > 1))", ("[1, 2, 3]",), (2,)),
+    "isodow": Probe(
+        "CAST(extract(isodow FROM a) AS BIGINT)",
+        ("TIMESTAMPTZ '2026-11-29 12:00:00+00'", "TIMESTAMPTZ '2026-11-30 12:00:00+00'"),
+        (7, 1),
+    ),
+    "parts of a time": Probe(
+        "extract(year FROM a) * 1000000 + extract(day FROM a) * 10000 "
+        "+ extract(hour FROM a) * 100 + extract(minute FROM a)",
+        ("TIMESTAMPTZ '2026-11-29 12:34:00+00'",),
+        (2_026_291_234,),
+    ),
+    "weeks begin on Monday": Probe(
+        "epoch_us(date_trunc('week', a)) - epoch_us(date_trunc('day', a))",
+        ("TIMESTAMPTZ '2026-11-30 12:00:00+00'", "TIMESTAMPTZ '2026-11-29 12:00:00+00'"),
+        (0, -6 * 86_400_000_000),
+    ),
+    "NULL comes last, up and down": Probe(
+        "row_number() OVER (ORDER BY a) * 10 + row_number() OVER (ORDER BY a DESC)",
+        ("1", "2", "CAST(NULL AS INTEGER)"),
+        (12, 21, 33),
+    ),
+    "lag, lead and first_value": Probe(
+        "concat_ws(',', lag(a, 2 - 1, 'none') OVER w, lead(a) OVER w, first_value(a) OVER w)",
+        ("'x'", "'y'", "'z'"),
+        ("none,y,x", "x,z,x", "y,x"),
+    ),
+    "a frame of rows": Probe(
+        "CAST(sum(a) OVER (ORDER BY place ROWS BETWEEN 2 - 1 PRECEDING AND CURRENT ROW) AS BIGINT)",
+        ("1", "2", "4"),
+        (1, 3, 6),
+    ),
+    "ranks": Probe(
+        "rank() OVER (ORDER BY a) * 10 + dense_rank() OVER (ORDER BY a)",
+        ("5", "5", "7"),
+        (11, 11, 32),
+    ),
+    "whole numbers of fractions, by floor, ceil and round": Probe(
+        "CAST(floor(a) AS BIGINT) * 100 + CAST(ceil(a) AS BIGINT) * 10 + CAST(round(a) AS BIGINT)",
+        ("2.5", "-1.5", "0.2"),
+        (233, -212, 10),
+    ),
+    "try_cast": Probe("try_cast(a AS DOUBLE)", ("'1.5'", "'x'", "''"), (1.5, None, None)),
+    "a number as text": Probe("CAST(a AS VARCHAR) || '!'", ("503", "-1"), ("503!", "-1!")),
+    "texts": Probe(
+        "upper(left(a, 2)) || right(a, 1) || substr(a, 2, 2) || split_part(a, '/', 2) "
+        "|| replace(a, '/', '') || reverse(a) || CAST(strpos(a, '/') AS VARCHAR)",
+        ("'schön/x'",),
+        ("SCxchxschönxx/nöhcs6",),
+    ),
+    "starts, ends, contains": Probe(
+        "starts_with(a, '/') AND ends_with(a, 'é') AND contains(a, '%')",
+        ("'/a%é'", "'/ae'"),
+        (True, False),
+    ),
+    "LIKE": Probe(
+        "a LIKE '/a%_x' AND a ILIKE '%BX'", ("'/a/bx'", "'/abx'", "'ax'"), (True, True, False)
+    ),
+    "lengths are counted in letters": Probe("length(a)", ("'né😀'", "''"), (3, 0)),
+    "sha256 and md5": Probe(
+        "sha256(a) || md5(a)",
+        ("'é'",),
+        (hashlib.sha256("é".encode()).hexdigest() + _md5("é"),),
+    ),
+    "is distinct from": Probe(
+        "a IS DISTINCT FROM b",
+        ("1, CAST(NULL AS INTEGER)", "CAST(NULL AS INTEGER), CAST(NULL AS INTEGER)"),
+        (True, False),
+    ),
+    "an interval that is computed": Probe(
+        "epoch_us(a + INTERVAL '1' MINUTE * 2.5) - epoch_us(a)", (NOON,), (150_000_000,)
+    ),
+    "division by a number, and a power": Probe("a / 4 + a % 4 + pow(a, 2)", ("6",), (39.5,)),
+    "ln, exp and sqrt": Probe(
+        "ln(greatest(a, 1)) + exp(0) + sqrt(greatest(a, 0))", ("1", "0"), (2.0, 1.0)
+    ),
+}
+"""What models may say beside macros: where engines could differ, and do not."""

@@ -1,4 +1,4 @@
-"""What each macro answers on DuckDB, to the row; `test_spark_probes` asks Spark the same."""
+"""What each macro answers on DuckDB, to the row; `test_spark_parity` asks Spark the same."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sql_probes import BY_ROW, WHOLE, alike
+from sql_probes import BY_ROW, CONSTRUCTS, WHOLE, alike
 
 from selfdrive_dagster.adapters.warehouse import Warehouse
-from selfdrive_dagster.adapters.warehouse.portable import MACROS, expand, parse
+from selfdrive_dagster.adapters.warehouse.portable import MACROS, expand, lint, parse
 from selfdrive_dagster.errors import BadInput
 
 
@@ -24,15 +24,15 @@ def warehouse(tmp_path: Path) -> Warehouse:
     return Warehouse(tmp_path)
 
 
-@pytest.mark.parametrize("name", BY_ROW)
-def test_a_macro_answers_for_each_row(name: str, warehouse: Warehouse) -> None:
-    probe = BY_ROW[name]
+@pytest.mark.parametrize("name", [*BY_ROW, *CONSTRUCTS])
+def test_a_probe_is_answered_for_each_row(name: str, warehouse: Warehouse) -> None:
+    probe = {**BY_ROW, **CONSTRUCTS}[name]
     found = ask(warehouse, probe.sql(is_whole=False))
     assert alike(found, probe.answers), found
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_macro_answers_for_all_rows(name: str, warehouse: Warehouse) -> None:
+def test_a_probe_is_answered_for_all_rows(name: str, warehouse: Warehouse) -> None:
     probe = WHOLE[name]
     found = ask(warehouse, probe.sql(is_whole=True))
     assert alike(found, probe.answers), found
@@ -71,3 +71,9 @@ def test_equal_hashes_are_equal_arguments(one: tuple[str], two: tuple[str]) -> N
 def test_a_macro_that_is_used_wrongly_is_refused(expression: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         expand(parse(f"SELECT {expression} AS x FROM t", "a probe"))
+
+
+@pytest.mark.parametrize("name", [*BY_ROW, *WHOLE, *CONSTRUCTS])
+def test_the_linter_lets_every_probe_pass(name: str) -> None:
+    probe = {**BY_ROW, **WHOLE, **CONSTRUCTS}[name]
+    lint(parse(f"SELECT {probe.expression} AS x FROM t WINDOW w AS (ORDER BY place)", name), name)

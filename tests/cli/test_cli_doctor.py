@@ -312,3 +312,34 @@ def test_a_refusal_of_the_system_inside_a_check_is_its_answer(shop: MadeReposito
     found = examine(Check("a need", fail), patient(shop.path))
     assert found.state is State.MISSING
     assert f"Permission denied: {shop.path}" in found.says
+
+
+ENGINES = {
+    "DuckDB is always there": ("", {}, State.FINE, "duckdb"),
+    "no Java": ("spark", {"PATH": "/nowhere"}, State.MISSING, "Java 17 or newer: there is none"),
+    "JAVA_HOME of a Java that is gone": (
+        "spark",
+        {"JAVA_HOME": "/nowhere"},
+        State.MISSING,
+        "holds no bin/java",
+    ),
+    "a Java that is too old": ("spark", {"JAVA_HOME": "{old}"}, State.MISSING, 'version "11.0.2"'),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_engine_of_the_models_is_looked_for(
+    name: str, shop: MadeRepository, tmp_path: Path
+) -> None:
+    engine, environ, state, says = ENGINES[name]
+    if engine:
+        shop.write("selfdrive.toml", f'[warehouse]\nengine = "{engine}"\n')
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    old.chmod(0o755)
+    told = {key: value.format(old=tmp_path) for key, value in environ.items()}
+    answer = look("engine", patient(shop.path, tmp_path / "home", **told))
+    assert answer.state is state
+    assert says in answer.says
+    assert (answer.mend == "") == (state is State.FINE)

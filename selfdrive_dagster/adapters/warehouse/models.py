@@ -17,7 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from selfdrive_dagster.adapters.warehouse.portable import expand, lint, parse, tables_of
+from selfdrive_dagster.adapters.warehouse.portable import (
+    expand,
+    lint,
+    parse,
+    set_numbers,
+    tables_of,
+)
 from selfdrive_dagster.adapters.warehouse.tables import ROW_TYPES
 from selfdrive_dagster.config import Detect
 from selfdrive_dagster.errors import BadInput
@@ -37,25 +43,31 @@ _READS = re.compile(
 
 
 class SqlTest(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim about a table: the query returns the rows that break it."""
+    """A claim about a table: the query returns the rows that break it.
+
+    `sql` is for DuckDB, `portable` what it was made from: macros in it, numbers of the owner set.
+    """
 
     table: str
     claim: str
     description: str
     sql: str
+    portable: str
     depends_on: tuple[str, ...]
 
 
 class SqlModel(msgspec.Struct, frozen=True, kw_only=True):
     """A table made by a SELECT. `grain` is `event_hour`, `event_date` or "" for made as a whole.
 
-    The rows of an hour are made from `before` hours before it to `after` hours after it.
+    The rows of an hour are made from `before` hours before it to `after` hours after it. `sql` and
+    `portable` are as of a test.
     """
 
     name: str
     stage: str
     description: str
     sql: str
+    portable: str
     depends_on: tuple[str, ...]
     grain: str = ""
     before: int = 0
@@ -98,6 +110,7 @@ def _model(path: Path, tests: Iterable[SqlTest], settings: Detect) -> SqlModel:
         stage=path.parent.name,
         description=read.description,
         sql=read.sql,
+        portable=read.portable,
         depends_on=read.depends_on,
         grain=grain,
         before=read.before,
@@ -116,6 +129,7 @@ def _test(path: Path, settings: Detect) -> SqlTest:
         claim=claim,
         description=read.description,
         sql=read.sql,
+        portable=read.portable,
         depends_on=read.depends_on,
     )
 
@@ -125,6 +139,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
     description: str
     sql: str
+    portable: str
     depends_on: tuple[str, ...]
     columns: tuple[str, ...]
     before: int
@@ -138,10 +153,12 @@ def _read(path: Path, settings: Detect) -> _File:
         raise BadInput(f"{path} has no description", remedy="say it in a first line `-- …`")
     query = parse(text, str(path))
     lint(query, str(path))
+    query = set_numbers(query, settings)
     before, after = _around(second, path)
     return _File(
         description=first[3:].strip(),
-        sql=expand(query, settings).sql(dialect="duckdb", comments=False),
+        sql=expand(query).sql(dialect="duckdb", comments=False),
+        portable=query.sql(dialect="duckdb", comments=False),
         depends_on=tables_of(query),
         columns=tuple(query.named_selects),
         before=before,

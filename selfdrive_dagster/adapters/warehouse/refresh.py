@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -20,7 +20,7 @@ from selfdrive_dagster.adapters.warehouse.detecting import detect, standing
 from selfdrive_dagster.adapters.warehouse.files import ALL, HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.live import write_file, writing
 from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM, SqlModel, SqlTest
-from selfdrive_dagster.adapters.warehouse.store import Warehouse
+from selfdrive_dagster.adapters.warehouse.store import Pick, Warehouse
 from selfdrive_dagster.adapters.warehouse.tables import frame_of
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.issues import Grouping, grouping_version, issue_event
@@ -52,6 +52,35 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     sample: tuple[str, ...] = ()
 
 
+class Answer(Protocol):
+    """An engine: it answers a model or a test over the tables of a warehouse.
+
+    `where` is a condition of ours on the rows of the answer, "" for none; `pick` says which files
+    to read. The frame has the columns and types that DuckDB gives.
+    """
+
+    def __call__(
+        self,
+        warehouse: Warehouse,
+        asked: SqlModel | SqlTest,
+        where: str = "",
+        pick: Pick | None = None,
+    ) -> "polars.DataFrame":
+        """Return the rows."""
+        ...
+
+
+def on_duckdb(
+    warehouse: Warehouse,
+    asked: SqlModel | SqlTest,
+    where: str = "",
+    pick: Pick | None = None,
+) -> "polars.DataFrame":
+    """Answer in this process."""
+    sql = f"SELECT * FROM ({asked.sql}) AS made WHERE {where}" if where else asked.sql  # noqa: S608
+    return warehouse.query(sql, pick=pick)
+
+
 class _Mark(msgspec.Struct, frozen=True, kw_only=True):
     """How far a table has read: the version of its recipe and a sequence per table."""
 
@@ -64,8 +93,11 @@ def refresh(
     models: Sequence[SqlModel],
     grouping: Grouping | None = None,
     settings: Settings | None = None,
+    answer: Answer = on_duckdb,
 ) -> tuple[Refreshed, ...]:
     """Bring `issue_events`, all models and `detected` up to date, then merge small files.
+
+    `answer` is the engine that makes the models; whichever it is, the tables are the same.
 
     One refresh at a time; a second one waits, then raises Busy.
     """
@@ -73,7 +105,7 @@ def refresh(
     with writing(warehouse.root / ".refresh"):
         marks = _read_marks(state)
         done = []
-        for name, step in _steps(warehouse, models, grouping, settings):
+        for name, step in _steps(warehouse, models, grouping, settings, answer):
             started = time.monotonic()
             mark, hours = step(marks.get(name))
             if mark != marks.get(name):
@@ -87,11 +119,13 @@ def refresh(
         return tuple(done)
 
 
-def check(warehouse: Warehouse, tests: Iterable[SqlTest]) -> tuple[Checked, ...]:
+def check(
+    warehouse: Warehouse, tests: Iterable[SqlTest], answer: Answer = on_duckdb
+) -> tuple[Checked, ...]:
     """Run tests and return how many rows break each claim."""
     results = []
     for test in tests:
-        found = warehouse.query(test.sql)
+        found = answer(warehouse, test)
         sample = tuple(str(row) for row in found.head(5).to_dicts())
         results.append(Checked(test=test, broken=len(found), sample=sample))
     return tuple(results)
@@ -105,6 +139,7 @@ def _steps(
     models: Sequence[SqlModel],
     grouping: Grouping | None,
     settings: Settings | None,
+    answer: Answer,
 ) -> Iterable[tuple[str, _Step]]:
     yield EVENTS, partial(_name_issues, warehouse, grouping or Grouping())
     made: set[str] = set()
@@ -113,7 +148,7 @@ def _steps(
             made.add(DETECTED)
             yield DETECTED, partial(_detect, warehouse, settings or Settings())
         made.add(model.name)
-        yield model.name, partial(_make, warehouse, model)
+        yield model.name, partial(_make, warehouse, model, answer)
 
 
 def _detect(
@@ -159,7 +194,9 @@ def _exceptions(warehouse: Warehouse, seen: int) -> Iterable[list[ExceptionRow]]
         yield msgspec.convert(part.to_dicts(), list[ExceptionRow])
 
 
-def _make(warehouse: Warehouse, model: SqlModel, mark: _Mark | None) -> tuple[_Mark, int | None]:
+def _make(
+    warehouse: Warehouse, model: SqlModel, answer: Answer, mark: _Mark | None
+) -> tuple[_Mark, int | None]:
     """Make a model anew where the tables it reads were touched since `mark`."""
     version = digest(model.sql.encode())
     known = mark is not None and mark.version == version and not _is_damaged(warehouse, model)
@@ -169,7 +206,7 @@ def _make(warehouse: Warehouse, model: SqlModel, mark: _Mark | None) -> tuple[_M
     if known and done.seen == seen:
         return done, 0
     if not model.grain:
-        warehouse.replace_partitions(model.name, {ALL: warehouse.query(model.sql)}, clear=True)
+        warehouse.replace_partitions(model.name, {ALL: answer(warehouse, model)}, clear=True)
         return done, None
     known_hours = {hour for each in live.values() for file in each.files for hour in file.hours}
     touched = {
@@ -180,21 +217,23 @@ def _make(warehouse: Warehouse, model: SqlModel, mark: _Mark | None) -> tuple[_M
     }
     touched |= _around(touched, model.after, model.before) & known_hours
     made = {_floor(hour, model.grain) for hour in touched}
-    empty, frames = _hours_of(warehouse, model, made)
+    empty, frames = _hours_of(warehouse, model, made, answer)
     warehouse.replace_partitions(model.name, frames, clear=not known, like=empty)
     return done, len(made)
 
 
 def _hours_of(
-    warehouse: Warehouse, model: SqlModel, made: set[str]
+    warehouse: Warehouse, model: SqlModel, made: set[str], answer: Answer
 ) -> tuple["polars.DataFrame", Mapping[str, "polars.DataFrame"]]:
     """Return an empty frame of the model, and its rows by hour to make, empty ones too."""
     wanted = ", ".join(f"TIMESTAMPTZ '{hour}:00:00+00'" for hour in sorted(made))
     where = f"{model.grain} IN ({wanted})" if made else "FALSE"
     read = made | _around(made, model.before, model.after)
-    found = warehouse.query(
-        f"SELECT * FROM ({model.sql}) AS made WHERE {where}",  # noqa: S608 - our own files
-        pick=lambda _, file: any(_floor(hour, model.grain) in read for hour in file.hours),
+    found = answer(
+        warehouse,
+        model,
+        where,
+        lambda _, file: any(_floor(hour, model.grain) in read for hour in file.hours),
     )
     none = dict.fromkeys(sorted(made), found.clear())
     return found.clear(), {**none, **by_hour(found, model.grain)}

@@ -57,6 +57,9 @@ SAME_EVENT = timedelta(minutes=1)
 Pick = Callable[[str, LiveFile], bool]
 """Says of (table, file) whether a query needs to read it."""
 
+ViewOf = Callable[[str], engine.View]
+"""Gives an engine the files of a table."""
+
 
 class Appended(msgspec.Struct, frozen=True):
     """What an append did: received = stored + duplicate."""
@@ -156,13 +159,40 @@ class Warehouse:
         """
         import duckdb
 
+        def answer(view_of: ViewOf) -> "polars.DataFrame":
+            with engine.connect(self.root) as connection:
+                for name in engine.tables_in(connection, sql):
+                    engine.add_view(connection, view_of(name))
+                engine.lock(connection)
+                return engine.run(connection, sql, parameters)
+
+        return self.read(answer, (duckdb.Error, OSError), pick=pick)
+
+    def read(
+        self,
+        answer: Callable[[ViewOf], "polars.DataFrame"],
+        faults: tuple[type[Exception], ...],
+        *,
+        pick: Pick | None = None,
+    ) -> "polars.DataFrame":
+        """Let an engine answer from the files that it is given for each table it asks for.
+
+        `faults` are its errors: a file that a compaction took away is read anew from the new
+        list; otherwise a damaged file raises CorruptTable, all else BadInput.
+        """
         before: dict[str, int] = {}
+
+        def view_of(name: str) -> engine.View:
+            live = self.live(name)
+            before[name] = live.generation
+            return self._view(name, live, pick)
+
         try:
-            return self._run(sql, parameters, pick, before)
-        except (duckdb.Error, OSError) as fault:
+            return answer(view_of)
+        except faults as fault:
             # Compactions may have passed while we read: then the lists have moved on.
             if any(self.live(name).generation != seen for name, seen in before.items()):
-                return self._run(sql, parameters, pick, before)
+                return answer(view_of)
             for name in before:
                 self.verify(name)
             raise BadInput(f"the query does not run: {fault}") from fault
@@ -189,22 +219,6 @@ class Warehouse:
                 _publish(folder, live, files=tuple(files), retired=tuple(gone))
             self._sweep(table)
         return Compacted(before=len(live.files), after=len(files))
-
-    def _run(
-        self,
-        sql: str,
-        parameters: Mapping[str, Any] | None,
-        pick: Pick | None,
-        generations: dict[str, int],
-    ) -> "polars.DataFrame":
-        """Answer a query once; `generations` learns which lists it took its files from."""
-        with engine.connect(self.root) as connection:
-            for name in engine.tables_in(connection, sql):
-                live = self.live(name)
-                generations[name] = live.generation
-                engine.add_view(connection, self._view(name, live, pick))
-            engine.lock(connection)
-            return engine.run(connection, sql, parameters)
 
     def _view(self, table: str, live: LiveList, pick: Pick | None) -> engine.View:
         folder = self._folder(table)

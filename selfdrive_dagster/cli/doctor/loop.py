@@ -41,6 +41,19 @@ def port_problem(host: str, port: int) -> str:
     return ""
 
 
+def engine(patient: Patient) -> Answer:
+    """What makes the SQL models is there: DuckDB always is, Spark needs pyspark and Java."""
+    from selfdrive_dagster.adapters.spark import NEEDS_PYSPARK, check_java
+
+    settings = (patient.settings or Settings()).warehouse
+    if settings.engine == "duckdb":
+        return fine(f"duckdb {version('duckdb')} in process")
+    java = check_java(patient.environ)
+    if find_spec("pyspark") is None:
+        return missing("[warehouse] engine is spark and pyspark is not installed", NEEDS_PYSPARK)
+    return fine(f"pyspark {version('pyspark')} with {java}, on {settings.spark_master}")
+
+
 def database(patient: Patient) -> Answer:
     """A PostgreSQL: the named server answers, or the embedded one's programs are there."""
     if url := patient.environ.get("SELFDRIVE_DATABASE_URL"):
@@ -156,6 +169,7 @@ def breaker(patient: Patient) -> Answer:
 CHECKS = (
     Check("ports", ports),
     Check("database", database),
+    Check("engine", engine),
     Check("dagster", dagster),
     Check("claude", claude),
     Check("proxy", proxy),

@@ -1,10 +1,16 @@
 """The portable subset of SQL: what DuckDB and Spark answer alike (docs/sql.md is the contract).
 
-`parse` one SELECT, `lint` it, `expand` its macros.
+`parse` one SELECT, `lint` it, `expand` its macros; `to_spark` says it in Spark's words.
 """
 
 from selfdrive_dagster.adapters.warehouse.portable.lint import lint
-from selfdrive_dagster.adapters.warehouse.portable.macros import MACROS, Dialect, expand
+from selfdrive_dagster.adapters.warehouse.portable.macros import (
+    MACROS,
+    Dialect,
+    expand,
+    set_numbers,
+)
 from selfdrive_dagster.adapters.warehouse.portable.query import parse, tables_of
+from selfdrive_dagster.adapters.warehouse.portable.spark import to_spark
 
-__all__ = ["MACROS", "Dialect", "expand", "lint", "parse", "tables_of"]
+__all__ = ["MACROS", "Dialect", "expand", "lint", "parse", "set_numbers", "tables_of", "to_spark"]

@@ -1,99 +1,74 @@
 """What must not stand in our SQL, and what to write instead.
 
-One table of constructs on which DuckDB and Spark differ, fail, or answer by chance. Belongs here:
-saying no. Does not belong: rewriting (`macros`, `spark`).
+Functions must be on the list of those that both engines are known to answer alike (`KNOWN`);
+`constructs` names what else fails, differs in silence or depends on chance. Belongs here: saying
+no. Does not belong: rewriting (`macros`, `spark`).
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from selfdrive_dagster.adapters.warehouse.portable.constructs import constructs
+from selfdrive_dagster.adapters.warehouse.portable.macros import MACROS
+from selfdrive_dagster.adapters.warehouse.portable.patterns import fault_of_pattern, is_matching
 from selfdrive_dagster.errors import BadInput
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 
-class Construct(msgspec.Struct, frozen=True):
-    """One thing that must not stand in a model, and its replacement."""
+_KNOWN = """
+    Count Sum Min Max Avg CountIf LogicalAnd LogicalOr Median Stddev StddevPop StddevSamp
+    Variance VariancePop Corr RegrSlope RegrIntercept RegrR2 RegrCount GroupConcat
 
-    name: str
-    instead: str
-    found_in: Callable[[Any], bool]
+    RowNumber Rank DenseRank PercentRank CumeDist Ntile Lag Lead FirstValue LastValue
+
+    Coalesce Nullif If Case Cast TryCast Greatest Least Abs Floor Ceil Round Sign Exp Ln Sqrt Pow
+
+    Lower Upper Length Substring Left Right Trim Replace Concat ConcatWs StartsWith EndsWith
+    Contains StrPosition SplitPart Reverse Pad Repeat MD5 SHA2
+    RegexpLike RegexpReplace RegexpExtract
+
+    TimestampTrunc DateTrunc Extract
+    Array ArrayContains ArraySize ArrayFilter Transform ArrayDistinct Explode Unnest
+
+    And Or Xor Not Exists
+"""
+KNOWN = frozenset(_KNOWN.split())
+"""sqlglot's classes of the functions that both engines answer alike."""
 
 
 def lint(query: "exp.Query", where: str) -> None:
     """Raise BadInput with every construct that is not portable."""
+    nodes = list(query.walk())
     faults = [
         f"{each.name}: {each.instead}"
-        for each in _constructs()
-        if any(each.found_in(node) for node in query.walk())
+        for each in constructs()
+        if any(each.found_in(node) for node in nodes)
     ]
+    faults += dict.fromkeys(fault for node in nodes for fault in _unknown(node))
+    faults += dict.fromkeys(fault for node in nodes if is_matching(node) for fault in _bad(node))
     if faults:
         raise BadInput(
             f"{where} is not portable between DuckDB and Spark:\n  - " + "\n  - ".join(faults)
         )
 
 
-def _constructs() -> tuple[Construct, ...]:
+def _unknown(node: Any) -> Iterator[str]:
     from sqlglot import exp
 
-    def kind(*classes: type) -> Callable[[Any], bool]:
-        return lambda node: isinstance(node, classes)
-
-    def function(*names: str) -> Callable[[Any], bool]:
-        return lambda node: isinstance(node, exp.Anonymous) and node.name.lower() in names
-
-    return (
-        Construct("quantile_cont, percentile_cont", "percentile(x, p)", kind(exp.PercentileCont)),
-        Construct("approx_quantile", "ln buckets (log_bucket)", kind(exp.ApproxQuantile)),
-        Construct("median over a frame", "a self join", _is_framed_median),
-        Construct("mad", "two medians", function("mad")),
-        Construct("time_bucket", "date_trunc('hour', ts)", kind(exp.DateBin)),
-        Construct(
-            "epoch, epoch_ms", "differences of unix micros", kind(exp.UnixToTime, exp.TimeToUnix)
-        ),
-        Construct("date_diff, age", "differences of unix micros", kind(exp.DateDiff)),
-        Construct("date_sub, age", "an interval", function("date_sub", "age")),
-        Construct("ASOF JOIN", "a window over a union", _is_asof),
-        Construct("map {}", "rows of key and value", kind(exp.ToMap, exp.Map)),
-        Construct("PIVOT", "count(*) FILTER (WHERE …)", kind(exp.Pivot)),
-        Construct("hash()", "md5(concat_ws('|', …))", function("hash")),
-        Construct("EXPORT_STATE", "rows that add", _is_export_state),
-        Construct(
-            "now(), current_timestamp, random()",
-            "a result that depends on the tables alone",
-            lambda node: (
-                isinstance(node, (exp.CurrentTimestamp, exp.CurrentDate, exp.Rand))
-                or function("now", "today", "uuid", "gen_random_uuid")(node)
-            ),
-        ),
-        Construct(
-            "reading files",
-            "name a table",
-            lambda node: isinstance(node, exp.Table) and not node.name,
-        ),
-    )
+    if isinstance(node, exp.Anonymous):
+        if node.name.lower() not in MACROS and not _is_told(node):
+            yield f"{node.name.lower()}(): no function of the contract (docs/sql.md)"
+    elif isinstance(node, exp.Func) and type(node).__name__ not in KNOWN and not _is_told(node):
+        yield f"{node.sql_name().lower()}(): no function of the contract (docs/sql.md)"
 
 
-def _is_framed_median(node: Any) -> bool:
-    from sqlglot import exp
-
-    return (
-        isinstance(node, exp.Window)
-        and isinstance(node.this, exp.Median)
-        and node.args.get("spec") is not None
-    )
+def _is_told(node: Any) -> bool:
+    return any(each.found_in(node) for each in constructs())
 
 
-def _is_asof(node: Any) -> bool:
-    from sqlglot import exp
-
-    return isinstance(node, exp.Join) and (node.args.get("method") or "").upper() == "ASOF"
-
-
-def _is_export_state(node: Any) -> bool:
-    from sqlglot import exp
-
-    return isinstance(node, exp.Alias) and node.alias.lower() == "export_state"
+def _bad(node: Any) -> Iterator[str]:
+    fault = fault_of_pattern(node)
+    if fault:
+        yield fault

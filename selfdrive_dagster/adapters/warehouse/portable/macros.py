@@ -105,21 +105,33 @@ _HASHED = (
 """A text after its length: no text can pass for the next argument, and NULL is no text."""
 
 
-def expand(
-    query: "exp.Query", settings: Detect | None = None, dialect: Dialect = "duckdb"
-) -> "exp.Query":
-    """Return the query with its macros written out for a dialect.
+def set_numbers(query: "exp.Query", settings: Detect) -> "exp.Query":
+    """Return the query with the owner's numbers in it. Raises BadInput for an unknown setting."""
+    from sqlglot import exp
+
+    numbers = msgspec.structs.asdict(settings)
+
+    def put(node: Any) -> Any:
+        if isinstance(node, exp.Anonymous) and node.name.lower() == "setting":
+            _counted(node, MACROS["setting"])
+            return exp.Literal.number(_number(numbers, node.expressions[0].name))
+        return node
+
+    return cast("exp.Query", query.transform(put))
+
+
+def expand(query: "exp.Query", dialect: Dialect = "duckdb") -> "exp.Query":
+    """Return the query with its macros written out for a dialect, numbers as by default.
 
     A number with a point in it is a double on both engines. Raises BadInput for a macro that is
-    given too few or too many arguments, and for an unknown setting.
+    given too few or too many arguments.
     """
     from sqlglot import exp
 
-    numbers = msgspec.structs.asdict(settings or Detect())
-    query = query.copy()
+    query = set_numbers(query, Detect())
     for node in reversed(list(query.walk())):  # those inside before those around them
         if isinstance(node, exp.Anonymous) and node.name.lower() in MACROS:
-            node.replace(_written(node, numbers, dialect))
+            node.replace(_written(node, dialect))
         elif isinstance(node, exp.ArrayContains):  # an unknown among the others: not known to be in
             node.replace(exp.func("coalesce", node.copy(), exp.false()))
     for node in list(query.find_all(exp.Literal)):
@@ -128,19 +140,21 @@ def expand(
     return query
 
 
-def _written(node: Any, numbers: Mapping[str, Any], dialect: Dialect) -> Any:
-    from sqlglot import exp
-
-    macro, given = MACROS[node.name.lower()], node.expressions
-    if len(given) < macro.least or (macro.most is not None and len(given) > macro.most):
-        raise BadInput(f"{node.sql(dialect='duckdb')}: {macro.name} takes {_count(macro)}")
-    if macro.name == "setting":
-        return exp.Literal.number(_number(numbers, given[0].name))
+def _written(node: Any, dialect: Dialect) -> Any:
+    macro = MACROS[node.name.lower()]
+    given = _counted(node, macro)
     if macro.name == "stable_hash":
         return _hash(given)
     if macro.name == "json_text":
         return _filled(macro.text(dialect).replace("_2", _key(given[1])), given[:1], dialect)
     return _filled(macro.text(dialect), given, dialect if macro.spark else "duckdb")
+
+
+def _counted(node: Any, macro: Macro) -> Sequence[Any]:
+    given: Sequence[Any] = node.expressions
+    if len(given) < macro.least or (macro.most is not None and len(given) > macro.most):
+        raise BadInput(f"{node.sql(dialect='duckdb')}: {macro.name} takes {_count(macro)}")
+    return given
 
 
 def _filled(text: str, given: Sequence[Any], dialect: Dialect) -> Any:
