@@ -1,10 +1,10 @@
 """Patches: what might help, per change: diagnosis, reproducer, candidates."""
 
 from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.issues.opening import issue_of
 from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.attempts import earlier_of
-from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches import diagnose, reproduce
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of

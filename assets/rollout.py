@@ -1,13 +1,13 @@
 """Rollout: dare we. A branch that others take or refuse, and what a person signed for it."""
 
 from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.issues.opening import issue_of
 from selfdrive_dagster.model import Diagnosis, Reproduction
 from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.approving import approved
 from selfdrive_dagster.orchestration.attempts import earlier_of
 from selfdrive_dagster.orchestration.build import plain_job
 from selfdrive_dagster.orchestration.observing import last_turn
-from selfdrive_dagster.orchestration.opening import issue_of
 from selfdrive_dagster.orchestration.proposing import look_around, put_forward
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches.search import Search

@@ -18,11 +18,12 @@ from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
+from selfdrive_dagster.issues.opening import to_open
 from selfdrive_dagster.orchestration.approving import to_approve
 from selfdrive_dagster.orchestration.attempts import ended_badly
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG, LANE_TAG, UNFINISHED
 from selfdrive_dagster.orchestration.observing import is_soaked
-from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up, to_open
+from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
 from selfdrive_dagster.orchestration.stages import CHANGE

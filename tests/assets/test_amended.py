@@ -18,8 +18,8 @@ from assets.validation import report
 from selfdrive_dagster.adapters.approving import Desk, choose_signer
 from selfdrive_dagster.adapters.approving.amending import amend
 from selfdrive_dagster.adapters.ledger import MADE
+from selfdrive_dagster.issues.opening import change_id_of
 from selfdrive_dagster.model import Crash, SandboxLevel
-from selfdrive_dagster.orchestration.opening import change_id_of
 from selfdrive_dagster.orchestration.proposing import look_around
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.patches.text import render_diff

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from assets.patches import diagnosis
 from selfdrive_dagster.adapters.changes import Changes
+from selfdrive_dagster.issues.opening import change_id_of
 from selfdrive_dagster.model import Crash, Diagnosis, Sandbox
-from selfdrive_dagster.orchestration.opening import change_id_of
 from selfdrive_dagster.orchestration.pins import pin
 from selfdrive_dagster.orchestration.workshop import Workshop
 from selfdrive_dagster.rollout.lifecycle import State

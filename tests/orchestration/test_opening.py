@@ -7,17 +7,9 @@ import pytest
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues import RankedIssue, crash_event, gather, rank
 from selfdrive_dagster.issues.board import Board, make_board
+from selfdrive_dagster.issues.opening import ATTEMPTS, change_id_of, ids_of, issue_of, to_open
 from selfdrive_dagster.model import Crash, Frame, RaisedException, digest
-from selfdrive_dagster.orchestration.opening import (
-    ATTEMPTS,
-    Past,
-    change_id_of,
-    ids_of,
-    is_due,
-    is_given_up,
-    issue_of,
-    to_open,
-)
+from selfdrive_dagster.orchestration.opening import Past, is_due, is_given_up
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 

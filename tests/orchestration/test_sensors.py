@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from selfdrive_dagster.adapters.changes import Authority, Changes
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.audit.outcome import Outcome, OutcomeKind, Sessions
+from selfdrive_dagster.issues.opening import ATTEMPTS, change_id_of
 from selfdrive_dagster.orchestration import sensors
 from selfdrive_dagster.orchestration.instance import INTERRUPTED_TAG
-from selfdrive_dagster.orchestration.opening import ATTEMPTS, change_id_of
 from selfdrive_dagster.orchestration.proposing import ROUND_SECONDS
 from selfdrive_dagster.orchestration.stages import CHANGE, note
 from selfdrive_dagster.orchestration.workshop import Workshop
