@@ -159,7 +159,7 @@ def test_the_opentelemetry_sdk_is_received(tmp_path, compression):
 @pytest.mark.parametrize(
     ("path", "headers", "body", "status", "reason"),
     [
-        ("/v1/traces", PROTOBUF, b"junk", 400, "no protobuf"),
+        ("/v1/traces", PROTOBUF, b"junk", 400, "in protobuf"),
         ("/v1/traces", {"content-type": "text/html"}, b"x", 415, "Content-Type 'text/html'"),
         ("/v1/traces", {"content-type": "application/json"}, b"{", 400, "truncated"),
         ("/v1/traces", {"content-type": "application/json"}, b"[1]", 400, "no JSON object"),
