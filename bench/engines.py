@@ -3,7 +3,7 @@
 `python bench/engines.py [--sizes 20000 200000 2000000] [--master 'local[*]']`
 
 The same made events (`rollup.py`), the same files, each model asked of each engine; the median of
-three after one that is not counted. Needs pyspark and Java. Memory: ours, and that of the Java process.
+three after one that is not counted. Needs pyspark and Java. Memory: ours and the Java process's.
 """
 
 import argparse
