@@ -45,6 +45,19 @@ CHANGES: dict[str, tuple[Series, bool]] = {
         False,
     ),
     "one slow hour at the end": ([*series(8)[:-1], 4000.0], False),
+    "a fifth slower, among wild hours": (
+        [v * (9 if at % 40 == 7 else 1) for at, v in enumerate(series(10, rise=0.2))],
+        True,
+    ),
+    "slow weekends in a fortnight": (
+        [v * (1.3 if at // 24 % 7 >= 5 else 1) for at, v in enumerate(series(11))],
+        False,
+    ),
+    "quick for two days and as ever again": (
+        [v * (0.6 if 200 <= at < 250 else 1) for at, v in enumerate(series(12))],
+        False,
+    ),
+    "silent for the last hours": ([*series(13, rise=0.5)[:-11], *[None] * 11], False),
     "too short to say": ([100.0, 900.0, 900.0], False),
     "nothing known": ([None] * 336, False),
     "a trifle in ms": ([v / 100 for v in series(9, rise=0.5)], False),
@@ -69,8 +82,9 @@ def test_a_rise_tells_where_and_how_much() -> None:
     jump=st.floats(-1e6, 1e6),
 )
 def test_pieces_are_long_enough_and_in_order(values: list[float], jump: float) -> None:
-    cuts = [0, *partition([*values, *(value + jump for value in values)]), 2 * len(values)]
-    assert all(late - early >= 3 for early, late in itertools.pairwise(cuts))
+    both = [*values, *(value + jump for value in values)]
+    cuts = [0, *partition(both, 1.0), len(both)]
+    assert all(late - early >= 6 for early, late in itertools.pairwise(cuts))
 
 
 def rising(minutes: int, slope: float, *, start: float = 300e6, noise: float = 3e6) -> list[float]:
