@@ -236,8 +236,8 @@ def test_ctrl_c_while_trying_leaves_nothing(
         if "own tests" in sentence:
             process.send_signal(signal.SIGINT)
             break
-    out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, ""), err
     assert list(scratch.iterdir()) == []
     status = subprocess.check_output(["git", "status", "--porcelain"], cwd=shop, text=True)
     assert status == ""

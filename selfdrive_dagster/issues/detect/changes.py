@@ -74,11 +74,14 @@ def find_rise(series: Series, *, share: float, least: float) -> Change | None:
         without_hours({at: math.log(max(value, TINY)) for at, value in known.items()})
     )
     sigma = max(LEAST_NOISE, noise(level))
+    now = [value for at, value in level.items() if at >= len(series) - LATE]
+    # One deviation of their mean is granted: else one rise of 10 % in six looks gone by chance.
+    at_most = fmean(now) + sigma / math.sqrt(len(now))
     places = list(level)
     cuts = [0, *partition(list(level.values()), sigma), len(places)]
     pieces = [places[begin:end] for begin, end in itertools.pairwise(cuts)]
     for number in range(len(pieces) - 1, 0, -1):
-        step = rise_of(level, pieces, number, sigma, share)
+        step = rise_of(level, pieces, number, sigma, share, at_most)
         if step is not None:
             after = median(known[at] for at in pieces[number])
             before = after / math.exp(step)
@@ -88,9 +91,17 @@ def find_rise(series: Series, *, share: float, least: float) -> Change | None:
 
 
 def rise_of(
-    level: Level, pieces: Sequence[Sequence[int]], number: int, sigma: float, share: float
+    level: Level,
+    pieces: Sequence[Sequence[int]],
+    number: int,
+    sigma: float,
+    share: float,
+    now: float,
 ) -> float | None:
-    """Return by how much (a logarithm) a piece lies above the one before, if that counts."""
+    """Return by how much (a logarithm) a piece lies above the one before, if that counts.
+
+    `now` is where the last hours stand at most.
+    """
     means = [fmean(level[at] for at in piece) for piece in pieces]
     before, after = pieces[number - 1], pieces[number]
     old, step = means[number - 1], means[number] - means[number - 1]
@@ -99,7 +110,6 @@ def rise_of(
         return None
     half = old + step / 2
     risen = [(len(piece), mean >= half) for piece, mean in zip(pieces, means, strict=True)]
-    now = median(list(level.values())[-SHORTEST:])
     lasts = _part(risen[number:]) >= HELD and now >= half
     is_new = _part(risen[:number]) < USUAL and not _was_so_last_week(level, before, after, step)
     return step if lasts and is_new else None
