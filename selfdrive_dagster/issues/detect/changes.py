@@ -17,7 +17,7 @@ import msgspec
 
 from selfdrive_dagster.issues.detect.seasons import spread, without_hours
 
-SHORTEST = 6
+SHORTEST = 4
 """Points that a piece must have: a few slow hours are no change."""
 FEWEST = 24
 """Points below which nothing can be said."""
@@ -162,6 +162,7 @@ def noise(level: Level) -> float:
     From differences of hours 1 and 2 apart, which a step hardly touches. Their ratio tells how
     much an hour resembles the one before (ρ); hours that do tell less than they are, so the
     variance is multiplied by (1 + ρ)/(1 − ρ), its long-run value for a first-order process.
+    What chance alone gives the ratio is taken off ρ: few pairs must not make a series look noisy.
     """
     one = [value - level[at - 1] for at, value in level.items() if at - 1 in level]
     two = [value - level[at - 2] for at, value in level.items() if at - 2 in level]
@@ -170,7 +171,7 @@ def noise(level: Level) -> float:
     near, far = _clipped_square(one), _clipped_square(two)
     if near == 0.0:
         return 0.0
-    likeness = min(0.8, max(0.0, far / near - 1.0))
+    likeness = min(0.8, max(0.0, far / near - 1.0 - 1.0 / math.sqrt(len(two))))
     return math.sqrt(near / (2.0 * (1.0 - likeness)) * (1.0 + likeness) / (1.0 - likeness))
 
 
