@@ -42,10 +42,9 @@ def test_errors_are_told(
 
 def test_an_error_that_comes_of_ctrl_c_is_a_stop(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            raise RuntimeError("a library's own words for it")  # noqa: B904 - as libraries do
+        fault = RuntimeError("a library's own words for it")
+        fault.__context__ = KeyboardInterrupt()
+        raise fault
 
     assert run_to_its_end(interrupted, debug=lambda: False) == 130
     assert capsys.readouterr().err == "Stopped.\n"
