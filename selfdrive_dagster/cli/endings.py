@@ -53,11 +53,20 @@ def run_to_its_end(run: Callable[[], Any], *, debug: Callable[[], bool]) -> int:
         # the traceback it would have been.
         if debug():
             raise
-        return tell(error)
+        if not comes_of_ctrl_c(error):
+            return tell(error)
+        code = INTERRUPTED
     code = code if isinstance(code, int) else 0
     if code == INTERRUPTED:
         Console(stderr=True).print("Stopped.")
     return code
+
+
+def comes_of_ctrl_c(error: BaseException | None) -> bool:
+    """Say whether an error arose while Ctrl-C was answered: a library made it one of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def tell(error: Exception) -> int:

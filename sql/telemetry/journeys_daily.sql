@@ -1,4 +1,5 @@
 -- Ways through the product by day: which feature visitors go to from which, within half an hour.
+-- full hours only
 WITH walked AS (
     SELECT
         date_trunc('day', timestamp) AS event_date,

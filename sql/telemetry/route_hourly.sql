@@ -1,4 +1,5 @@
 -- Each route by event hour and version: requests, failures, waiting time, and how long they took.
+-- full hours only
 SELECT
     event_hour,
     service_name,

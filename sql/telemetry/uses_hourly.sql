@@ -1,4 +1,5 @@
 -- Who used which feature in which hour: a feature is a route of a service or an event of the product.
+-- full hours only
 SELECT
     event_hour,
     service_name,

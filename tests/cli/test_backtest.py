@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -220,24 +222,25 @@ def test_the_shops_crashes_reproduce_on_the_commit_that_crashed(
 def test_ctrl_c_while_trying_leaves_nothing(
     history: list[Path], shop: Path, tmp_path: Path
 ) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
+    # A short name: sockets lie below it, and those of a parallel run's folders are too long.
+    scratch = Path(tempfile.mkdtemp(prefix="sd-"))
     command = [sys.executable, "-m", "selfdrive_dagster", "backtest", *history, "--repo", shop]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=environment(tmp_path, TMPDIR=str(scratch)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for sentence in process.stderr:
-        if "own tests" in sentence:
-            process.send_signal(signal.SIGINT)
-            break
+    said = tmp_path / "stderr"
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(tmp_path, TMPDIR=str(scratch)),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    while "own tests" not in said.read_text() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (130, ""), said.read_text()
     assert list(scratch.iterdir()) == []
+    scratch.rmdir()
     status = subprocess.check_output(["git", "status", "--porcelain"], cwd=shop, text=True)
     assert status == ""

@@ -40,6 +40,16 @@ def test_errors_are_told(
     assert code in dict(EXIT_CODES)
 
 
+def test_an_error_that_comes_of_ctrl_c_is_a_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        fault = RuntimeError("a library's own words for it")
+        fault.__context__ = KeyboardInterrupt()
+        raise fault
+
+    assert run_to_its_end(interrupted, debug=lambda: False) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
 def test_debug_lets_the_traceback_through() -> None:
     with pytest.raises(ZeroDivisionError):
         run_to_its_end(lambda: 1 / 0, debug=lambda: True)

@@ -84,7 +84,7 @@ def test_a_rise_tells_where_and_how_much() -> None:
 def test_pieces_are_long_enough_and_in_order(values: list[float], jump: float) -> None:
     both = [*values, *(value + jump for value in values)]
     cuts = [0, *partition(both, 1.0), len(both)]
-    assert all(late - early >= 6 for early, late in itertools.pairwise(cuts))
+    assert all(late - early >= 4 for early, late in itertools.pairwise(cuts))
 
 
 def rising(minutes: int, slope: float, *, start: float = 300e6, noise: float = 3e6) -> list[float]:

@@ -22,6 +22,9 @@ from selfdrive_dagster.adapters.warehouse.tables import frame_of
 from selfdrive_dagster.config import Detect, Issues
 from selfdrive_dagster.issues.detect import DetectedRow, Finding, Use, rows_of
 
+HEARD = ("requests", "actions", "resources")
+"""The tables that know of the hour that still goes on."""
+
 BY_HOUR = tuple(name for name in DETECTED_FROM if not name.endswith("_daily"))
 
 KEPT = timedelta(hours=48)
@@ -49,16 +52,20 @@ def standing(warehouse: Warehouse) -> Standing | None:
 
     It changes with each new hour, and when late data change an hour that was full.
     """
-    tables = [warehouse.live(name).files for name in BY_HOUR]
-    hours = [hour for files in tables for file in files for hour in file.hours]
+    hours = [hour for name in HEARD for file in warehouse.live(name).files for hour in file.hours]
     if not hours:
         return None
     newest = max(hours)
     full = tuple(
         max(
-            (file.sequence for file in files if min(file.hours, default=newest) < newest), default=0
+            (
+                f.sequence
+                for f in warehouse.live(name).files
+                if min(f.hours, default=newest) < newest
+            ),
+            default=0,
         )
-        for files in tables
+        for name in BY_HOUR
     )
     return Standing(datetime.strptime(newest, HOUR).replace(tzinfo=UTC), full)
 

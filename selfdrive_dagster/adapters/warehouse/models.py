@@ -4,6 +4,7 @@ The first line is a comment that describes the table. What a model depends on is
 query. A model with a column `event_hour` (or `event_date`) must make the rows of an hour (day)
 from rows of that hour (day) alone: then only touched hours are made anew. What goes on across the
 full hour needs more: a second line `-- reads 1 hour before` (`and 1 hour after`) says how much.
+A second line `-- full hours only` leaves the newest hour out until it is over.
 Numbers that an owner may set stand as `setting('name')`, a field of `config.Detect`. Tests
 (`<table>__<claim>.test.sql`) must return no rows.
 
@@ -37,6 +38,8 @@ DETECTED = "detected"
 
 DETECTED_FROM = ("route_hourly", "uses_hourly", "usage_daily", "resources")
 
+FULL_HOURS = "-- full hours only"
+
 _READS = re.compile(
     r"^-- reads(?: (?P<before>[1-9]) hours? before)?(?: and)?(?: (?P<after>[1-9]) hours? after)?$"
 )
@@ -59,8 +62,8 @@ class SqlTest(msgspec.Struct, frozen=True, kw_only=True):
 class SqlModel(msgspec.Struct, frozen=True, kw_only=True):
     """A table made by a SELECT. `grain` is `event_hour`, `event_date` or "" for made as a whole.
 
-    The rows of an hour are made from `before` hours before it to `after` hours after it. `sql` and
-    `portable` are as of a test.
+    The rows of an hour are made from `before` hours before it to `after` hours after it. With
+    `full_hours` an hour is made once it is over. `sql` and `portable` are as of a test.
     """
 
     name: str
@@ -72,6 +75,7 @@ class SqlModel(msgspec.Struct, frozen=True, kw_only=True):
     grain: str = ""
     before: int = 0
     after: int = 0
+    full_hours: bool = False
     tests: tuple[SqlTest, ...] = ()
 
 
@@ -115,6 +119,7 @@ def _model(path: Path, tests: Iterable[SqlTest], settings: Detect) -> SqlModel:
         grain=grain,
         before=read.before,
         after=read.after,
+        full_hours=read.full_hours,
         tests=tuple(test for test in tests if test.table == path.stem),
     )
 
@@ -144,6 +149,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     before: int
     after: int
+    full_hours: bool
 
 
 def _read(path: Path, settings: Detect) -> _File:
@@ -163,6 +169,7 @@ def _read(path: Path, settings: Detect) -> _File:
         columns=tuple(query.named_selects),
         before=before,
         after=after,
+        full_hours=second == FULL_HOURS,
     )
 
 

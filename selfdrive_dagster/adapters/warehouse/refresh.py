@@ -117,8 +117,10 @@ def refresh(
             rows = sum(file.rows for file in warehouse.live(name).files)
             seconds = time.monotonic() - started
             done.append(Refreshed(table=name, rows=rows, hours=hours, seconds=seconds))
+        same = {each.table for each in done if each.hours == 0}
         for name in warehouse.tables():
-            warehouse.compact(name)
+            if name not in same:
+                warehouse.compact(name)
         return tuple(done)
 
 
@@ -219,6 +221,8 @@ def _make(
         for file in each.since(seen.get(name, 0))
         for hour in file.hours
     }
+    if model.full_hours and mark and known and touched <= {max(known_hours)}:
+        return mark, 0  # the hour that still goes on waits until it is over
     touched |= _around(touched, model.after, model.before) & known_hours
     made = {_floor(hour, model.grain) for hour in touched}
     empty, frames = _hours_of(warehouse, model, made, answer)

@@ -17,7 +17,7 @@ import msgspec
 
 from selfdrive_dagster.issues.detect.seasons import spread, without_hours
 
-SHORTEST = 6
+SHORTEST = 4
 """Points that a piece must have: a few slow hours are no change."""
 FEWEST = 24
 """Points below which nothing can be said."""
@@ -74,11 +74,14 @@ def find_rise(series: Series, *, share: float, least: float) -> Change | None:
         without_hours({at: math.log(max(value, TINY)) for at, value in known.items()})
     )
     sigma = max(LEAST_NOISE, noise(level))
+    now = [value for at, value in level.items() if at >= len(series) - LATE]
+    # One deviation of their mean is granted: else one rise of 10 % in six looks gone by chance.
+    at_most = fmean(now) + sigma / math.sqrt(len(now))
     places = list(level)
     cuts = [0, *partition(list(level.values()), sigma), len(places)]
     pieces = [places[begin:end] for begin, end in itertools.pairwise(cuts)]
     for number in range(len(pieces) - 1, 0, -1):
-        step = rise_of(level, pieces, number, sigma, share)
+        step = rise_of(level, pieces, number, sigma, share, at_most)
         if step is not None:
             after = median(known[at] for at in pieces[number])
             before = after / math.exp(step)
@@ -88,9 +91,17 @@ def find_rise(series: Series, *, share: float, least: float) -> Change | None:
 
 
 def rise_of(
-    level: Level, pieces: Sequence[Sequence[int]], number: int, sigma: float, share: float
+    level: Level,
+    pieces: Sequence[Sequence[int]],
+    number: int,
+    sigma: float,
+    share: float,
+    now: float,
 ) -> float | None:
-    """Return by how much (a logarithm) a piece lies above the one before, if that counts."""
+    """Return by how much (a logarithm) a piece lies above the one before, if that counts.
+
+    `now` is where the last hours stand at most.
+    """
     means = [fmean(level[at] for at in piece) for piece in pieces]
     before, after = pieces[number - 1], pieces[number]
     old, step = means[number - 1], means[number] - means[number - 1]
@@ -99,7 +110,6 @@ def rise_of(
         return None
     half = old + step / 2
     risen = [(len(piece), mean >= half) for piece, mean in zip(pieces, means, strict=True)]
-    now = median(list(level.values())[-SHORTEST:])
     lasts = _part(risen[number:]) >= HELD and now >= half
     is_new = _part(risen[:number]) < USUAL and not _was_so_last_week(level, before, after, step)
     return step if lasts and is_new else None
@@ -152,6 +162,7 @@ def noise(level: Level) -> float:
     From differences of hours 1 and 2 apart, which a step hardly touches. Their ratio tells how
     much an hour resembles the one before (ρ); hours that do tell less than they are, so the
     variance is multiplied by (1 + ρ)/(1 − ρ), its long-run value for a first-order process.
+    What chance alone gives the ratio is taken off ρ: few pairs must not make a series look noisy.
     """
     one = [value - level[at - 1] for at, value in level.items() if at - 1 in level]
     two = [value - level[at - 2] for at, value in level.items() if at - 2 in level]
@@ -160,7 +171,7 @@ def noise(level: Level) -> float:
     near, far = _clipped_square(one), _clipped_square(two)
     if near == 0.0:
         return 0.0
-    likeness = min(0.8, max(0.0, far / near - 1.0))
+    likeness = min(0.8, max(0.0, far / near - 1.0 - 1.0 / math.sqrt(len(two))))
     return math.sqrt(near / (2.0 * (1.0 - likeness)) * (1.0 + likeness) / (1.0 - likeness))
 
 
