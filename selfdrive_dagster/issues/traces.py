@@ -8,12 +8,13 @@ two traces are (`align`).
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import msgspec
 
 from selfdrive_dagster.issues.fingerprint import Fingerprint, Grouping, is_group, name_of
 from selfdrive_dagster.issues.frames import is_in_app, site_of, telling
-from selfdrive_dagster.model import Crash, Frame
+from selfdrive_dagster.model import Crash, Frame, RaisedException
 
 DEPTH = 12
 """Steps of a trace that are compared, nearest the raise first."""
@@ -65,12 +66,22 @@ def trace_of(
 
 
 def _frames(crash: Crash) -> list[Frame]:
-    """Return the joined stack; of a group the stack of its one kind of member, else none."""
+    """Return the joined stack. Of a group it is that of its members if they are one, else ()."""
     members = [each for each in crash.exceptions if not is_group(name_of(each))]
-    if len(members) == len(crash.exceptions):
-        return [frame for each in reversed(crash.exceptions) for frame in each.frames]
-    kinds = {(name_of(each), each.frames[-1:]) for each in members}
+    is_whole = len(members) == len(crash.exceptions)
+    if is_whole or all(_led_to(one, other) for one, other in pairwise(members)):
+        return [frame for each in reversed(members) for frame in each.frames]
+    kinds = {(name_of(each), *_places(each)[-1:]) for each in members}
     return list(members[0].frames) if len(kinds) == 1 else []
+
+
+def _led_to(one: RaisedException, other: RaisedException) -> bool:
+    """Say whether `other` was raised by a function that `one` came through: it handled it."""
+    return set(_places(other)[-1:]) <= set(_places(one))
+
+
+def _places(each: RaisedException) -> list[tuple[str, str]]:
+    return [(frame.path, frame.function) for frame in each.frames]
 
 
 def _steps(frames: Iterable[Frame], source: Sequence[str]) -> tuple[Step, ...]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.issues import fingerprint
 from selfdrive_dagster.issues.align import MERGE, compare, suggest
 from selfdrive_dagster.issues.members import (
     VERSION,
@@ -18,7 +19,8 @@ from selfdrive_dagster.issues.members import (
     splitting,
     undoing,
 )
-from selfdrive_dagster.issues.traces import Step, Trace, shared_raisers
+from selfdrive_dagster.issues.traces import Step, Trace, shared_raisers, trace_of
+from selfdrive_dagster.model import Crash, Frame, RaisedException
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -178,3 +180,36 @@ def test_verdicts_in_a_circle_end_somewhere() -> None:
         Verdict(verdict="merge", name="iss_b", issue_id="iss_a", **SAID),
     ]
     assert Members((), circle).issue_of("iss_a") in ("iss_a", "iss_b")
+
+
+def frame(path: str, function: str) -> Frame:
+    """A frame as Sentry tells it, with what stood in its variables."""
+    return Frame(path=path, function=function, line=1, variables={"x": "1"})
+
+
+BUY, TOTALS, FIND = (
+    frame("/srv/shop/views.py", "buy"),
+    frame("/srv/shop/cart.py", "total"),
+    frame("/srv/shop/search.py", "find"),
+)
+KEY = RaisedException(type="KeyError", value="'a'", frames=(BUY, TOTALS))
+WRAPPED = RaisedException(type="CartError", value="no total", frames=(BUY,))
+OTHER = RaisedException(type="ValueError", value="b", frames=(FIND,))
+GROUP = RaisedException(type="ExceptionGroup", value="two", frames=(BUY,))
+
+STACKS = {
+    "a plain crash": ((KEY,), ("total", "buy")),
+    "a chain": ((KEY, WRAPPED), ("total", "buy")),
+    "a group of equal members": ((KEY, KEY, GROUP), ("total", "buy")),
+    "a group of one chain": ((KEY, WRAPPED, GROUP), ("total", "buy")),
+    "a group of two kinds": ((KEY, OTHER, GROUP), ()),
+    "no frames": ((RaisedException(type="KeyError"),), ()),
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_trace_is_read_from_the_raise_outwards(name: str) -> None:
+    exceptions, functions = STACKS[name]
+    crash = Crash(event_id="one", source="test", exceptions=exceptions)
+    read = trace_of(crash, fingerprint(crash), NOW)
+    assert (read.type, tuple(step.function for step in read.steps)) == ("KeyError", functions)
