@@ -28,7 +28,8 @@ def ingest(
         typer.Argument(
             metavar="SOURCE…",
             help="Files: Sentry events or envelopes, OTLP JSON lines, logs, product events. Or "
-            "sentry://organisation/project?since=30d (token in SENTRY_AUTH_TOKEN).",
+            "sentry://organisation/project?since=30d (token in SENTRY_AUTH_TOKEN), or "
+            "postgresql://user@host/database?table=events.",
         ),
     ],
     home: Annotated[

@@ -1,8 +1,9 @@
 """Pulling: telemetry that lies elsewhere is read there, and goes the way of what SDKs send.
 
-`sentry://organisation/project?since=30d` reads a project's events from Sentry's API. How far a pull
-came is kept in the home (`places`) once the rows are on disk: what is cut off goes on, and what
-comes twice counts once.
+`sentry://organisation/project?since=30d` reads a project's events from Sentry's API;
+`postgresql://…?table=…` reads a table's new rows. Both only read. How far a pull came is kept in
+the home (`places`) once the rows are on disk: what is cut off goes on, and what comes twice counts
+once.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from selfdrive_dagster.adapters.handing import Handed, patient_writer
 from selfdrive_dagster.adapters.intake import Intake
 from selfdrive_dagster.adapters.pulling.places import Places
+from selfdrive_dagster.adapters.pulling.postgres import PostgresSource, pull_postgres
 from selfdrive_dagster.adapters.pulling.sentry import SentrySource, pull_sentry
 from selfdrive_dagster.adapters.pulling.taking import Taker
 from selfdrive_dagster.errors import SelfdriveError
@@ -78,5 +80,18 @@ def _sentry(text: str, environ: Mapping[str, str]) -> _Prepared:
     )
 
 
-SOURCES: Mapping[str, Callable[[str, Mapping[str, str]], _Prepared]] = {"sentry": _sentry}
+def _postgres(text: str, _environ: Mapping[str, str]) -> _Prepared:
+    source = PostgresSource.parse(text)
+    return _Prepared(
+        source.shown,
+        source.service_name,
+        lambda taker, places: pull_postgres(source, taker, places),
+    )
+
+
+SOURCES: Mapping[str, Callable[[str, Mapping[str, str]], _Prepared]] = {
+    "sentry": _sentry,
+    "postgresql": _postgres,
+    "postgres": _postgres,
+}
 """Scheme of an address → how it is read."""
