@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.telemetry import events, logs
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import MAX_NESTING, check_rows
@@ -31,9 +32,17 @@ class TableRow(msgspec.Struct, frozen=True):
 def decode_rows(rows: Iterable[TableRow], arrival: Arrival) -> Records:
     """Return the redacted rows of typed tables that some rows make."""
     ordinals = Ordinals()
-    parts = [decode_row(row, arrival, ordinals) for row in rows]
+    parts = [_decode(row, arrival, ordinals) for row in rows]
     check_rows(sum(part.count() for part in parts), "The page")
     return join(parts)
+
+
+def _decode(row: TableRow, arrival: Arrival, ordinals: Ordinals) -> Records:
+    """A row that cannot be read is told and keeps no other out: it will be there next time too."""
+    try:
+        return decode_row(row, arrival, ordinals)
+    except BadInput as fault:
+        return Records(rejected=(f"a row of {row.table}: {fault.message}",))
 
 
 def decode_row(row: TableRow, arrival: Arrival, ordinals: Ordinals) -> Records:

@@ -166,6 +166,42 @@ def test_rows_that_no_pull_can_place_are_told(product):
 
 
 @needs_driver
+@pytest.mark.parametrize("when", ["infinity", "2999-01-01"])
+def test_a_row_of_the_future_hides_none_that_comes_after_it(product, when):
+    product.run(FILL, first=1, last=3)
+    product.run("INSERT INTO orders (id, updated_at) VALUES (4, CAST(:at AS timestamptz))", at=when)
+    assert product.pull().stored == 4
+    product.run("INSERT INTO orders (id) VALUES (5)")
+    product.pull()
+    assert product.ids() == Counter(range(1, 6))
+
+
+@needs_driver
+def test_where_updates_are_dates_the_day_is_asked_for_again(product):
+    product.run("CREATE TABLE daily (id int NOT NULL, day date NOT NULL)")
+    product.run("INSERT INTO daily VALUES (2, current_date)")
+    product.pull("&table=daily&updated=day&overlap=0")
+    product.run("INSERT INTO daily VALUES (1, current_date)")
+    product.pull("&table=daily&updated=day&overlap=0")
+    assert product.ids() == Counter([1, 2])
+
+
+@needs_driver
+def test_values_that_python_cannot_hold_and_rows_that_cannot_be_read_keep_no_other_out(product):
+    product.run(
+        "CREATE TABLE odd (id int, updated_at timestamptz, was timestamp, n numeric, batch jsonb)"
+    )
+    product.run(
+        "INSERT INTO odd VALUES (1, now(), '0044-03-15 BC', 1), (2, now(), NULL, 'NaN'), "
+        "(3, now(), NULL, 1e400), (4, now(), NULL, 0), (5, now(), 'infinity', 2.5)"
+    )
+    product.run("UPDATE odd SET batch = '[1]' WHERE id = 4")
+    tally = product.pull("&table=odd")
+    assert (tally.stored, tally.rejected) == (4, 1)
+    assert product.ids() == Counter([1, 2, 3, 5])
+
+
+@needs_driver
 def test_nothing_is_written_over_there(product):
     product.run("CREATE TABLE touched (id int)")
     product.run(
@@ -197,7 +233,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):
     with pytest.raises(SelfdriveError) as told:
         pull_postgres(source, taker, Places(tmp_path / "pulls"))
     writer.close()
-    assert "hunter22" not in str(told.value) + source.shown + str(source.identity)
+    assert "hunter22" not in str(told.value) + source.shown + str(source.identity) + repr(source)
 
 
 ADDRESSES = {
@@ -207,16 +243,25 @@ ADDRESSES = {
     'postgresql://u@h/shop?table=or"ders': "no name of a table",
     "postgresql://u@h/shop?table=orders&key=id)--": "no name of a table or column",
     "postgresql://u@h/shop?table=orders&overlap=soon": "no number of seconds",
+    "postgresql://u:hunter22@[h/shop?table=orders": "cannot be read",
 }
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_address_that_cannot_be_read_is_refused(address):
-    with pytest.raises(BadInput, match=ADDRESSES[address]):
+    with pytest.raises(BadInput, match=ADDRESSES[address]) as told:
         PostgresSource.parse(address)
+    assert "hunter22" not in str(told.value)
 
 
 # ---- the command
+
+
+def test_what_nobody_can_pull_from_is_no_file_and_its_password_is_not_shown(tmp_path):
+    ended = selfdrive("ingest", "postgre://u:hunter22@h/shop?table=orders", cwd=tmp_path)
+    assert ended.code == 2
+    assert "cannot pull from 'postgre'" in ended.out + ended.err
+    assert "hunter22" not in ended.out + ended.err
 
 
 @needs_driver

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from fakes.sentry_api import event, sentry_api
 
 from selfdrive_dagster.adapters.handing import HANDED
 from selfdrive_dagster.adapters.intake import Intake, read_deliveries
-from selfdrive_dagster.adapters.pulling.asking import Asker, next_cursor, seconds_of
+from selfdrive_dagster.adapters.pulling.asking import Asker, next_cursor, seconds_of, wait_of
 from selfdrive_dagster.adapters.pulling.places import Places
 from selfdrive_dagster.adapters.pulling.sentry import SentrySource, pull_sentry
 from selfdrive_dagster.adapters.pulling.taking import Taker
@@ -114,6 +115,7 @@ def test_more_of_the_past_can_be_asked_for_later(pulled):
 FAULTS = {
     "a limit in seconds": (fake.fault(429, Retry_After="7"), [7.0]),
     "a limit without a word": (fake.fault(429), [1.0]),
+    "Sentry's own word, gone by": (fake.fault(429, X_Sentry_Rate_Limit_Reset="1"), [1.0]),
     "a server's error": (fake.fault(502), [1.0]),
     "a busy server that says when": (fake.fault(503, Retry_After="3"), [3.0]),
     "a body that is cut": (fake.cut, [1.0]),
@@ -207,13 +209,20 @@ ADDRESSES = {
     "sentry://acme/shop?since=2999-01-01": "no time that has been",
     "sentry://acme/shop?host=ftp://x": "no address of Sentry",
     "sentry://acme/shop?host=http://sentry.example": "not encrypted",
+    "sentry://acme/shop?host=https://:hunter22@sentry.example": "no address of Sentry",
+    "sentry://[acme/shop": "cannot be read",
 }
 
 
 @pytest.mark.parametrize("text", ADDRESSES)
 def test_an_address_that_cannot_be_read_is_refused(text):
-    with pytest.raises(SelfdriveError, match=ADDRESSES[text]):
+    with pytest.raises(SelfdriveError, match=ADDRESSES[text]) as told:
         SentrySource.parse(text, TOKEN)
+    assert "hunter22" not in str(told.value)
+
+
+def test_no_text_of_a_source_holds_its_token():
+    assert "secret-token" not in repr(SentrySource.parse("sentry://acme/shop", TOKEN))
 
 
 def test_without_a_token_the_variable_is_named():
@@ -250,6 +259,11 @@ LINKS = {
 @pytest.mark.parametrize("link", LINKS)
 def test_the_next_cursor_is_that_of_a_page_with_results(link):
     assert next_cursor(link) == LINKS[link]
+
+
+def test_sentrys_own_limit_names_the_second_when_it_ends():
+    assert 99 < wait_of({"X-Sentry-Rate-Limit-Reset": str(int(time.time()) + 100)}) <= 100
+    assert wait_of({"X-Sentry-Rate-Limit-Reset": "soon"}) is None
 
 
 def test_a_wait_may_be_a_date():

@@ -17,7 +17,7 @@ from selfdrive_dagster.adapters.pulling.places import Places
 from selfdrive_dagster.adapters.pulling.postgres import PostgresSource, pull_postgres
 from selfdrive_dagster.adapters.pulling.sentry import SentrySource, pull_sentry
 from selfdrive_dagster.adapters.pulling.taking import Taker
-from selfdrive_dagster.errors import SelfdriveError
+from selfdrive_dagster.errors import BadInput, SelfdriveError
 from selfdrive_dagster.model import Progress, silent
 from selfdrive_dagster.telemetry import Redactor
 
@@ -37,8 +37,7 @@ class _Prepared(NamedTuple):
 
 def is_source(text: str) -> bool:
     """Say whether an argument names something to pull from, and no file."""
-    scheme, mark, _ = text.partition("://")
-    return bool(mark) and scheme.lower() in SOURCES
+    return "://" in text
 
 
 def pull(
@@ -55,7 +54,13 @@ def pull(
     A source that fails half-way keeps what came, and its fault says how to go on. Raises BadInput
     for an address that cannot be read, Busy when somebody else hands files over.
     """
-    source = SOURCES[text.partition("://")[0].lower()](text, environ)
+    scheme = text.partition("://")[0].lower()
+    if scheme not in SOURCES:
+        raise BadInput(
+            f"We cannot pull from {scheme[:20]!r}.",
+            remedy="Write sentry://organisation/project or postgresql://user@host/database?table=….",
+        )
+    source = SOURCES[scheme](text, environ)
     writer = patient_writer(directory, 30.0)
     taker = Taker(
         Intake(writer), redactor, service_name or source.service_name, source.shown, progress

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -58,7 +59,9 @@ class Asker:
         self._host = host.rstrip("/")
         self._token = token
         self._sleep = sleep
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        # To this machine we speak in the clear, and therefore not through a proxy.
+        ours = [urllib.request.ProxyHandler({})] if self._host.startswith("http:") else []
+        self._opener = urllib.request.build_opener(_NoRedirect, *ours)
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
         """Return a page. Raises Refused, BadInput, StaleCursor, Busy or Unreachable."""
@@ -89,7 +92,10 @@ class Asker:
         except (OSError, http.client.HTTPException) as error:
             raise _Again(str(error) or type(error).__name__) from None
         if len(body) > MAX_BODY_BYTES:
-            raise BadInput(f"{self._host} answers with more than {MAX_BODY_BYTES:,} bytes.")
+            raise BadInput(
+                f"{self._host} answers a page with more than {MAX_BODY_BYTES:,} bytes.",
+                remedy="Begin later with since=: an event of this size is not read.",
+            )
         if announced.isdigit() and len(body) < int(announced):
             raise _Again("the answer is cut")
         if link is None:
@@ -102,14 +108,17 @@ class Asker:
     def _fault(self, error: urllib.error.HTTPError) -> Exception:
         with error:
             if error.code == 429 or error.code >= 500:
-                return _Again(f"status {error.code}", seconds_of(error.headers.get("Retry-After")))
+                return _Again(f"status {error.code}", wait_of(error.headers))
             if 300 <= error.code < 400:
                 return Unreachable(
                     f"{self._host} leads elsewhere (status {error.code}).",
                     remedy="Name the host that it leads to with host=.",
                 )
             faults: dict[int, Exception] = {
-                400: StaleCursor(f"{self._host} does not understand what we ask."),
+                400: StaleCursor(
+                    f"{self._host} does not understand what we ask.",
+                    remedy="Name a later since=: this server may not keep events for so long.",
+                ),
                 401: Refused(f"{self._host} does not accept the token.", remedy=TOKEN),
                 403: Refused(f"{self._host} does not allow it.", remedy=TOKEN),
                 404: BadInput(
@@ -118,7 +127,8 @@ class Asker:
                 ),
             }
             return faults.get(
-                error.code, Unreachable(f"{self._host} answers with status {error.code}.")
+                error.code,
+                Unreachable(f"{self._host} answers with status {error.code}.", remedy=GO_ON),
             )
 
 
@@ -135,6 +145,15 @@ def next_cursor(link: str) -> str:
     parts = (dict(_SAID.findall(part)) for part in _PART.findall(link))
     wanted = (p for p in parts if p.get("rel") == "next" and p.get("results") == "true")
     return next((part.get("cursor", "") for part in wanted), "")
+
+
+def wait_of(headers: Message | Mapping[str, str]) -> float | None:
+    """Return the wait in seconds that an answer asks for: `Retry-After`, else Sentry's own word."""
+    wait = seconds_of(headers.get("Retry-After"))
+    reset = headers.get("X-Sentry-Rate-Limit-Reset", "")
+    if wait is not None or not reset.isdigit() or len(reset) > 12:
+        return wait
+    return max(1.0, int(reset) - time.time())
 
 
 def seconds_of(retry_after: str | None) -> float | None:

@@ -18,8 +18,10 @@ PAGE_ROWS = 5_000
 AS_UPDATED, AS_KEY = "selfdrive_updated_", "selfdrive_key_"
 SETTINGS = ("default_transaction_read_only = on", "datestyle = 'ISO'", "timezone = 'UTC'",
             "statement_timeout = '10min'")  # fmt: skip
-PLAIN = ("boolean", "smallint", "integer", "bigint", "real", "double precision", "date", "bytea")
-"""Types that Arrow has too, besides timestamps; all others come as text."""
+PLAIN = ("boolean", "smallint", "integer", "bigint", "real", "double precision", "bytea")
+"""Types whose every value Arrow and Python have too; all others come as text."""
+READ = ("json", "jsonb", "numeric")
+"""Types whose text is read as JSON, or stays."""
 
 COLUMNS = (
     "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type, "
@@ -67,12 +69,16 @@ class KeysetTable:
                 )
 
     def earlier(self, at: At, seconds: int) -> At:
-        """Return the place so many seconds before another; the same where updates are no times."""
-        if not at.updated or not self._updated_type.startswith("timestamp"):
+        """Return the place so many seconds before another; the same where updates are no times.
+
+        A row dated in the future must not hide those that come after it: a place is never later
+        than the database's clock. Of a date, the whole day is asked for again.
+        """
+        type_ = self._updated_type
+        if not at.updated or not type_.startswith(("timestamp", "date")):
             return at
-        sql = (
-            f"SELECT ($1::{self._updated_type} - make_interval(secs => {int(seconds)}))::text AS at"
-        )
+        known = f"least($1::{type_}, now()::{type_})"
+        sql = f"SELECT ({known} - make_interval(secs => {int(seconds)}))::{type_}::text AS at"
         return At(self._run(sql, at.updated)[0]["at"])
 
     def pages_after(self, at: At) -> Iterator[list[TableRow]]:
@@ -104,7 +110,7 @@ class KeysetTable:
 
     def _row(self, row: dict[str, Any]) -> TableRow:
         columns = {
-            name: parsed(row[name]) if type_ in ("json", "jsonb") else row[name]
+            name: parsed(row[name]) if type_.partition("(")[0] in READ else row[name]
             for name, type_ in self._types.items()
         }
         return TableRow(self.table, row[AS_KEY], row[AS_UPDATED], columns)
@@ -130,13 +136,11 @@ class KeysetTable:
 
 def sent_as(type_: str) -> str:
     """Return the type as which a column is asked for: text where Arrow has none."""
-    if type_.startswith("numeric"):
-        return "double precision"
-    return type_ if type_ in PLAIN or type_.startswith("timestamp") else "text"
+    return type_ if type_ in PLAIN else "text"
 
 
 def parsed(value: Any) -> Any:
-    """Return what a column of JSON holds."""
+    """Return what a column of JSON or a number holds."""
     try:
         return msgspec.json.decode(value) if isinstance(value, str) else value
     except msgspec.DecodeError:

@@ -1,10 +1,12 @@
-"""Places: how far a pull came, one small file per source, written after its rows are safe.
+"""Places: where to pull from, and how far a pull came.
 
-A file is named by a digest of what identifies the source; no password gets into it.
+How far is one small file per source, written after its rows are safe. It is named by a digest of
+what identifies the source; no password gets into it.
 """
 
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -13,6 +15,14 @@ from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import digest
 
 Place = TypeVar("Place", bound=msgspec.Struct)
+
+
+def address(text: str, example: str) -> SplitResult:
+    """Return the parts of an address. Raises BadInput, quoting nothing: there may be a password."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise BadInput("The source's address cannot be read.", remedy=example) from None
 
 
 class Places:

@@ -17,7 +17,7 @@ import msgspec
 
 from selfdrive_dagster.adapters.pulling.asking import GO_ON, Unreachable
 from selfdrive_dagster.adapters.pulling.keyset import At, KeysetTable
-from selfdrive_dagster.adapters.pulling.places import Places
+from selfdrive_dagster.adapters.pulling.places import Places, address
 from selfdrive_dagster.adapters.pulling.taking import Taker
 from selfdrive_dagster.errors import BadInput, MissingTool
 from selfdrive_dagster.telemetry import Records
@@ -44,7 +44,7 @@ class PostgresSource(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def parse(cls, text: str) -> "PostgresSource":
         """Read `postgresql://…?table=…`; what is not ours goes to libpq. Raises BadInput."""
-        parts = urlsplit(text)
+        parts = address(text, EXAMPLE)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         ours = {name: query.pop(name) for name in OURS if name in query}
         database = unquote(parts.path.strip("/"))
@@ -66,6 +66,9 @@ class PostgresSource(msgspec.Struct, frozen=True, kw_only=True):
             key=columns[1],
             overlap_seconds=int(overlap),
         )
+
+    def __repr__(self) -> str:
+        return f"PostgresSource({self.shown!r})"
 
 
 def _checked(name: str) -> str:

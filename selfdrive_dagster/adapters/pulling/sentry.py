@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from selfdrive_dagster.adapters.pulling.asking import GO_ON, TOKEN, Asker, StaleCursor, Unreachable
-from selfdrive_dagster.adapters.pulling.places import Places
+from selfdrive_dagster.adapters.pulling.places import Places, address
 from selfdrive_dagster.adapters.pulling.taking import Taker
 from selfdrive_dagster.adapters.receiver.visitors import is_loopback
 from selfdrive_dagster.errors import BadInput, Refused
@@ -44,7 +44,7 @@ class SentrySource(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def parse(cls, text: str, environ: Mapping[str, str]) -> "SentrySource":
         """Read `sentry://organisation/project?since=…&host=…`. Raises BadInput or Refused."""
-        parts = urlsplit(text)
+        parts = address(text, EXAMPLE)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         project = parts.path.strip("/")
         if not parts.netloc or not project or "/" in project or "@" in parts.netloc:
@@ -64,6 +64,9 @@ class SentrySource(msgspec.Struct, frozen=True, kw_only=True):
             raise BadInput("Sentry's API wants a token.", remedy=TOKEN)
         source.begin(datetime.now(UTC))
         return source
+
+    def __repr__(self) -> str:
+        return f"SentrySource({self.shown!r})"
 
     @property
     def shown(self) -> str:
@@ -96,8 +99,9 @@ def _host(given: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         parts, host = urlsplit(""), ""
-    if parts.scheme not in ("http", "https") or not host or parts.username:
-        raise BadInput(f"{given[:80]!r} is no address of Sentry.", remedy=f"Write host={HOST}.")
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        bare = given.rpartition("@")[2][:80]  # what stands before it may be a password
+        raise BadInput(f"{bare!r} is no address of Sentry.", remedy=f"Write host={HOST}.")
     if parts.scheme == "http" and not is_loopback(host):
         raise Refused(
             f"{given[:80]} is not encrypted: the token would travel in the clear.",
