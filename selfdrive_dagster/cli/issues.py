@@ -34,8 +34,8 @@ WIDTH = 200
 """Characters of a stranger's text that a line shows."""
 
 NOTHING = (
-    "No issue is known here: no exception arrived yet. Run `selfdrive up` and point the product "
-    "at it, or name a telemetry file."
+    "No issue is known here: nothing that hurts arrived yet. Run `selfdrive up` and point the "
+    "product at it, or name a telemetry file."
 )
 
 COLOURS = {Decision.AUTOFIX: "green", Decision.ROOT_CAUSE_ONLY: "yellow", Decision.SKIP: "dim"}

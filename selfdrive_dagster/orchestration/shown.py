@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 from selfdrive_dagster.adapters.warehouse.using import trends
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.issues.usage import Feature, Usage
@@ -88,9 +87,10 @@ def _used(each: Feature) -> tuple[str, ...]:
     )
 
 
-def trends_of(workshop: Workshop, back: timedelta = timedelta(hours=48)) -> dict[str, Points]:
+def trends_of(
+    board: Board, workshop: Workshop, back: timedelta = timedelta(hours=48)
+) -> dict[str, Points]:
     """Return the events by hour of the worst issues."""
-    now = datetime.now(UTC)
-    worst = rank_issues(workshop.warehouse, now)[:DRAWN]
+    now, worst = datetime.now(UTC), board.issues[:DRAWN]
     hours = trends(workshop.warehouse, [each.issue_id for each in worst], now, back)
     return {plain(each.title, 24): hours.get(each.issue_id, []) for each in worst}

@@ -111,17 +111,19 @@ def issues_step(
         workshop: Workshop = context.resources.workshop
         grouping = Grouping(source=workshop.settings.service.source)
         is_new_hour = False
-        shop = workshop
-        decided = Verdicts(shop.engine, shop.warehouse.root)
+        decided = Verdicts(workshop.engine, workshop.warehouse.root)
         decided.adopt(actor=ACTOR, run_id=context.run.run_id, now=datetime.now(UTC))
-        for done in refresh(shop.warehouse, shop.models, grouping, shop.settings, shop.answer):
+        for done in refresh(
+            workshop.warehouse, workshop.models, grouping, workshop.settings, workshop.answer
+        ):
             if done.hours != 0:
                 yield _refreshed(done, stages[done.table])
             is_new_hour = is_new_hour or (done.table == DETECTED and done.hours != 0)
         yield from _checked(workshop, tests, stages)
-        yield ranked(RANKING, make_board(workshop), workshop, context.run.run_id)
+        board = make_board(workshop)
+        yield ranked(RANKING, board, workshop, context.run.run_id)
         if is_new_hour:
-            yield viewed(USAGE, view(workshop), trends_of(workshop))
+            yield viewed(USAGE, view(workshop), trends_of(board, workshop))
 
     return issues
 

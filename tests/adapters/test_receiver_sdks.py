@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import importlib.util
 import json
 import subprocess
 import sys
@@ -91,7 +90,6 @@ client.shutdown()
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("posthog") is None, reason="posthog is not installed")
 @pytest.mark.parametrize(("mode", "packed"), [("v0", "plain"), ("v0", "gzip"), ("v1", "plain")])
 def test_posthogs_events_and_exceptions_are_rows(tmp_path, mode, packed):
     with receiving(tmp_path) as receiver:

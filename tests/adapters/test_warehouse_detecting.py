@@ -1,7 +1,7 @@
 """Detecting: when the detectors look, and that their findings become sightings of issues."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,9 @@ from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import load_models
 from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 from selfdrive_dagster.adapters.warehouse.refresh import refresh
-from selfdrive_dagster.config import Detect, Settings
-from selfdrive_dagster.telemetry.rows import SpanRow
+from selfdrive_dagster.config import Detect, Issues, Settings
+from selfdrive_dagster.model import digest
+from selfdrive_dagster.telemetry.rows import ProductEventRow, SpanRow
 
 MODELS = load_models(Path(__file__).parents[2] / "sql")
 HOUR = timedelta(hours=1)
@@ -76,3 +77,46 @@ def test_what_is_found_no_more_has_no_sightings_left(warehouse: Warehouse) -> No
     refresh(warehouse, MODELS)
     refresh(warehouse, MODELS, settings=Settings(detect=Detect(slow_ms=5_000.0)))
     assert rank_issues(warehouse, NOW) == ()
+
+
+def step(event: str, at: datetime, visitor: str) -> ProductEventRow:
+    return ProductEventRow(
+        event_id=digest([event, at.isoformat(), visitor]),
+        source="events",
+        timestamp=at,
+        received_at=at,
+        service_name="shop",
+        session_id=visitor,
+        event_name=event,
+    )
+
+
+def visits(hour: datetime, later: timedelta | None) -> Iterator[ProductEventRow]:
+    """Yield forty visitors of an hour who come to the cart, and pay so much later or never."""
+    for number in range(40):
+        visitor = f"{hour:%d-%H}-{number}"
+        yield step("cart", hour + timedelta(minutes=50), visitor)
+        if later is not None:
+            yield step("pay", hour + timedelta(minutes=50) + later, visitor)
+
+
+FUNNELS: dict[str, tuple[int, timedelta | None, list[str]]] = {
+    "whoever came an hour ago may still go on": (1, None, []),
+    "whoever came two hours ago goes no further": (2, None, ["funnel_drop"]),
+    "they take until after the full hour": (2, timedelta(minutes=20), []),
+}
+
+
+@pytest.mark.parametrize("name", FUNNELS)
+def test_a_funnel_leaks_where_visitors_had_time_to_go_on(name: str, tmp_path: Path) -> None:
+    ago, later, wanted = FUNNELS[name]
+    end = NOW.replace(minute=0)
+    warehouse = Warehouse(tmp_path)
+    usual = [end - timedelta(weeks=week) - ago * HOUR for week in range(1, 5)]
+    rows = [row for hour in usual for row in visits(hour, timedelta(minutes=5))]
+    rows += [*visits(end - ago * HOUR, later), step("other", end + timedelta(minutes=1), "last")]
+    warehouse.append("product_events", rows)
+    funnels = Issues(funnels={"checkout": ("cart", "pay")})
+    refresh(warehouse, MODELS, settings=Settings(issues=funnels))
+    found = [each.kind for each in rank_issues(warehouse, NOW) if each.kind == "funnel_drop"]
+    assert found == wanted

@@ -1,6 +1,6 @@
 """Patterns: what counts as a sighting, and what nearly is one and does not count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +13,18 @@ from selfdrive_dagster.adapters.warehouse.models import load_models
 from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 from selfdrive_dagster.adapters.warehouse.refresh import refresh
 from selfdrive_dagster.model import digest
-from selfdrive_dagster.telemetry.rows import LogEventRow, SpanRow
+from selfdrive_dagster.telemetry.rows import LogEventRow, ProductEventRow, SpanRow
+from selfdrive_dagster.telemetry.rows import TestResultRow as ResultRow
 
 MODELS = load_models(Path(__file__).parents[2] / "sql")
 AT = NOW.replace(minute=0) - timedelta(hours=2)
-Rows = list[SpanRow] | list[LogEventRow]
+Rows = Sequence[SpanRow | LogEventRow | ProductEventRow | ResultRow]
+TABLES = {
+    SpanRow: "spans",
+    LogEventRow: "log_events",
+    ProductEventRow: "product_events",
+    ResultRow: "test_results",
+}
 
 
 def asked(
@@ -58,6 +65,43 @@ def logged(seconds: float, body: str, *, severity: int = 17) -> LogEventRow:
         severity_number=severity,
         logger_name="shop.mail",
         body=body,
+    )
+
+
+def did(
+    seconds: float,
+    event: str = "click",
+    *,
+    page: str = "/cart",
+    session: str | None = "s1",
+    **told: object,
+) -> ProductEventRow:
+    """Return what somebody did so many seconds after AT."""
+    at = AT + timedelta(seconds=seconds)
+    row = ProductEventRow(
+        event_id=digest([at.isoformat(), event, page, session, str(told)]),
+        source="events",
+        timestamp=at,
+        received_at=at,
+        service_name="shop",
+        session_id=session,
+        event_name=event,
+        url_path=page,
+        target="Pay" if event == "click" else None,
+    )
+    return replace(row, **told)
+
+
+def case_of(outcome: str, message: str | None = None) -> ResultRow:
+    return ResultRow(
+        event_id=digest([outcome, message]),
+        source="junit",
+        timestamp=AT,
+        received_at=AT,
+        service_name="shop",
+        test_case_name="tests.test_cart::test_sum",
+        test_case_result_status=outcome,
+        message=message,
     )
 
 
@@ -126,6 +170,84 @@ SEEN: dict[str, tuple[str, Rows, list[tuple[str, int]]]] = {
         [("mail <int> was not sent", 3)],
     ),
     "a warning is no error": ("error_logs", [logged(0, "mail is slow", severity=13)], []),
+    "what an exception told already is counted there": (
+        "error_logs",
+        [replace(logged(0, "it broke"), exception_type="KeyError")],
+        [],
+    ),
+    "three clicks in a second, and more of them": (
+        "rage_clicks",
+        [did(0.3 * n) for n in range(7)],
+        [("Pay", 1)],
+    ),
+    "an SDK that counts rage itself": (
+        "rage_clicks",
+        [did(0, "$rageclick", target="Pay")],
+        [("Pay", 1)],
+    ),
+    "three clicks at leisure": ("rage_clicks", [did(2 * n) for n in range(3)], []),
+    "three clicks on three things": (
+        "rage_clicks",
+        [did(0.2 * n, target=f"item {n}") for n in range(3)],
+        [],
+    ),
+    "nothing, and then another click": (
+        "dead_clicks",
+        [did(0), did(9, target="Help")],
+        [("Pay", 1)],
+    ),
+    "an SDK that saw nothing happen": ("dead_clicks", [did(0, is_dead=True)], [("Pay", 1)]),
+    "a click that opens a page": ("dead_clicks", [did(0), did(1, "$pageview")], []),
+    "a click that asks the service": (
+        "dead_clicks",
+        [did(0), did(9, target="Help"), asked(1)],
+        [],
+    ),
+    "the last click of a visit tells nothing": ("dead_clicks", [did(0)], []),
+    "there and straight back": (
+        "u_turns",
+        [did(0, "$pageview", page="/"), did(20, "$pageview"), did(24, "$pageview", page="/")],
+        [("/cart", 1)],
+    ),
+    "there, and back after reading": (
+        "u_turns",
+        [did(0, "$pageview", page="/"), did(20, "$pageview"), did(60, "$pageview", page="/")],
+        [],
+    ),
+    "there and onwards": (
+        "u_turns",
+        [did(0, "$pageview", page="/"), did(20, "$pageview"), did(24, "$pageview", page="/help")],
+        [],
+    ),
+    "a form begun and left, while others come": (
+        "abandoned_forms",
+        [did(0, "form_change", form_id="gift"), did(2_000, session="s2")],
+        [("gift", 1)],
+    ),
+    "a form begun and sent": (
+        "abandoned_forms",
+        [
+            did(0, "form_change", form_id="gift"),
+            did(60, "form_submit", form_id="gift"),
+            did(2_000, session="s2"),
+        ],
+        [],
+    ),
+    "nobody was heard of since: it may go on": (
+        "abandoned_forms",
+        [did(0, "form_change", form_id="gift"), did(600, session="s2")],
+        [],
+    ),
+    "a form begun before the full hour and left after it": (
+        "abandoned_forms",
+        [did(3_500, "form_change", form_id="gift"), did(3_600 + 1_900, session="s2")],
+        [("gift", 1)],
+    ),
+    "a test of the main branch that fails": (
+        "failing_tests",
+        [case_of("failed", "assert 3 == 4"), case_of("passed")],
+        [("tests.test_cart::test_sum", 1)],
+    ),
 }
 
 
@@ -137,10 +259,33 @@ def warehouse(tmp_path: Path) -> Warehouse:
 @pytest.mark.parametrize("name", SEEN)
 def test_a_pattern_is_seen_or_it_is_none(name: str, warehouse: Warehouse) -> None:
     table, rows, wanted = SEEN[name]
-    warehouse.append("log_events" if table == "error_logs" else "spans", rows)
+    for kind, name_of_table in TABLES.items():
+        warehouse.append(name_of_table, [row for row in rows if isinstance(row, kind)])
     refresh(warehouse, MODELS)
     found = warehouse.query(f"SELECT subject, count(*) AS n FROM {table} GROUP BY ALL ORDER BY ALL")
     assert found.rows() == wanted
+
+
+CLICKED: dict[str, tuple[float, str, int]] = {
+    "at once": (0.4, "s1", 1),
+    "later": (3.0, "s1", 0),
+    "before": (-0.4, "s1", 0),
+    "of another visit": (0.4, "s2", 0),
+}
+
+
+@pytest.mark.parametrize("name", CLICKED)
+def test_an_error_click_is_a_click_upon_which_an_exception_follows(
+    name: str, warehouse: Warehouse
+) -> None:
+    seconds, session, wanted = CLICKED[name]
+    click = did(3_599.9)
+    crash = row_of(crash_of("total", session=session))
+    when = click.timestamp + timedelta(seconds=seconds)
+    warehouse.append("product_events", [click])
+    warehouse.append("exceptions", [replace(crash, timestamp=when)])
+    refresh(warehouse, MODELS)
+    assert len(warehouse.query("SELECT * FROM error_clicks")) == wanted
 
 
 EXPLAINED: dict[str, tuple[dict[str, object], Callable[[SpanRow], datetime], int]] = {
@@ -206,10 +351,10 @@ def test_rotating_exceptions_push_nobody_out(warehouse: Warehouse) -> None:
     assert beyond.triage.reasons[0] == "no_stack"
 
 
-def test_one_visitor_with_a_million_copies_ranks_below_thirty_who_are_hurt(
+def test_one_visitor_with_many_copies_ranks_below_thirty_who_are_hurt(
     warehouse: Warehouse,
 ) -> None:
-    """Copies are counted by their sum, so that the test need not store a million rows."""
+    """Five thousand copies; `bench/noise.py` sends a million."""
     loud = [crash_of("total", user="u0", ordinal=n, ago=timedelta(minutes=9)) for n in range(5_000)]
     hurt = [
         crash_of("price", user=f"u{n}", ordinal=n * 10 + part, ago=timedelta(minutes=9))

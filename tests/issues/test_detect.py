@@ -3,13 +3,16 @@
 import itertools
 import math
 import random
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from selfdrive_dagster.issues.detect.changes import Series, find_rise, partition
 from selfdrive_dagster.issues.detect.fading import find_fading
+from selfdrive_dagster.issues.detect.findings import Finding, Use, rows_of
 from selfdrive_dagster.issues.detect.funnels import Step, drop_sigmas, is_drop
 from selfdrive_dagster.issues.detect.leaks import find_leak, is_saturated, theil_sen
 
@@ -163,3 +166,28 @@ def test_a_feature_fades_against_its_own_past(name: str) -> None:
     uses, whole, left = FADES[name]
     found = find_fading(uses, whole, unused_days=14)
     assert (found and found.left) == (left if left is None else pytest.approx(left, abs=0.01))
+
+
+LEAK = Finding(
+    kind="resource_leak",
+    service_name="shop",
+    subject="process.memory.usage",
+    detail="grows",
+    says="of worker 1",
+    severity_text="warning",
+    hours=(datetime(2026, 11, 1, 10, tzinfo=UTC),),
+)
+SIGHTED: dict[str, tuple[Finding, int]] = {
+    "a second process that leaks alike": (replace(LEAK, says="of worker 2"), 2),
+    "another issue at the same subject": (replace(LEAK, detail="shrinks"), 4),
+    "another hour": (replace(LEAK, hours=(datetime(2026, 11, 1, 11, tzinfo=UTC),)), 3),
+}
+
+
+@pytest.mark.parametrize("name", SIGHTED)
+def test_one_issue_is_sighted_once_an_hour_by_each_visitor(name: str) -> None:
+    other, wanted = SIGHTED[name]
+    people = [Use(session_id=who, enduser_pseudo_id=None, uses=2) for who in ("s1", "s2")]
+    met = {("shop", LEAK.subject, LEAK.hours[0]): people}
+    rows = rows_of([LEAK, other], met)
+    assert len({row.event_id for row in rows}) == len(rows) == wanted

@@ -34,7 +34,7 @@ KEPT = timedelta(hours=48)
 def detect(warehouse: Warehouse, end: datetime, detect: Detect, issues: Issues) -> int:
     """Look at all hours before `end` and keep what was found; return the number of rows."""
     look = Look(warehouse, end, detect, issues)
-    findings = [recent(each, end) for _, find in DETECTORS for each in find(look)]
+    findings = [recent(each, end) for find in DETECTORS for each in find(look)]
     rows = rows_of(findings, _uses(look, findings))
     keep(warehouse, rows, end)
     return len(rows)

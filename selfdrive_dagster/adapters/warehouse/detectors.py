@@ -71,7 +71,7 @@ WEEKS = 14 * 24
 
 
 def find_latency_changes(look: Look) -> Iterator[Finding]:
-    """Look at two weeks of each route's p95; only routes that are slower now are looked at."""
+    """Look at two weeks of each route's p95."""
     series: dict[tuple[str, str], dict[datetime, dict[str, Any]]] = defaultdict(dict)
     for row in look.ask(_P95, WEEKS * HOUR):
         series[row["service_name"], row["route"]][row["event_hour"]] = row
@@ -194,18 +194,19 @@ FUNNEL_WEEKS = 4
 
 
 def find_funnel_drops(look: Look) -> Iterator[Finding]:
-    """Look at the last hours of each step, and at the same hours of four weeks."""
+    """Look at the last hours from which visitors had time to go on, and at those of four weeks."""
     for funnel, steps in sorted(look.issues.funnels.items()):
         for first, next_step in itertools.pairwise(steps):
             yield from _drops(look, funnel, first, next_step)
 
 
 def _drops(look: Look, funnel: str, first: str, next_step: str) -> Iterator[Finding]:
-    back = FUNNEL_WEEKS * 7 * DAY + FUNNEL_HOURS * HOUR
+    # Who came in the last full hour may go on in the one that is not over: it is not looked at.
+    back = FUNNEL_WEEKS * 7 * DAY + (FUNNEL_HOURS + 1) * HOUR
     parameters = {"first": first, "next": next_step, "begin": look.end - back, "end": look.end}
     now: dict[str, list[Step]] = defaultdict(list)
     usual: dict[str, list[Step]] = defaultdict(list)
-    recent = look.hours(FUNNEL_HOURS)
+    recent = look.hours(FUNNEL_HOURS + 1)[:-1]
     same = {hour - week * 7 * DAY for hour in recent for week in range(1, FUNNEL_WEEKS + 1)}
     for row in look.warehouse.query(_STEPS, parameters).to_dicts():
         step = Step(row["came"], row["went_on"])
@@ -295,11 +296,11 @@ def _gone(look: Look, service: str, feature: str) -> tuple[Use, ...]:
     return tuple(Use(session_id=None, enduser_pseudo_id=name, uses=1) for (name,) in rows)
 
 
-DETECTORS: tuple[tuple[str, Callable[[Look], Iterable[Finding]]], ...] = (
-    ("latency_change", find_latency_changes),
-    ("slow_path", find_slow_paths),
-    ("resource_leak", find_leaks),
-    ("saturation", find_saturation),
-    ("funnel_drop", find_funnel_drops),
-    ("dying_feature and unused_feature", find_fading_features),
+DETECTORS: tuple[Callable[[Look], Iterable[Finding]], ...] = (
+    find_latency_changes,
+    find_slow_paths,
+    find_leaks,
+    find_saturation,
+    find_funnel_drops,
+    find_fading_features,
 )

@@ -6,7 +6,6 @@ records. Does not belong: the mathematics (its neighbours) or the tables (the wa
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -69,14 +68,18 @@ Uses = Mapping[tuple[str, str, datetime], Iterable[Use]]
 
 
 def rows_of(findings: Iterable[Finding], uses: Uses) -> list[DetectedRow]:
-    """Return the sightings of findings: one row per hour and visitor, one if nobody was there."""
+    """Return the sightings of findings: one row per hour and visitor, one if nobody was there.
+
+    Two findings of one issue, such as two processes that leak alike, are one sighting.
+    """
     nobody = (Use(session_id=None, enduser_pseudo_id=None, uses=1),)
-    return [
+    rows = (
         _row(finding, hour, use)
         for finding in findings
         for hour in finding.hours
         for use in finding.met_by or uses.get(_key(finding, hour)) or nobody
-    ]
+    )
+    return list({row.event_id: row for row in rows}.values())
 
 
 def _key(finding: Finding, hour: datetime) -> tuple[str, str, datetime]:
@@ -84,10 +87,9 @@ def _key(finding: Finding, hour: datetime) -> tuple[str, str, datetime]:
 
 
 def _row(finding: Finding, hour: datetime, use: Use) -> DetectedRow:
-    visitor: tuple[Any, ...] = (use.session_id, use.enduser_pseudo_id)
-    named = (finding.kind, finding.service_name, finding.subject, hour.isoformat(), *visitor)
+    issue = [finding.kind, finding.service_name, finding.subject, finding.detail]
     return DetectedRow(
-        event_id=digest(list(named)),
+        event_id=digest([*issue, hour.isoformat(), use.session_id, use.enduser_pseudo_id]),
         kind=finding.kind,
         timestamp=hour,
         received_at=hour,

@@ -1,6 +1,6 @@
 """Funnels: do fewer visitors than usual go on from one step to the next?
 
-Two proportions, compared by z (pooled): now, against the same hours of the week before now.
+Two proportions, compared by z (pooled): the last hours, against the same hours of weeks before.
 Belongs here: the test. Does not belong: what the steps are (`[issues] funnels`).
 """
 
