@@ -31,7 +31,8 @@ MERGED, SPLIT, UNDONE = "merge", "split", "undo"
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a person decided: `name` (an issue or a fingerprint) belongs to `issue_id`.
 
-    A split points a name at itself. `undo` takes back the last verdict on the name.
+    A split points a name at itself. `undo` takes back the last verdict on the name. Of a skip
+    (`skipping`) `until` is its end, and `events_24h` how many there were when it was given.
     """
 
     verdict: str
@@ -40,6 +41,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     reason: str
     at: datetime
+    until: datetime | None = None
+    events_24h: int = 0
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +83,12 @@ class Members:
 
 
 def standing(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
-    """Return the verdict that stands on each name, after all that was undone."""
+    """Return the merge or split that stands on each name, after all that was undone."""
     said: dict[str, list[Verdict]] = defaultdict(list)
     for each in verdicts:
-        if each.verdict != UNDONE:
+        if each.verdict in (MERGED, SPLIT):
             said[each.name].append(each)
-        elif said[each.name]:
+        elif each.verdict == UNDONE and said[each.name]:
             said[each.name].pop()
     return {name: stack[-1] for name, stack in said.items() if stack}
 
@@ -210,7 +213,7 @@ def undoing(
     """Return the verdict that takes back the last one on a name."""
     last = standing(verdicts).get(name)
     if last is None:
-        raise BadInput(f"Nobody merged or split {name}.", remedy="selfdrive issues merged")
+        raise BadInput(f"Nobody merged or split {name}.", remedy="selfdrive issues like")
     return _said(UNDONE, name, last.issue_id, actor, reason, at)
 
 
