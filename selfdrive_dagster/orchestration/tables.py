@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from selfdrive_dagster.adapters.ingest import Ingested
+from selfdrive_dagster.adapters.ingest import FILLED, Ingested
 from selfdrive_dagster.adapters.warehouse.models import (
     DETECTED,
     DETECTED_FROM,
@@ -27,7 +27,6 @@ from selfdrive_dagster.issues.usage import Usage
 from selfdrive_dagster.orchestration.shown import ranked, trends_of, viewed
 from selfdrive_dagster.orchestration.stages import OWNER, Result
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.telemetry import TABLES
 
 RANKING = dg.AssetKey(["issues", "ranking"])
 USAGE = dg.AssetKey(["issues", "usage"])
@@ -41,7 +40,7 @@ def telemetry_step(
     sql_dir: Path, ingest: Ingest, descriptions: Mapping[str, str]
 ) -> dg.AssetsDefinition:
     """Make the typed tables one step: closed segments in, rows out."""
-    stages = dict.fromkeys(TABLES, "telemetry")
+    stages = dict.fromkeys(FILLED, "telemetry")
     tests = [test for test in load_tests(sql_dir) if test.table in stages]
     specs = [
         dg.AssetSpec(
@@ -52,7 +51,7 @@ def telemetry_step(
             owners=[OWNER],
             code_version="1",
         )
-        for name in TABLES
+        for name in FILLED
     ]
 
     @dg.multi_asset(
@@ -66,7 +65,7 @@ def telemetry_step(
         """Read closed segments into the typed tables."""
         workshop: Workshop = context.resources.workshop
         done = ingest(workshop)
-        for name in TABLES:
+        for name in FILLED:
             rows = sum(file.rows for file in workshop.warehouse.live(name).files)
             yield dg.MaterializeResult(
                 asset_key=["telemetry", name],
@@ -88,8 +87,8 @@ def issues_step(
 ) -> dg.AssetsDefinition:
     """Make every SQL model, the ranking and the view of usage one step, with their checks."""
     models = load_models(sql_dir)
-    tests = [test for test in load_tests(sql_dir) if test.table not in TABLES]
-    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues", DETECTED: "issues"}
+    tests = [test for test in load_tests(sql_dir) if test.table not in FILLED]
+    stages = {**dict.fromkeys(FILLED, "telemetry"), EVENTS: "issues", DETECTED: "issues"}
     stages |= {model.name: model.stage for model in models}
 
     @dg.multi_asset(
