@@ -127,7 +127,7 @@ def _rules(warehouse: Warehouse, cuts: Cuts) -> Iterator[_Rule]:
         times = tuple(name for name in TIME_COLUMNS if name in columns)[:1]
         if not times:
             continue
-        is_single = "event_id" in columns and table not in COUNTED
+        is_single = columns >= {"event_id", "timestamp"} and table not in COUNTED
         if is_single and cuts.rows:
             received = ("received_at",) if "received_at" in columns else ()
             yield _Rule(table, "rows", cuts.rows, times + received)
