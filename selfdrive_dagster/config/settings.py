@@ -150,9 +150,12 @@ class Issues(msgspec.Struct, frozen=True, kw_only=True):
     `criticality` is OpenTelemetry's `service.criticality`; "" says nothing and counts as critical.
     `slo` is the share of requests that must succeed, 0 where none was promised. `routes` weighs
     what hurts at a route (`"POST /checkout" = 1.0`, `"GET /admin*" = 0.3`). `funnels` names the
-    steps of a way through the product, each a route or an event.
+    steps of a way through the product, each a route or an event. `merge` says whether crashes that
+    are alike enough become one issue by themselves ("auto") or are only shown as perhaps one
+    ("suggest").
     """
 
+    merge: Annotated[Literal["auto", "suggest"], Meta(description='"auto" or "suggest"')] = "auto"
     criticality: Annotated[
         Literal["", "critical", "high", "medium", "low"],
         Meta(description='"critical", "high", "medium" or "low"'),

@@ -1,50 +1,54 @@
--- Each issue by day, service and version: how often, when first and last, and its newest event of that day.
-WITH numbered AS (
+-- Each day of an issue by service and version: its events, and the newest of them.
+WITH days AS (
     SELECT
-        *,
         date_trunc('day', timestamp) AS event_date,
-        row_number() OVER (
-            PARTITION BY date_trunc('day', timestamp), issue_id, service_name, service_version
-            ORDER BY timestamp DESC, event_id DESC
-        ) AS place
-    FROM occurrences
-),
-
-counted AS (
-    SELECT
-        event_date,
         issue_id,
         service_name,
         service_version,
         CAST(sum(events) AS BIGINT) AS events,
-        min(timestamp) AS first_seen
-    FROM numbered
-    GROUP BY event_date, issue_id, service_name, service_version
+        min(timestamp) AS first_seen,
+        max(timestamp) AS last_seen
+    FROM occurrences
+    GROUP BY date_trunc('day', timestamp), issue_id, service_name, service_version
+),
+
+newest AS (
+    SELECT
+        days.event_date,
+        days.events AS events_of_day,
+        days.first_seen,
+        occurrences.*,
+        row_number() OVER (
+            PARTITION BY
+                days.event_date, days.issue_id, days.service_name, days.service_version
+            ORDER BY occurrences.event_id DESC
+        ) AS place
+    FROM days
+    INNER JOIN occurrences
+        ON days.issue_id = occurrences.issue_id
+        AND days.last_seen = occurrences.timestamp
+        AND days.service_name = occurrences.service_name
+        AND days.service_version IS NOT DISTINCT FROM occurrences.service_version
 )
 
 SELECT
-    numbered.event_date,
-    numbered.issue_id,
-    numbered.service_name,
-    numbered.service_version,
-    counted.events,
-    counted.first_seen,
-    numbered.timestamp AS last_seen,
-    numbered.event_id,
-    numbered.kind,
-    numbered.exception_type,
-    numbered.exception_template,
-    numbered.culprit,
-    numbered.route,
-    numbered.fp_version,
-    numbered.fp_rule,
-    numbered.in_app_paths,
-    numbered.raised_in_app,
-    numbered.says
-FROM numbered
-INNER JOIN counted
-    ON numbered.event_date = counted.event_date
-    AND numbered.issue_id = counted.issue_id
-    AND numbered.service_name = counted.service_name
-    AND numbered.service_version IS NOT DISTINCT FROM counted.service_version
-WHERE numbered.place = 1
+    event_date,
+    issue_id,
+    service_name,
+    service_version,
+    events_of_day AS events,
+    first_seen,
+    timestamp AS last_seen,
+    event_id,
+    kind,
+    exception_type,
+    exception_template,
+    culprit,
+    route,
+    fp_version,
+    fp_rule,
+    in_app_paths,
+    raised_in_app,
+    says
+FROM newest
+WHERE place = 1

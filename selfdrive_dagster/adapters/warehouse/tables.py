@@ -54,12 +54,17 @@ def schema_of(struct: type[msgspec.Struct]) -> "polars.Schema":
 
 def frame_of(table: str, records: Sequence[msgspec.Struct]) -> "polars.DataFrame":
     """Return records as a frame with the table's schema."""
-    import polars
-
     kind = row_type(table)
     strangers = [type(each).__name__ for each in records if not isinstance(each, kind)]
     if strangers:
         raise BadInput(f"{table} takes {kind.__name__}, not {strangers[0]}")
+    return frame_like(kind, records)
+
+
+def frame_like(kind: type[msgspec.Struct], records: Sequence[msgspec.Struct]) -> "polars.DataFrame":
+    """Return records of one type as a frame."""
+    import polars
+
     plain = msgspec.to_builtins(records, builtin_types=(datetime,))
     return polars.DataFrame(plain, schema=schema_of(kind), orient="row")
 
