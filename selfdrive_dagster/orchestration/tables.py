@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from selfdrive_dagster.adapters.ingest import Ingested
+from selfdrive_dagster.adapters.ingest import FILLED, Ingested
 from selfdrive_dagster.adapters.verdicts import Verdicts
 from selfdrive_dagster.adapters.warehouse.models import (
     DETECTED,
@@ -30,7 +30,6 @@ from selfdrive_dagster.issues.usage import Usage
 from selfdrive_dagster.orchestration.shown import ranked, trends_of, viewed
 from selfdrive_dagster.orchestration.stages import ACTOR, OWNER, Result
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.telemetry import TABLES
 
 RANKING = dg.AssetKey(["issues", "ranking"])
 USAGE = dg.AssetKey(["issues", "usage"])
@@ -44,7 +43,7 @@ def telemetry_step(
     sql_dir: Path, ingest: Ingest, descriptions: Mapping[str, str]
 ) -> dg.AssetsDefinition:
     """Make the typed tables one step: closed segments in, rows out."""
-    stages = dict.fromkeys(TABLES, "telemetry")
+    stages = dict.fromkeys(FILLED, "telemetry")
     tests = [test for test in load_tests(sql_dir) if test.table in stages]
     specs = [
         dg.AssetSpec(
@@ -55,7 +54,7 @@ def telemetry_step(
             owners=[OWNER],
             code_version="1",
         )
-        for name in TABLES
+        for name in FILLED
     ]
 
     @dg.multi_asset(
@@ -69,7 +68,7 @@ def telemetry_step(
         """Read closed segments into the typed tables."""
         workshop: Workshop = context.resources.workshop
         done = ingest(workshop)
-        for name in TABLES:
+        for name in FILLED:
             rows = sum(file.rows for file in workshop.warehouse.live(name).files)
             yield dg.MaterializeResult(
                 asset_key=["telemetry", name],
@@ -91,8 +90,8 @@ def issues_step(
 ) -> dg.AssetsDefinition:
     """Make every SQL model, the ranking and the view of usage one step, with their checks."""
     models = load_models(sql_dir)
-    tests = [test for test in load_tests(sql_dir) if test.table not in TABLES]
-    stages = {**dict.fromkeys(TABLES, "telemetry"), **dict.fromkeys(MADE, "issues")}
+    tests = [test for test in load_tests(sql_dir) if test.table not in FILLED]
+    stages = {**dict.fromkeys(FILLED, "telemetry"), **dict.fromkeys(MADE, "issues")}
     stages |= {model.name: model.stage for model in models}
 
     @dg.multi_asset(

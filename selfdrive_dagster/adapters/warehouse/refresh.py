@@ -29,6 +29,7 @@ from selfdrive_dagster.adapters.warehouse.naming import (
     point,
     standing_of,
 )
+from selfdrive_dagster.adapters.warehouse.retention import REFRESHING, closed_hour
 from selfdrive_dagster.adapters.warehouse.store import Pick, Warehouse
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.issues import Grouping, grouping_version
@@ -105,7 +106,7 @@ def refresh(
     One refresh at a time; a second one waits, then raises Busy.
     """
     state = warehouse.root / "refreshed.json"
-    with writing(warehouse.root / ".refresh"):
+    with writing(warehouse.root / REFRESHING):
         marks = _read_marks(state)
         done = []
         for name, step in _steps(warehouse, models, grouping, settings, answer):
@@ -214,6 +215,7 @@ def _make(
     if not model.grain:
         warehouse.replace_partitions(model.name, {ALL: answer(warehouse, model)}, clear=True)
         return done, None
+    closed = closed_hour(warehouse.root)
     known_hours = {hour for each in live.values() for file in each.files for hour in file.hours}
     touched = {
         hour
@@ -221,12 +223,22 @@ def _make(
         for file in each.since(seen.get(name, 0))
         for hour in file.hours
     }
-    if model.full_hours and mark and known and touched <= {max(known_hours)}:
+    if model.full_hours and mark and known and touched <= {max(known_hours, default="")}:
         return mark, 0  # the hour that still goes on waits until it is over
     touched |= _around(touched, model.after, model.before) & known_hours
     made = {_floor(hour, model.grain) for hour in touched}
+    # What the rows of a day were counted to stays when they have gone.
+    made -= {hour for hour in made if closed and hour < _later(closed, model.before)}
+    if known and not made:
+        return done, 0
     empty, frames = _hours_of(warehouse, model, made, answer)
-    warehouse.replace_partitions(model.name, frames, clear=not known, like=empty)
+    warehouse.replace_partitions(
+        model.name,
+        frames,
+        clear=not known,
+        since=_later(closed, model.before) if closed else "",
+        like=empty,
+    )
     return done, len(made)
 
 
@@ -255,6 +267,10 @@ def _around(hours: Iterable[str], before: int, after: int) -> set[str]:
         for hour in hours
         for step in steps
     }
+
+
+def _later(hour: str, hours: int) -> str:
+    return (datetime.strptime(hour, HOUR) + timedelta(hours=hours)).strftime(HOUR)
 
 
 def _floor(hour: str, grain: str) -> str:

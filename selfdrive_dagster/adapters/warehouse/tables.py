@@ -15,12 +15,18 @@ from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues import IssueEventRow
 from selfdrive_dagster.issues.detect import DetectedRow
 from selfdrive_dagster.telemetry import rows
+from selfdrive_dagster.telemetry.late import LateEventRow
 
 if TYPE_CHECKING:
     import polars
 
 ROW_TYPES: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
-    {**rows.TABLES, "issue_events": IssueEventRow, "detected": DetectedRow}
+    {
+        **rows.TABLES,
+        "late_events": LateEventRow,
+        "issue_events": IssueEventRow,
+        "detected": DetectedRow,
+    }
 )
 """Tables that records are appended to; all others are made by a SQL model."""
 
