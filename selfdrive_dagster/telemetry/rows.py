@@ -60,7 +60,7 @@ class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
     attributes_json: str = "{}"
 
 
-class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start.
 
     A line of an access log is a span of a request: its ids are made from it.

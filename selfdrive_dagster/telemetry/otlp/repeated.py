@@ -6,16 +6,17 @@ beside them, names that make a label together, and older names that are joined. 
 go the long way (`values.rest_json`), so both ways give the same row; a property test holds that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.aliases import ALIASES, current_names
 from selfdrive_dagster.telemetry.arrivals import url_path
 from selfdrive_dagster.telemetry.bounds import label, text, whole
-from selfdrive_dagster.telemetry.otlp.jsonvalues import pair_of_json
-from selfdrive_dagster.telemetry.otlp.values import COLUMNS, MAX_ATTRIBUTES, plain
+from selfdrive_dagster.telemetry.otlp.jsonvalues import pair_of_json, raws_of_json
+from selfdrive_dagster.telemetry.otlp.values import COLUMNS, plain
 from selfdrive_dagster.telemetry.persons import (
     bare_identity,
     names_person,
@@ -40,16 +41,15 @@ _SPLIT = "http.target"
 class Attribute(NamedTuple):
     """One attribute as it was sent, ready for a row.
 
-    `name` is today's name, `is_old` that an older one was sent. `fragment` is `"name":value`
-    redacted, "" if nothing of it may stay. `column` is what a column of that name holds, None if
-    there is none. `identity` is an id of a person or session. `stands_for` are the texts by which
-    its value could equal one. `is_alone` False: go the long way.
+    `name` is today's name. `fragment` is `"name":value` redacted, "" if nothing of it may stay.
+    `column` is what a column of that name holds, None if there is none. `identity` is an id of a
+    person or session. `stands_for` are the texts by which its value could equal one. `is_alone`
+    False: go the long way.
     """
 
     sent: str
-    value: Any
     name: str
-    is_old: bool
+    value: Any
     fragment: str
     column: Any
     identity: str
@@ -58,39 +58,81 @@ class Attribute(NamedTuple):
 
 
 class Together(NamedTuple):
-    """The attributes of one span: as sent, its columns, and canonical JSON without a long way.
+    """The attributes of one span: as sent, its columns by COLUMN_READERS, and canonical JSON.
 
     `json` None: the long way must be gone, each time.
     """
 
     found: tuple[Attribute, ...]
-    columns: dict[str, Any]
+    columns: tuple[Any, ...]
     json: str | None
 
 
-class Memory:
-    """The attributes of one redactor, by their bytes; any thread may use it at any time."""
+class Shape(NamedTuple):
+    """What the names of a span's attributes decide alone, as places in the order sent.
 
-    def __init__(self, redactor: Redactor, pair_of: Callable[[bytes], tuple[str, Any]]) -> None:
+    `kept` are the attributes that stay, by name; `columns` are those that fill a column, in the
+    order of COLUMN_READERS, NOWHERE for a column that none fills.
+    """
+
+    kept: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+NOWHERE = -1
+
+
+class Memory:
+    """The attributes of one redactor, by their bytes; any thread may use it at any time.
+
+    A span's attributes come as `raws_of` takes them: bytes for each, or for all together.
+    """
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        pair_of: Callable[[bytes], tuple[str, Any]],
+        raws_of: Callable[[Any], Sequence[bytes]] = tuple,
+    ) -> None:
         self._redactor = redactor
         self._pair_of = pair_of
+        self._raws_of = raws_of
         self._known: dict[bytes, Attribute] = {}
-        self._sets: dict[tuple[bytes, ...], Together] = {}
+        self._sets: dict[Any, Together] = {}
         self._names: dict[str, Name] = {}
+        self._shapes: dict[tuple[str, ...], Shape] = {}
 
-    def read(self, raws: Sequence[bytes]) -> Together:
-        """Return up to MAX_ATTRIBUTES; most spans hold a set of them that another one held."""
-        key = tuple(raws[:MAX_ATTRIBUTES])
-        return self._sets.get(key) or self._read(key)
+    def read(self, sent: Any) -> Together:
+        """Return what a span's attributes become; most hold a set that another one held."""
+        return self._sets.get(sent) or self._read(sent)
 
-    def _read(self, key: tuple[bytes, ...]) -> Together:
+    def _read(self, sent: Any) -> Together:
         known = self._known.get
-        together = put_together(tuple([known(raw) or self._learn(raw) for raw in key]))
-        if sum(map(len, key)) <= MAX_SET_BYTES:
+        raws = self._raws_of(sent)
+        found = tuple([known(raw) or self._learn(raw) for raw in raws])
+        together = self._put_together(found) if found else NOTHING
+        if sum(map(len, raws)) <= MAX_SET_BYTES:
             if len(self._sets) >= MAX_SETS:
                 self._sets = {}
-            self._sets[key] = together
+            self._sets[sent] = together
         return together
+
+    def _put_together(self, found: tuple[Attribute, ...]) -> Together:
+        names, _, _, fragments, columns, identities, stand_for, alone = zip(*found, strict=True)
+        shape = self._shapes.get(names) or self._learn_shape(names, found)
+        filled = (*columns, None)
+        json = None
+        if False not in alone and not is_said_again(identities, stand_for):
+            json = f"{{{','.join([fragments[place] for place in shape.kept])}}}"
+        return Together(found, tuple([filled[place] for place in shape.columns]), json)
+
+    def _learn_shape(self, names: tuple[str, ...], found: Sequence[Attribute]) -> Shape:
+        shape = shape_of(found)
+        if sum(map(len, names)) <= MAX_SET_BYTES:
+            if len(self._shapes) >= MAX_SETS:
+                self._shapes = {}
+            self._shapes[names] = shape
+        return shape
 
     def _learn(self, raw: bytes) -> Attribute:
         sent, value = self._pair_of(raw)
@@ -146,9 +188,8 @@ def make_attribute(name: Name, value: Any, redactor: Redactor) -> Attribute:
     clean = redactor.value(value, name.now) if keeps else None
     return Attribute(
         sent=name.sent,
-        value=value,
         name=name.now,
-        is_old=name.sent != name.now,
+        value=value,
         fragment=name.head + canonical(clean).decode() if keeps else "",
         column=reader(value, redactor) if reader else None,
         identity=text(value) if name.is_person else "",
@@ -160,20 +201,24 @@ def make_attribute(name: Name, value: Any, redactor: Redactor) -> Attribute:
     )
 
 
-def put_together(found: tuple[Attribute, ...]) -> Together:
-    """Return what attributes that stand together become."""
-    named = by_name(found)
-    columns = {name: one.column for name, one in named.items() if one.column is not None}
-    return Together(found, columns, fragments_json(found, named))
+def shape_of(found: Sequence[Attribute]) -> Shape:
+    """Return which attributes stay, and which fill a column."""
+    places = places_by_name(found)
+    kept = sorted((found[place].fragment, place) for place in places.values())
+    return Shape(
+        kept=tuple(place for fragment, place in kept if fragment),
+        columns=tuple(places.get(name, NOWHERE) for name in COLUMN_READERS),
+    )
 
 
-def by_name(found: Sequence[Attribute]) -> dict[str, Attribute]:
-    """Return attributes by today's names; what was sent under it wins over an older name."""
-    named: dict[str, Attribute] = {}
-    for one in found:
-        if not one.is_old or one.name not in named or named[one.name].is_old:
-            named[one.name] = one
-    return named
+def places_by_name(found: Sequence[Attribute]) -> dict[str, int]:
+    """Return places by today's names; what was sent under it wins over an older name."""
+    places: dict[str, int] = {}
+    for place, one in enumerate(found):
+        other = found[places[one.name]] if one.name in places else None
+        if one.sent == one.name or other is None or other.sent != other.name:
+            places[one.name] = place
+    return places
 
 
 def said_by(found: Sequence[Attribute]) -> dict[str, Any]:
@@ -181,17 +226,11 @@ def said_by(found: Sequence[Attribute]) -> dict[str, Any]:
     return current_names({one.sent: one.value for one in found})
 
 
-def fragments_json(found: Sequence[Attribute], named: Mapping[str, Attribute]) -> str | None:
-    """Return the attributes as canonical JSON, None if they must be looked at together."""
-    persons = set()
-    for one in found:
-        if not one.is_alone:
-            return None
-        if one.identity:
-            persons.add(one.identity)
-    if persons and any(not persons.isdisjoint(one.stands_for) for one in found):
-        return None
-    return f"{{{','.join(sorted([one.fragment for one in named.values() if one.fragment]))}}}"
+def is_said_again(identities: Sequence[str], stand_for: Iterable[tuple[str, ...]]) -> bool:
+    """Say whether a person that an attribute names is the value of another one."""
+    persons = set(identities)
+    persons.discard("")
+    return bool(persons) and not persons.isdisjoint(chain.from_iterable(stand_for))
 
 
 def _short(value: Any, redactor: Redactor) -> str | None:
@@ -207,30 +246,41 @@ def _user(value: Any, redactor: Redactor) -> str | None:
 
 
 COLUMN_READERS: dict[str, Callable[[Any, Redactor], Any]] = {
-    "error.type": _short,
-    "http.request.method": _short,
-    "http.route": _short,
-    "http.response.status_code": lambda value, _redactor: whole(value),
-    "url.path": _path,
-    "url.full": lambda value, redactor: _path(url_path(text(value)), redactor),
     "enduser.pseudo.id": _user,
     "enduser.id": _user,
     "session.id": lambda value, redactor: redactor.pseudonym("session", text(value)) or None,
+    "error.type": _short,
+    "http.request.method": _short,
+    "http.response.status_code": lambda value, _redactor: whole(value),
+    "http.route": _short,
+    "url.path": _path,
+    "url.full": lambda value, redactor: _path(url_path(text(value)), redactor),
 }
 """Attribute with a column in `SpanRow` → what it holds; read before the allow-list is asked."""
 
+NOTHING = Together((), (None,) * len(COLUMN_READERS), "{}")
 
-def _pair_of_protobuf(raw: bytes) -> tuple[str, Any]:
+
+@cache
+def _pair_message() -> Any:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-    pair = KeyValue.FromString(raw)
+    return KeyValue
+
+
+def _pair_of_protobuf(raw: bytes) -> tuple[str, Any]:
+    pair = _pair_message().FromString(raw)
     return pair.key, plain(pair.value)
 
 
-_PAIR_OF = {"protobuf": _pair_of_protobuf, "json": pair_of_json}
+_WIRES: dict[str, tuple[Callable[[bytes], tuple[str, Any]], Callable[[Any], Sequence[bytes]]]] = {
+    "protobuf": (_pair_of_protobuf, tuple),
+    "json": (pair_of_json, raws_of_json),
+}
+"""Wire format → how one attribute is read, and what a span's attributes are taken apart by."""
 
 
 @lru_cache(maxsize=16)
 def memory_of(redactor: Redactor, wire: str) -> Memory:
     """Return what is remembered for a redactor of attributes that came as protobuf or JSON."""
-    return Memory(redactor, _PAIR_OF[wire])
+    return Memory(redactor, *_WIRES[wire])

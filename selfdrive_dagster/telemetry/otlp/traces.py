@@ -1,63 +1,55 @@
 """Spans, from protobuf and from OTLP/JSON alike; their exceptions are `span_events`'."""
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
-from selfdrive_dagster.model import digest
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals, deployments
 from selfdrive_dagster.telemetry.bounds import MAX_NAME_CHARS, label, text
+from selfdrive_dagster.telemetry.otlp.columns import Part, SpanColumns, parts_of
 from selfdrive_dagster.telemetry.otlp.exceptions import once
-from selfdrive_dagster.telemetry.otlp.repeated import (
-    Together,
-    memory_of,
-    said_by,
-)
+from selfdrive_dagster.telemetry.otlp.repeated import Together, memory_of, said_by
 from selfdrive_dagster.telemetry.otlp.span_events import SpanTold, exceptions_of
-from selfdrive_dagster.telemetry.otlp.values import (
-    Origin,
-    read_id,
-    read_origin,
-    read_time,
-    rest_json,
-)
+from selfdrive_dagster.telemetry.otlp.values import Origin, read_origin, read_time, rest_json
 from selfdrive_dagster.telemetry.redact import redact_text
 from selfdrive_dagster.telemetry.rows import Records, SpanRow
 
-KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
-STATUSES = ("UNSET", "OK", "ERROR")
+KINDS = dict(enumerate(("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")))
+STATUSES = dict(enumerate(("UNSET", "OK", "ERROR")))
+UNNAMED = "a span without a 16-byte trace id, an 8-byte span id or times"
+_TIMESTAMP = attrgetter("timestamp")
 
 
-def decode_traces(request: Any, arrival: Arrival, ordinals: Ordinals, wire: str) -> Records:
-    """Return the rows of a `wire.TraceRequest`, or of one shaped like it, whose attributes are
-    still bytes as `wire` ("protobuf" or "json") writes them.
-    """
+def decode_traces(request: Any, arrival: Arrival, ordinals: Ordinals) -> Records:
+    """Return the rows of a `wire.TraceRequest`. Raises DecodeError."""
+    return decode_parts(parts_of(request), arrival, ordinals, wire="protobuf")
+
+
+def decode_parts(parts: Iterable[Part], arrival: Arrival, ordinals: Ordinals, wire: str) -> Records:
+    """Return the rows of spans whose attributes are as `wire` ("protobuf", "json") writes them."""
     memory = memory_of(arrival.redactor, wire)
     spans: list[SpanRow] = []
     first: list[SpanRow] = []
     told: list[SpanTold] = []
-    rejected: list[str] = []
-    for resource in request.resource_spans:
-        origin = read_origin(resource.resource, arrival)
-        persons = _persons(origin, arrival)
-        since = len(spans)
-        for scope in resource.scope_spans:
-            for span in scope.spans:
-                found = memory.read(span.attributes)
-                row = _span(span, found, origin, persons, arrival)
-                if row is None:
-                    rejected.append("a span without a 16-byte trace id, an 8-byte span id or times")
-                    continue
-                spans.append(row)
-                if span.events:
-                    told.append(SpanTold(span, said_by(found.found), origin))
-        if origin.version and len(spans) > since:
+    rejected = 0
+    for resource, columns in parts:
+        origin = read_origin(resource, arrival)
+        found = list(map(memory.read, columns.attributes))
+        rows = list(_rows(columns, found, origin, arrival))
+        whole = [row for row in rows if row]
+        rejected += len(rows) - len(whole)
+        spans += whole
+        told += _told(columns, rows, found, origin)
+        if origin.version and whole:
             # The earliest is the first sighting of a version; the others say nothing more.
-            first.append(min(spans[since:], key=lambda row: row.timestamp))
+            first.append(min(whole, key=_TIMESTAMP))
     exceptions = list(exceptions_of(told, arrival, ordinals))
     return Records(
         exceptions=once(exceptions),
         spans=tuple(spans),
-        rejected=tuple(rejected),
+        rejected=(UNNAMED,) * rejected,
         deployments=deployments([*first, *exceptions], "otlp", arrival),
     )
 
@@ -72,56 +64,72 @@ def _persons(origin: Origin, arrival: Arrival) -> tuple[str, str, str]:
     )
 
 
-def _span(
-    span: Any,
-    found: Together,
-    origin: Origin,
-    persons: tuple[str, str, str],
-    arrival: Arrival,
-) -> SpanRow | None:
-    trace_id, span_id = read_id(span.trace_id, 16), read_id(span.span_id, 8)
-    start, ended = span.start_time_unix_nano, span.end_time_unix_nano
-    began = read_time(start)
-    if not (trace_id and span_id and began and ended):
-        return None
-    attributes, column = found.json, found.columns.get
-    if attributes is None:
-        attributes = rest_json(said_by(found.found), arrival)
-    kind, (code, message) = span.kind, _status_of(span)
-    user = column("enduser.pseudo.id") or persons[0] or column("enduser.id") or persons[1]
-    return SpanRow(
-        event_id=digest(f'["span","{trace_id}","{span_id}"]'.encode()),
-        source="otlp",
-        timestamp=began,
-        received_at=arrival.received_at,
-        service_name=origin.service_name,
-        service_version=origin.version,
-        deployment_environment_name=origin.environment,
-        trace_id=trace_id,
-        span_id=span_id,
-        parent_span_id=read_id(span.parent_span_id, 8),
-        session_id=column("session.id") or persons[2] or None,
-        enduser_pseudo_id=user or None,
-        name=_shown(span.name[:MAX_NAME_CHARS]),
-        kind=KINDS[kind] if 0 <= kind < len(KINDS) else "INTERNAL",
-        duration_ms=max(0, ended - start) / 1e6,
-        status_code=STATUSES[code] if 0 <= code < 3 else "UNSET",
-        status_message=(redact_text(message) or None) if message else None,
-        error_type=column("error.type"),
-        http_request_method=column("http.request.method"),
-        http_response_status_code=column("http.response.status_code"),
-        http_route=column("http.route"),
-        url_path=column("url.path") or column("url.full"),
-        attributes_json=attributes,
-    )
+def _told(
+    columns: SpanColumns, rows: list[SpanRow | None], found: list[Together], origin: Origin
+) -> Iterator[SpanTold]:
+    """Yield the spans with events."""
+    for row, name, events, together in zip(rows, columns.names, columns.events, found, strict=True):
+        if events and row:
+            yield SpanTold(
+                trace_id=row.trace_id,
+                span_id=row.span_id,
+                parent_span_id=row.parent_span_id,
+                name=name,
+                events=events,
+                said=said_by(together.found),
+                origin=origin,
+            )
 
 
-def _status_of(span: Any) -> tuple[int, str]:
-    """Return code and message; most spans have none, and asking for it would make one."""
-    if not span.HasField("status"):
-        return 0, ""
-    status = span.status
-    return status.code, status.message
+def _rows(
+    columns: SpanColumns, found: list[Together], origin: Origin, arrival: Arrival
+) -> Iterator[SpanRow | None]:
+    """Yield the row of each span, None where it is not whole."""
+    pseudo_of_all, user_of_all, session_of_all = _persons(origin, arrival)
+    received_at, service_name = arrival.received_at, origin.service_name
+    version, environment = origin.version, origin.environment
+    for trace_id, span_id, parent, name, kind, start, end, together, (code, message) in zip(
+        columns.trace_ids,
+        columns.span_ids,
+        columns.parent_span_ids,
+        columns.names,
+        columns.kinds,
+        columns.starts,
+        columns.ends,
+        found,
+        columns.statuses,
+        strict=True,
+    ):
+        began = read_time(start)
+        if not (trace_id and span_id and began and end):
+            yield None
+            continue
+        pseudo, user, session, error_type, method, status, route, path, url = together.columns
+        yield SpanRow(
+            event_id=sha256(f'["span","{trace_id}","{span_id}"]'.encode()).hexdigest(),
+            source="otlp",
+            timestamp=began,
+            received_at=received_at,
+            service_name=service_name,
+            service_version=version,
+            deployment_environment_name=environment,
+            trace_id=trace_id,
+            span_id=span_id,
+            parent_span_id=parent,
+            session_id=session or session_of_all or None,
+            enduser_pseudo_id=pseudo or pseudo_of_all or user or user_of_all or None,
+            name=_shown(name[:MAX_NAME_CHARS]),
+            kind=KINDS.get(kind, "INTERNAL"),
+            duration_ms=max(0, end - start) / 1e6,
+            status_code=STATUSES.get(code, "UNSET"),
+            status_message=(redact_text(message) or None) if message else None,
+            error_type=error_type,
+            http_request_method=method,
+            http_response_status_code=status,
+            http_route=route,
+            url_path=path or url,
+            attributes_json=together.json or rest_json(said_by(together.found), arrival),
+        )
 
 
 @lru_cache(maxsize=4_096)
