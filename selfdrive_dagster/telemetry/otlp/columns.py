@@ -7,10 +7,11 @@ belong here.
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import compress
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from selfdrive_dagster.telemetry.otlp.values import MAX_ATTRIBUTES
+from selfdrive_dagster.telemetry.otlp.values import LATEST, MAX_ATTRIBUTES
 
 Status = tuple[int, str]
 UNSET: Status = (0, "")
@@ -95,6 +96,18 @@ def _columns(
         events,
         [_status(raw) if raw else UNSET for raw in statuses],
     )
+
+
+def whole_of(columns: SpanColumns) -> SpanColumns:
+    """Return the spans that have ids and times, without the others."""
+    places = zip(columns.trace_ids, columns.span_ids, columns.starts, columns.ends, strict=True)
+    are_whole = [
+        bool(trace_id and span_id and end) and 0 < start < LATEST
+        for trace_id, span_id, start, end in places
+    ]
+    if all(are_whole):
+        return columns
+    return SpanColumns(*[tuple(compress(column, are_whole)) for column in columns])
 
 
 def _hex_ids(ids: Sequence[bytes], length: int) -> list[str | None]:

@@ -11,6 +11,8 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
+import msgspec
+
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.aliases import ALIASES, current_names
 from selfdrive_dagster.telemetry.arrivals import url_path
@@ -23,6 +25,7 @@ from selfdrive_dagster.telemetry.persons import (
     speaks_of_person,
 )
 from selfdrive_dagster.telemetry.redact import Redactor
+from selfdrive_dagster.telemetry.redact.names import Secrecy, secrecy_of
 
 MAX_KEPT = 8_192
 MAX_KEPT_BYTES = 512
@@ -57,13 +60,18 @@ class Attribute(NamedTuple):
     is_alone: bool
 
 
-class Together(NamedTuple):
+Cells = tuple[Any, ...]
+"""An Attribute as a plain tuple. The garbage collector goes through every NamedTuple that is
+remembered, again and again; a plain tuple of texts it lets be."""
+
+
+class Together(msgspec.Struct, frozen=True, gc=False):
     """The attributes of one span: as sent, its columns by COLUMN_READERS, and canonical JSON.
 
     `json` None: the long way must be gone, each time.
     """
 
-    found: tuple[Attribute, ...]
+    found: tuple[Cells, ...]
     columns: tuple[Any, ...]
     json: str | None
 
@@ -97,10 +105,11 @@ class Memory:
         self._redactor = redactor
         self._pair_of = pair_of
         self._raws_of = raws_of
-        self._known: dict[bytes, Attribute] = {}
+        self._known: dict[bytes, Cells] = {}
         self._sets: dict[Any, Together] = {}
         self._names: dict[str, Name] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
+        self._learned = 0  # a set with an attribute that is new will hardly come again
 
     def read(self, sent: Any) -> Together:
         """Return what a span's attributes become; most hold a set that another one held."""
@@ -108,16 +117,17 @@ class Memory:
 
     def _read(self, sent: Any) -> Together:
         known = self._known.get
+        before = self._learned
         raws = self._raws_of(sent)
         found = tuple([known(raw) or self._learn(raw) for raw in raws])
         together = self._put_together(found) if found else NOTHING
-        if sum(map(len, raws)) <= MAX_SET_BYTES:
+        if self._learned == before and sum(map(len, raws)) <= MAX_SET_BYTES:
             if len(self._sets) >= MAX_SETS:
                 self._sets = {}
             self._sets[sent] = together
         return together
 
-    def _put_together(self, found: tuple[Attribute, ...]) -> Together:
+    def _put_together(self, found: tuple[Cells, ...]) -> Together:
         names, _, _, fragments, columns, identities, stand_for, alone = zip(*found, strict=True)
         shape = self._shapes.get(names) or self._learn_shape(names, found)
         filled = (*columns, None)
@@ -126,22 +136,23 @@ class Memory:
             json = f"{{{','.join([fragments[place] for place in shape.kept])}}}"
         return Together(found, tuple([filled[place] for place in shape.columns]), json)
 
-    def _learn_shape(self, names: tuple[str, ...], found: Sequence[Attribute]) -> Shape:
-        shape = shape_of(found)
+    def _learn_shape(self, names: tuple[str, ...], found: Sequence[Cells]) -> Shape:
+        shape = shape_of([Attribute(*cells) for cells in found])
         if sum(map(len, names)) <= MAX_SET_BYTES:
             if len(self._shapes) >= MAX_SETS:
                 self._shapes = {}
             self._shapes[names] = shape
         return shape
 
-    def _learn(self, raw: bytes) -> Attribute:
+    def _learn(self, raw: bytes) -> Cells:
+        self._learned += 1
         sent, value = self._pair_of(raw)
         name = self._names.get(sent)
         if name is None:
             name = name_of(sent, self._redactor)
             if len(self._names) < MAX_KEPT and len(sent) <= MAX_KEPT_BYTES:
                 self._names[sent] = name
-        one = make_attribute(name, value, self._redactor)
+        one = tuple(make_attribute(name, value, self._redactor))
         if len(raw) <= MAX_KEPT_BYTES:
             if len(self._known) >= MAX_KEPT:
                 self._known = {}
@@ -152,7 +163,8 @@ class Memory:
 class Name(NamedTuple):
     """What the name of an attribute decides; `head` is its redacted name in JSON, with colon.
 
-    `is_odd`: its value must be looked at together with others (`Attribute.is_alone`).
+    `is_odd`: its value must be looked at together with others (`Attribute.is_alone`). `is_plain`:
+    it promises no secret.
     """
 
     sent: str
@@ -162,6 +174,7 @@ class Name(NamedTuple):
     is_person: bool
     speaks_of_person: bool
     is_odd: bool
+    is_plain: bool
 
 
 def name_of(sent: str, redactor: Redactor) -> Name:
@@ -176,6 +189,7 @@ def name_of(sent: str, redactor: Redactor) -> Name:
         keeps=now not in COLUMNS and redactor.keeps(now),
         is_person=names_person(now),
         speaks_of_person=speaks_of_person(now),
+        is_plain=secrecy_of(now) is Secrecy.PLAIN,
         is_odd=sent in _JOINED or now.lower() in _LABELS or shown != now or not sorts_as_text,
     )
 
@@ -185,7 +199,7 @@ def make_attribute(name: Name, value: Any, redactor: Redactor) -> Attribute:
     is_cut = name.sent == _SPLIT and isinstance(value, str) and "?" not in value
     reader = COLUMN_READERS.get(name.now)
     keeps = name.keeps and not name.is_person
-    clean = redactor.value(value, name.now) if keeps else None
+    clean = _clean(name, value, redactor) if keeps else None
     return Attribute(
         sent=name.sent,
         name=name.now,
@@ -199,6 +213,11 @@ def make_attribute(name: Name, value: Any, redactor: Redactor) -> Attribute:
         and (name.sent != _SPLIT or is_cut)
         and not (keeps and name.speaks_of_person),
     )
+
+
+def _clean(name: Name, value: Any, redactor: Redactor) -> Any:
+    is_text = isinstance(value, str) and name.is_plain
+    return redactor.text(value) if is_text else redactor.value(value, name.now)
 
 
 def shape_of(found: Sequence[Attribute]) -> Shape:
@@ -221,9 +240,9 @@ def places_by_name(found: Sequence[Attribute]) -> dict[str, int]:
     return places
 
 
-def said_by(found: Sequence[Attribute]) -> dict[str, Any]:
+def said_by(found: Sequence[Cells]) -> dict[str, Any]:
     """Return the values under today's names, as `values.read_attributes` does."""
-    return current_names({one.sent: one.value for one in found})
+    return current_names({sent: value for sent, _name, value, *_ in found})
 
 
 def is_said_again(identities: Sequence[str], stand_for: Iterable[tuple[str, ...]]) -> bool:

@@ -20,6 +20,8 @@ from selfdrive_dagster.telemetry.persons import without_persons
 MAX_VALUE_DEPTH = 16
 MAX_ATTRIBUTES = 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = 7_258_118_400 * 10**9
+"""The end of 2199 in nanoseconds since 1970; what is later is no time."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,7 @@ def read_origin(resource: Any, arrival: Arrival) -> Origin:
 
 def read_time(nanoseconds: int) -> datetime | None:
     """Return the UTC time of nanoseconds since 1970; 0 and times after 2200 are unknown."""
-    if not 0 < nanoseconds < 7_258_118_400 * 10**9:
+    if not 0 < nanoseconds < LATEST:
         return None
     return EPOCH + timedelta(0, 0, nanoseconds // 1_000)
 
