@@ -12,7 +12,7 @@ from bench.payloads import as_json, request
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.telemetry import Arrival, Redactor, otlp
 from selfdrive_dagster.telemetry.otlp.repeated import Memory, memory_of, said_by
-from selfdrive_dagster.telemetry.otlp.values import rest_json
+from selfdrive_dagster.telemetry.otlp.values import LATEST, read_time, read_times, rest_json
 from selfdrive_dagster.telemetry.redact.text import PLAIN_PATH, replace_all_forms
 
 KEY = b"k" * 32
@@ -164,3 +164,8 @@ def test_the_allow_list_drops_what_it_does_not_name_and_no_person_passes():
 @given(st.from_regex(PLAIN_PATH))
 def test_plain_paths_hold_no_form(path):
     assert replace_all_forms(path) == path
+
+
+@given(st.lists(st.integers(1, LATEST - 1)))
+def test_times_read_in_one_go_are_the_times_read_one_by_one(nanoseconds):
+    assert read_times(nanoseconds) == [read_time(one) for one in nanoseconds]

@@ -9,6 +9,7 @@ go the long way (`values.rest_json`), so both ways give the same row; a property
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -77,17 +78,18 @@ class Together(msgspec.Struct, frozen=True, gc=False):
 
 
 class Shape(NamedTuple):
-    """What the names of a span's attributes decide alone, as places in the order sent.
+    """What the names of a span's attributes decide alone: which of its cells are picked.
 
-    `kept` are the attributes that stay, by name; `columns` are those that fill a column, in the
-    order of COLUMN_READERS, NOWHERE for a column that none fills.
+    `kept` picks those that stay, by name; `columns` one for each of COLUMN_READERS, the last cell
+    where none fills it; `persons` those that name one.
     """
 
-    kept: tuple[int, ...]
-    columns: tuple[int, ...]
+    kept: "Pick"
+    columns: "Pick"
+    persons: "Pick"
 
 
-NOWHERE = -1
+Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
 class Memory:
@@ -109,19 +111,18 @@ class Memory:
         self._sets: dict[Any, Together] = {}
         self._names: dict[str, Name] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
-        self._learned = 0  # a set with an attribute that is new will hardly come again
 
     def read(self, sent: Any) -> Together:
         """Return what a span's attributes become; most hold a set that another one held."""
         return self._sets.get(sent) or self._read(sent)
 
     def _read(self, sent: Any) -> Together:
-        known = self._known.get
-        before = self._learned
         raws = self._raws_of(sent)
-        found = tuple([known(raw) or self._learn(raw) for raw in raws])
+        found: tuple[Any, ...] = tuple(map(self._known.get, raws))
+        if None in found:  # hardly ever will just these come again
+            return self._put_together(tuple(map(self._known_or_learned, raws)))
         together = self._put_together(found) if found else NOTHING
-        if self._learned == before and sum(map(len, raws)) <= MAX_SET_BYTES:
+        if sum(map(len, raws)) <= MAX_SET_BYTES:
             if len(self._sets) >= MAX_SETS:
                 self._sets = {}
             self._sets[sent] = together
@@ -130,11 +131,13 @@ class Memory:
     def _put_together(self, found: tuple[Cells, ...]) -> Together:
         names, _, _, fragments, columns, identities, stand_for, alone = zip(*found, strict=True)
         shape = self._shapes.get(names) or self._learn_shape(names, found)
-        filled = (*columns, None)
         json = None
-        if False not in alone and not is_said_again(identities, stand_for):
-            json = f"{{{','.join([fragments[place] for place in shape.kept])}}}"
-        return Together(found, tuple([filled[place] for place in shape.columns]), json)
+        if False not in alone and not is_said_again(shape.persons(identities), stand_for):
+            json = f"{{{','.join(shape.kept(fragments))}}}"
+        return Together(found, shape.columns((*columns, None)), json)
+
+    def _known_or_learned(self, raw: bytes) -> Cells:
+        return self._known.get(raw) or self._learn(raw)
 
     def _learn_shape(self, names: tuple[str, ...], found: Sequence[Cells]) -> Shape:
         shape = shape_of([Attribute(*cells) for cells in found])
@@ -145,7 +148,6 @@ class Memory:
         return shape
 
     def _learn(self, raw: bytes) -> Cells:
-        self._learned += 1
         sent, value = self._pair_of(raw)
         name = self._names.get(sent)
         if name is None:
@@ -221,13 +223,22 @@ def _clean(name: Name, value: Any, redactor: Redactor) -> Any:
 
 
 def shape_of(found: Sequence[Attribute]) -> Shape:
-    """Return which attributes stay, and which fill a column."""
+    """Return what these attributes' names decide."""
     places = places_by_name(found)
     kept = sorted((found[place].fragment, place) for place in places.values())
+    nowhere = len(found)
     return Shape(
-        kept=tuple(place for fragment, place in kept if fragment),
-        columns=tuple(places.get(name, NOWHERE) for name in COLUMN_READERS),
+        kept=picking([place for fragment, place in kept if fragment]),
+        columns=picking([places.get(name, nowhere) for name in COLUMN_READERS]),
+        persons=picking([at for at, one in enumerate(found) if names_person(one.name)]),
     )
+
+
+def picking(places: Sequence[int]) -> Pick:
+    """Return what picks the cells at these places."""
+    if len(places) < 2:
+        return lambda cells: tuple([cells[place] for place in places])
+    return itemgetter(*places)
 
 
 def places_by_name(found: Sequence[Attribute]) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """Spans, from protobuf and from OTLP/JSON alike; their exceptions are `span_events`'."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
 from itertools import repeat
@@ -14,7 +13,7 @@ from selfdrive_dagster.telemetry.otlp.columns import Part, SpanColumns, parts_of
 from selfdrive_dagster.telemetry.otlp.exceptions import once
 from selfdrive_dagster.telemetry.otlp.repeated import Together, memory_of, said_by
 from selfdrive_dagster.telemetry.otlp.span_events import SpanTold, exceptions_of
-from selfdrive_dagster.telemetry.otlp.values import EPOCH, Origin, read_origin, rest_json
+from selfdrive_dagster.telemetry.otlp.values import Origin, read_origin, read_times, rest_json
 from selfdrive_dagster.telemetry.redact import redact_text
 from selfdrive_dagster.telemetry.rows import Records, SpanRow
 
@@ -116,7 +115,7 @@ def _told_by_span(columns: SpanColumns) -> Cells:
             sha256(f'["span","{trace_id}","{span_id}"]'.encode()).hexdigest()
             for trace_id, span_id in ids
         ],
-        "timestamp": [EPOCH + timedelta(0, 0, start // 1_000) for start in columns.starts],
+        "timestamp": read_times(columns.starts),
         "trace_id": columns.trace_ids,
         "span_id": columns.span_ids,
         "parent_span_id": columns.parent_span_ids,
