@@ -4,10 +4,12 @@
 '<settings as JSON>'` is the same as a process of its own.
 """
 
+import gc
 import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +29,7 @@ __all__ = ["ReceiverSettings", "read_key", "serve"]
 
 MAX_CONNECTIONS = 512
 KEY_BYTES = 32
+TURN_SECONDS = 0.001
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +110,10 @@ def serve(settings: ReceiverSettings, on_ready: Callable[[int], None] | None = N
     # open segment is closed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    # What is loaded by now stays, and one thread that has the interpreter keeps the others waiting
+    # for a turn: a synced delivery is answered sooner when turns are short.
+    gc.freeze()
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         if on_ready:
             on_ready(port)
