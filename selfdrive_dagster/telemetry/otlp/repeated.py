@@ -109,6 +109,7 @@ class Memory:
         self._raws_of = raws_of
         self._known: dict[bytes, Cells] = {}
         self._sets: dict[Any, Together] = {}
+        self._marks: set[int] = set()
         self._names: dict[str, Name] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
 
@@ -122,11 +123,21 @@ class Memory:
         if None in found:  # hardly ever will just these come again
             return self._put_together(tuple(map(self._known_or_learned, raws)))
         together = self._put_together(found) if found else NOTHING
-        if sum(map(len, raws)) <= MAX_SET_BYTES:
+        if self._comes_again(sent) and sum(map(len, raws)) <= MAX_SET_BYTES:
             if len(self._sets) >= MAX_SETS:
                 self._sets = {}
             self._sets[sent] = together
         return together
+
+    def _comes_again(self, sent: Any) -> bool:
+        """Say whether such a set came a short time ago: most that differ never come again."""
+        mark = hash(sent)
+        if mark in self._marks:
+            return True
+        if len(self._marks) >= MAX_SETS:
+            self._marks = set()
+        self._marks.add(mark)
+        return False
 
     def _put_together(self, found: tuple[Cells, ...]) -> Together:
         names, _, _, fragments, columns, identities, stand_for, alone = zip(*found, strict=True)
