@@ -19,7 +19,8 @@ from selfdrive_dagster.orchestration.tables import issues_step
 from selfdrive_dagster.orchestration.workshop import Workshop
 
 TABLES = {
-    "issue_events": "Each exception with the issue that its fingerprint names.",
+    "issue_events": "Each exception with the issue that its fingerprint is in.",
+    "issue_members": "Which fingerprints are in another's issue, by whose word, and why.",
     "detected": "What the detectors found in hourly numbers, by hour and by who met it.",
     "usage": "What is used most, grows, is slow, hurts, or is used no more.",
     "ranking": "Issues in the order in which they hurt: score, parts, triage and reasons.",

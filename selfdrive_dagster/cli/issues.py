@@ -23,10 +23,11 @@ from selfdrive_dagster.issues import (
     RankedIssue,
     TriageSettings,
     gather,
-    issue_event,
+    named_event,
     rank,
 )
 from selfdrive_dagster.issues.business import business_of
+from selfdrive_dagster.issues.members import placed
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
 WIDTH = 200
@@ -89,6 +90,8 @@ def find(file: Path | None, repo: Path | None) -> tuple[RankedIssue, ...]:
 
 def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
     """Return the ranking of one file at the time of its newest event."""
+    from selfdrive_dagster.adapters.warehouse.pointers import read_verdicts
+
     try:
         data = file.read_bytes()
     except OSError as fault:
@@ -100,7 +103,9 @@ def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
     arrival = Arrival.now(Redactor(key=os.urandom(32), keeps_variables=captures))
     records = read_records(data, str(file), arrival)
     grouping = Grouping(source=settings.service.source)
-    events = [issue_event(row, grouping) for row in records.exceptions]
+    named = [named_event(row, grouping) for row in records.exceptions]
+    verdicts = read_verdicts(home_path(os.environ) / "warehouse")
+    events = placed(named, verdicts, merges=settings.issues.merge == "auto")
     now = max((event.timestamp for event in events), default=arrival.received_at)
     protected = settings.autonomy.protected
     return rank(gather(events, now), settings=TriageSettings(min_events=1, protected=protected))

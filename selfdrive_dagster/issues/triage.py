@@ -39,6 +39,7 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules look at. `in_app_paths` are files of in-app frames, nearest the raise first.
 
     `raised_in_app` says whether the innermost frame is the product's own; None without frames.
+    `skipped` says by whom, until when and why it is left alone (`skipping`), "" if it is not.
     """
 
     kind: str = EXCEPTION
@@ -51,6 +52,7 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     raised_in_app: bool | None = None
     culprit: str = ""
     versions: tuple[str, ...] = ()
+    skipped: str = ""
 
 
 class Triage(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +94,7 @@ _Holds = Callable[[TriageFacts, TriageSettings], bool]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One row of the table."""
+    """One row of the table; `says` may name a fact in braces."""
 
     name: str
     decision: Decision
@@ -101,6 +103,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("operator", Decision.SKIP, "{skipped}", lambda facts, _: bool(facts.skipped)),
     Rule(
         "stopped",
         Decision.SKIP,
@@ -184,4 +187,5 @@ def triage(facts: TriageFacts, settings: TriageSettings | None = None) -> Triage
     settings = settings or TriageSettings()
     holding = [rule for rule in RULES if rule.holds(facts, settings)]
     reasons = [rule.name for rule in holding if rule.name != "code"] or ["code"]
-    return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=holding[0].says)
+    says = holding[0].says.format(skipped=facts.skipped)
+    return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=says)

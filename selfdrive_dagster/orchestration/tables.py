@@ -6,12 +6,14 @@ assets of their own took ten times as long.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from selfdrive_dagster.adapters.ingest import Ingested
+from selfdrive_dagster.adapters.ingest import FILLED, Ingested
+from selfdrive_dagster.adapters.verdicts import Verdicts
 from selfdrive_dagster.adapters.warehouse.models import (
     DETECTED,
     DETECTED_FROM,
@@ -20,14 +22,14 @@ from selfdrive_dagster.adapters.warehouse.models import (
     load_models,
     load_tests,
 )
-from selfdrive_dagster.adapters.warehouse.refresh import EVENTS, Refreshed, check, refresh
+from selfdrive_dagster.adapters.warehouse.naming import EVENTS, MEMBERS
+from selfdrive_dagster.adapters.warehouse.refresh import Refreshed, check, refresh
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.issues.usage import Usage
 from selfdrive_dagster.orchestration.shown import ranked, trends_of, viewed
-from selfdrive_dagster.orchestration.stages import OWNER, Result
+from selfdrive_dagster.orchestration.stages import ACTOR, OWNER, Result
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.telemetry import TABLES
 
 RANKING = dg.AssetKey(["issues", "ranking"])
 USAGE = dg.AssetKey(["issues", "usage"])
@@ -41,7 +43,7 @@ def telemetry_step(
     sql_dir: Path, ingest: Ingest, descriptions: Mapping[str, str]
 ) -> dg.AssetsDefinition:
     """Make the typed tables one step: closed segments in, rows out."""
-    stages = dict.fromkeys(TABLES, "telemetry")
+    stages = dict.fromkeys(FILLED, "telemetry")
     tests = [test for test in load_tests(sql_dir) if test.table in stages]
     specs = [
         dg.AssetSpec(
@@ -52,7 +54,7 @@ def telemetry_step(
             owners=[OWNER],
             code_version="1",
         )
-        for name in TABLES
+        for name in FILLED
     ]
 
     @dg.multi_asset(
@@ -66,7 +68,7 @@ def telemetry_step(
         """Read closed segments into the typed tables."""
         workshop: Workshop = context.resources.workshop
         done = ingest(workshop)
-        for name in TABLES:
+        for name in FILLED:
             rows = sum(file.rows for file in workshop.warehouse.live(name).files)
             yield dg.MaterializeResult(
                 asset_key=["telemetry", name],
@@ -88,8 +90,8 @@ def issues_step(
 ) -> dg.AssetsDefinition:
     """Make every SQL model, the ranking and the view of usage one step, with their checks."""
     models = load_models(sql_dir)
-    tests = [test for test in load_tests(sql_dir) if test.table not in TABLES]
-    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues", DETECTED: "issues"}
+    tests = [test for test in load_tests(sql_dir) if test.table not in FILLED]
+    stages = {**dict.fromkeys(FILLED, "telemetry"), **dict.fromkeys(MADE, "issues")}
     stages |= {model.name: model.stage for model in models}
 
     @dg.multi_asset(
@@ -108,6 +110,8 @@ def issues_step(
         workshop: Workshop = context.resources.workshop
         grouping = Grouping(source=workshop.settings.service.source)
         is_new_hour = False
+        decided = Verdicts(workshop.engine, workshop.warehouse.root)
+        decided.adopt(actor=ACTOR, run_id=context.run.run_id, now=datetime.now(UTC))
         for done in refresh(
             workshop.warehouse, workshop.models, grouping, workshop.settings, workshop.answer
         ):
@@ -126,8 +130,7 @@ def issues_step(
 def _specs(
     models: Sequence[SqlModel], stages: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> Iterator[dg.AssetSpec]:
-    made = {EVENTS: ("exceptions",), DETECTED: DETECTED_FROM}
-    for name, depends_on in made.items():
+    for name, depends_on in MADE.items():
         yield dg.AssetSpec(
             ["issues", name],
             deps=[[stages[each], each] for each in depends_on],
@@ -150,6 +153,9 @@ def _specs(
             skippable=True,
         )
 
+
+MADE = {EVENTS: ("exceptions",), MEMBERS: (EVENTS,), DETECTED: DETECTED_FROM}
+"""Tables of issues that no SQL model makes, and what each is made from."""
 
 RANKED_FROM = (
     "issue_stats",
