@@ -28,6 +28,15 @@ def root(event: Event) -> Event:
     return values(event)[0]
 
 
+def without(event: Event, module: str) -> Event:
+    """Take the frames of a module off every stack: those of the bench are nobody's."""
+    event = deepcopy(event)
+    for each in values(event):
+        frames = each["stacktrace"]["frames"]
+        each["stacktrace"]["frames"] = [f for f in frames if f["module"] != module] or frames
+    return event
+
+
 def joined(event: Event) -> list[Event]:
     """Return the frames of a chain as one stack, outermost first: a root cause may have one."""
     return [f for each in reversed(values(event)) for f in each["stacktrace"]["frames"]]

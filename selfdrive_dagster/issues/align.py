@@ -28,7 +28,7 @@ SUGGEST = 0.5
 MERGE = 0.8
 """From here on they are one: calibrated on the development half of `bench/grouping.py`."""
 
-DECAY = 0.6
+DECAY = 0.5
 WINDOW = 3
 SKIPPED = 0.15
 DEPTH = 8
