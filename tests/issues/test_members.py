@@ -58,6 +58,11 @@ LIKENESS = {
     "a renamed function": (TOTAL, RENAMED, True),
     "a decorator between": (TOTAL, AROUND, True),
     "another place": (TOTAL, ELSEWHERE, False),
+    "callers that share a decorator only": (
+        (TOTAL[0], "views.buy: total(basket)", AROUND[1], TOTAL[2]),
+        (TOTAL[0], AROUND[1], "views.show: total(shelf)", TOTAL[2]),
+        False,
+    ),
     "another line of one function": (TOTAL, ("cart.total: rate = rates[0]", *TOTAL[1:]), False),
 }
 
