@@ -23,6 +23,7 @@ import msgspec
 import products
 from grouping_bugs import Bug, all_bugs
 from grouping_cases import DEVELOPMENT, FOREIGN, HELD_OUT, RAISER, Item, half_of, items, setting_of
+from grouping_traces import without
 
 from selfdrive_dagster.issues import named_event
 from selfdrive_dagster.issues.members import placed
@@ -117,7 +118,8 @@ def groupers(cache: Path) -> Iterator[tuple[str, Group]]:
 
 def row_of(item: Item, number: int) -> ExceptionRow:
     """Return what the product stores of an event, each an hour after the one before."""
-    event = {**item.event, "event_id": f"{number:032x}", "timestamp": 1_760_000_000 + 3600 * number}
+    sent = without(item.event, "grouping_probe")
+    event = {**sent, "event_id": f"{number:032x}", "timestamp": 1_760_000_000 + 3600 * number}
     [row] = read_records(msgspec.json.encode(event), "bench", ARRIVAL).exceptions
     return row
 

@@ -18,10 +18,10 @@ from grouping_traces import (
     Event,
     decorated,
     deeper,
+    ends,
     installed,
     mangled,
     moved,
-    own,
     raised_by_all,
     renamed,
     root,
@@ -99,7 +99,7 @@ def seen_of(bug: Bug, bugs: list[Bug]) -> Seen:
 
 def own_code(seen: Seen, chance: random.Random) -> Made:
     """Yield what becomes of a bug in the product's own code."""
-    event, (*_, caller, raiser) = seen.called, own(seen.called)
+    event, (caller, raiser) = seen.called, ends(seen.called)
     yield "as seen", event
     yield "line shift", shifted(event, chance)
     yield "rename, raising function", renamed(event, raiser, chance)
@@ -120,7 +120,7 @@ def foreign(seen: Seen, chance: random.Random) -> Made:
     event = seen.called
     yield "as seen", installed(event)
     yield "line shift", installed(shifted(event, chance))
-    yield "recursion depth", installed(deeper(event, own(event)[-1], chance))
+    yield "recursion depth", installed(deeper(event, ends(event)[1], chance))
     for case, made in (*messages(seen, chance), *seen.ways.items()):
         yield case, installed(made)
     for other in seen.others:
@@ -137,7 +137,7 @@ def minified(seen: Seen, chance: random.Random) -> Made:
 
 def behind_raiser(seen: Seen, chance: random.Random) -> Made:
     """Yield what becomes of a bug that one function of everybody's raises."""
-    event, (*_, caller, raiser) = seen.called, own(seen.called)
+    event, (caller, raiser) = seen.called, ends(seen.called)
     yield "as seen", raised_by_all(event, chance)
     yield "line shift", raised_by_all(shifted(event, chance), chance)
     yield "rename, calling function", raised_by_all(renamed(event, caller, chance), chance)

@@ -24,7 +24,8 @@ miner = TemplateMiner(config=config)
 lines = json.load(sys.stdin)
 for line in lines:
     miner.add_log_message(line)
-print(json.dumps([miner.match(line).cluster_id for line in lines]))
+found = [miner.match(line, full_search_strategy="fallback") for line in lines]
+print(json.dumps([each.cluster_id if each else line for each, line in zip(found, lines)]))
 """
 
 

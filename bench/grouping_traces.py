@@ -28,11 +28,27 @@ def root(event: Event) -> Event:
     return values(event)[0]
 
 
-def own(event: Event) -> list[Event]:
-    """Return the product's frames of the root cause, at least two, outermost first."""
-    frames: list[Event] = root(event)["stacktrace"]["frames"]
+def without(event: Event, module: str) -> Event:
+    """Take the frames of a module off every stack: those of the bench are nobody's."""
+    event = deepcopy(event)
+    for each in values(event):
+        frames = each["stacktrace"]["frames"]
+        each["stacktrace"]["frames"] = [f for f in frames if f["module"] != module] or frames
+    return event
+
+
+def joined(event: Event) -> list[Event]:
+    """Return the frames of a chain as one stack, outermost first: a root cause may have one."""
+    return [f for each in reversed(values(event)) for f in each["stacktrace"]["frames"]]
+
+
+def ends(event: Event) -> tuple[Event, Event]:
+    """Return a frame of the function that calls the raising one, and the raising frame."""
+    frames = joined(event)
     mine = [frame for frame in frames if frame.get("in_app")]
-    return mine if len(mine) > 1 else frames[-2:]
+    kept = mine if len({(f["module"], f["function"]) for f in mine}) > 1 else frames
+    callers = [frame for frame in kept if not is_same(frame, kept[-1])]
+    return (callers or kept)[-1], kept[-1]
 
 
 def all_frames(event: Event) -> Iterator[Event]:
@@ -141,6 +157,7 @@ def raised_by_all(event: Event, chance: random.Random) -> Event:
     """Let one function of everybody's raise, with one type and one message."""
     event = deepcopy(event)
     first = root(event)
+    first["stacktrace"]["frames"] = joined(event)
     event["exception"]["values"] = [first]
     first.update(type="Failure", module="common.errors")
     first["value"] = f"operation {chance.randint(1, 9999)} failed"

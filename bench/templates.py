@@ -5,7 +5,8 @@
 Messages of 24 forms, common ones more often, of which a share is distinct, as in logs that repeat
 themselves much or little. `error_logs.sql` asks for templates of distinct messages and joins them
 back: that is measured, reading and joining included, with the chain of patterns as it stands and
-with the kits that `template_sql` makes of it. Polars runs the same chain. All must agree.
+with the kits that `template_sql` makes of it. Polars runs the same chain. All must find as many
+templates; that each is equal is for the tests.
 """
 
 import argparse

@@ -21,6 +21,7 @@ from selfdrive_dagster.issues.align import Suggestion, suggest
 from selfdrive_dagster.issues.members import (
     Members,
     Verdict,
+    current,
     merging,
     splitting,
     undoing,
@@ -200,7 +201,7 @@ def members_now(warehouse: "Warehouse", verdicts: tuple[Verdict, ...]) -> Member
     """Return the pointers with all verdicts, those too that no batch followed yet."""
     from selfdrive_dagster.adapters.warehouse.naming import read_members
 
-    return Members(read_members(warehouse), verdicts)
+    return current(read_members(warehouse), verdicts)
 
 
 def draw_verdict(console: Console, said: Verdict) -> None:

@@ -9,11 +9,12 @@ What comes out depends on the traces alone, never on their order.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import msgspec
 
+from selfdrive_dagster.issues.frames import Site
 from selfdrive_dagster.issues.traces import Step, Trace, shared_raisers
 
 ALIGNMENT = "2026-11"
@@ -28,7 +29,7 @@ SUGGEST = 0.5
 MERGE = 0.8
 """From here on they are one: calibrated on the development half of `bench/grouping.py`."""
 
-DECAY = 0.6
+DECAY = 0.5
 WINDOW = 3
 SKIPPED = 0.15
 DEPTH = 8
@@ -78,10 +79,13 @@ def _walk(one: Sequence[Step], other: Sequence[Step]) -> tuple[float, int]:
     one, other = one[:DEPTH], other[:DEPTH]
     i = j = steps = same = 0
     alike = whole = 0.0
+    passed: tuple[dict[Site, float], dict[Site, float]] = ({}, {})
     while i < len(one) or j < len(other):
         weight = DECAY**steps
         over, near = _next_pair(one[i:], other[j:], is_raise=steps == 0)
         if near:
+            passed[0].update((site_at(step), weight) for step in one[i : i + over[0]])
+            passed[1].update((site_at(step), weight) for step in other[j : j + over[1]])
             i, j = i + over[0] + 1, j + over[1] + 1
             alike += weight * near
             whole += weight * (1.0 + SKIPPED * sum(over))
@@ -90,7 +94,23 @@ def _walk(one: Sequence[Step], other: Sequence[Step]) -> tuple[float, int]:
             i, j = i + 1, j + 1
             whole += weight
         steps += 1
+    whole += _replaced(*passed)
     return (alike / whole if whole else 0.0), same
+
+
+def _replaced(one: Mapping[Site, float], other: Mapping[Site, float]) -> float:
+    """Return the weight of functions that stand for each other.
+
+    What only one trace has was added to it; where each has what the other lacks, they differ.
+    """
+    mine = [weight for site, weight in one.items() if site not in other]
+    theirs = [weight for site, weight in other.items() if site not in one]
+    return sum(max(pair) for pair in zip(mine, theirs, strict=False))
+
+
+def site_at(step: Step) -> Site:
+    """Return where a step stands."""
+    return Site(step.module, step.function)
 
 
 def _next_pair(

@@ -54,6 +54,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     valid_from: datetime
 
+    @property
+    def is_personal(self) -> bool:
+        """Say whether a person put it there."""
+        return self.merged_by.startswith(f"{PERSON} ")
+
 
 class Members:
     """The pointers of a moment: asked for the issue of a fingerprint."""
@@ -91,6 +96,13 @@ def standing(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
         elif each.verdict == UNDONE and said[each.name]:
             said[each.name].pop()
     return {name: stack[-1] for name, stack in said.items() if stack}
+
+
+def current(pointers: Iterable[Member], verdicts: Sequence[Verdict]) -> Members:
+    """Return pointers that were decided earlier, without those of verdicts taken back since."""
+    said = {(each.reason, each.at) for each in standing(verdicts).values()}
+    stand = (m for m in pointers if not m.is_personal or (m.reason, m.valid_from) in said)
+    return Members(stand, verdicts)
 
 
 def merged(
@@ -133,6 +145,7 @@ def _aligned(
 ) -> dict[str, Member]:
     """Return the pointers of traces that are alike, each at the earliest of its kind."""
     apart = {name for name, said in standing(verdicts).items() if said.verdict == SPLIT}
+    apart |= {name for name, known in carried.items() if known.issue_id in apart}
     free = [trace for trace in traces if trace.fingerprint not in apart]
     first = {trace.fingerprint: (trace.first_seen, trace.fingerprint) for trace in free}
     leader = {name: name for name in first}
@@ -189,7 +202,9 @@ def merging(
     """
     into, name = members.issue_of(one), members.issue_of(other)
     if into == name:
-        raise BadInput(f"{one} and {other} are one issue already: {into}.")
+        raise BadInput(
+            f"{one} and {other} are one issue already: {into}.", remedy="selfdrive issues like"
+        )
     return _said(MERGED, name, into, actor, reason, at)
 
 

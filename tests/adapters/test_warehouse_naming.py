@@ -94,6 +94,30 @@ def test_a_merge_moves_old_and_new_events_and_its_undoing_brings_them_back(
     assert counted(warehouse) == {total: 1, price: 2}
 
 
+def test_a_merge_can_be_taken_back_after_the_settings_changed(warehouse: Warehouse) -> None:
+    """What a person said is not frozen into what a version leaves behind."""
+    take(warehouse, crash_of("price"), crash_of("total"))
+    price, total = (issue_at(warehouse, f"shop.cart.{name}") for name in ("price", "total"))
+    merge = merging(members_of(warehouse), total, price, **SAID)
+    keep_verdicts(warehouse.root, [merge])
+    take(warehouse)
+    take(warehouse, crash_of("price", ordinal=1), grouping=Grouping(source=("app",)))
+    assert counted(warehouse) == {total: 3}
+    keep_verdicts(warehouse.root, [merge, undoing([merge], price, **SAID)])
+    take(warehouse, grouping=Grouping(source=("app",)))
+    assert counted(warehouse) == {total: 1, price: 2}
+
+
+def test_an_undone_merge_is_not_in_the_way_of_the_next(warehouse: Warehouse) -> None:
+    take(warehouse, crash_of("price"), crash_of("total"))
+    price, total = (issue_at(warehouse, f"shop.cart.{name}") for name in ("price", "total"))
+    merge = merging(members_of(warehouse), total, price, **SAID)
+    keep_verdicts(warehouse.root, [merge])
+    take(warehouse)
+    keep_verdicts(warehouse.root, [merge, undoing([merge], price, **SAID)])
+    assert merging(members_of(warehouse), price, total, **SAID).name == total
+
+
 def test_a_verdict_writes_only_the_hours_of_its_events_anew(warehouse: Warehouse) -> None:
     take(warehouse, *(crash_of("total", ago=timedelta(hours=n)) for n in range(9)))
     take(warehouse, crash_of("price", ago=timedelta(hours=3)))

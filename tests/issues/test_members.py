@@ -58,6 +58,11 @@ LIKENESS = {
     "a renamed function": (TOTAL, RENAMED, True),
     "a decorator between": (TOTAL, AROUND, True),
     "another place": (TOTAL, ELSEWHERE, False),
+    "callers that share a decorator only": (
+        (TOTAL[0], "views.buy: total(basket)", AROUND[1], TOTAL[2]),
+        (TOTAL[0], AROUND[1], "views.show: total(shelf)", TOTAL[2]),
+        False,
+    ),
     "another line of one function": (TOTAL, ("cart.total: rate = rates[0]", *TOTAL[1:]), False),
 }
 
@@ -148,6 +153,16 @@ def test_an_issue_of_an_earlier_version_keeps_its_id() -> None:
     )
     traces = [trace("iss_a", *TOTAL), trace("iss_b", *RENAMED, minute=5)]
     assert issues_of(merged(traces, carried=[old])) == {"iss_a": "iss_old", "iss_b": "iss_old"}
+
+
+def test_what_was_split_stays_apart_under_a_later_version() -> None:
+    """The part has another fingerprint now; its split holds for what it was known by."""
+    said = [Verdict(verdict="split", name="iss_old", issue_id="iss_old", **SAID)]
+    known = Member(
+        fingerprint="iss_b", issue_id="iss_old", merged_by=VERSION, reason="was", valid_from=NOW
+    )
+    traces = (trace("iss_b", *RENAMED), trace("iss_c", *TOTAL, minute=1))
+    assert issues_of(merged(traces, said, [known])) == {"iss_b": "iss_old"}
 
 
 def test_two_issues_of_an_earlier_version_stay_two() -> None:

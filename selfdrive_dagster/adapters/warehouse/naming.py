@@ -25,7 +25,7 @@ from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.adapters.warehouse.tables import frame_like, frame_of
 from selfdrive_dagster.issues import Grouping, IssueEventRow, named_event
 from selfdrive_dagster.issues.align import ALIGNMENT
-from selfdrive_dagster.issues.members import VERSION, Member, Members, merged
+from selfdrive_dagster.issues.members import VERSION, Member, Members, current, merged
 from selfdrive_dagster.issues.traces import Trace, earliest
 from selfdrive_dagster.model import digest
 from selfdrive_dagster.telemetry.rows import ExceptionRow
@@ -67,7 +67,9 @@ def name_all(warehouse: Warehouse, grouping: Grouping) -> None:
     before = {row.event_id: row for row in _events(warehouse) if row.fp_rule != "custom"}
     _learn(warehouse, [trace for _, trace in named], clear=True)
     carried = {each.fingerprint: each for each in read_carried(warehouse.root)}
-    carried |= {each.fingerprint: each for each in _carried([e for e, _ in named], before)}
+    # What people said is not carried: it holds for the names they knew, and can be taken back.
+    known = Members([*carried.values(), *(m for m in read_members(warehouse) if not m.is_personal)])
+    carried |= {each.fingerprint: each for each in _carried([e for e, _ in named], before, known)}
     keep_carried(warehouse.root, tuple(carried.values()))
     members = Members(carried.values(), read_verdicts(warehouse.root))
     events = [_kept(_placed(event, members), before.get(event.event_id)) for event, _ in named]
@@ -97,8 +99,8 @@ def point(warehouse: Warehouse, *, merges: bool) -> int:
 
 
 def members_of(warehouse: Warehouse) -> Members:
-    """Return the pointers as they were decided last."""
-    return Members(read_members(warehouse), read_verdicts(warehouse.root))
+    """Return the pointers as they were decided last, without what was taken back since."""
+    return current(read_members(warehouse), read_verdicts(warehouse.root))
 
 
 def read_members(warehouse: Warehouse) -> tuple[Member, ...]:
@@ -124,21 +126,23 @@ def _kept(event: IssueEventRow, before: IssueEventRow | None) -> IssueEventRow:
 
 
 def _carried(
-    events: Sequence[IssueEventRow], before: Mapping[str, IssueEventRow]
+    events: Sequence[IssueEventRow], before: Mapping[str, IssueEventRow], known: Members
 ) -> tuple[Member, ...]:
     """Return the pointers of fingerprints to the issues that their earliest events were in."""
     pointers: dict[str, Member] = {}
     for event in sorted(events, key=lambda each: (each.timestamp, each.event_id)):
-        old = before.get(event.event_id)
-        for name in (event.fp_key, old.fp_key or old.issue_id) if old else ():
+        if not (old := before.get(event.event_id)):
+            continue
+        old_name = old.fp_key or old.issue_id
+        for name in (event.fp_key or event.issue_id, old_name):
             pointer = Member(
-                fingerprint=name or event.issue_id,
-                issue_id=old.issue_id if old else "",
+                fingerprint=name,
+                issue_id=known.issue_of(old_name),
                 merged_by=VERSION,
                 reason="named so before the fingerprint or its settings changed",
                 valid_from=event.timestamp,
             )
-            pointers.setdefault(pointer.fingerprint, pointer)
+            pointers.setdefault(name, pointer)
     return tuple(each for name, each in sorted(pointers.items()) if name != each.issue_id)
 
 
