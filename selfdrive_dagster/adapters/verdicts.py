@@ -1,4 +1,4 @@
-"""What people decided of issues: merged, split, taken back, skipped; then in the ledger.
+"""What people decided of issues: merged, split, taken back; in the ledger once the loop saw it.
 
 The tables of the warehouse follow `verdicts.json`, which is written from here each time, so that
 who reads issues needs no database. Belongs here: the rows. Does not belong: what a verdict does to
@@ -56,8 +56,7 @@ class Verdicts:
 
 def _as_verdict(row: "object") -> Verdict:
     fields = {name: row[name] for name in Verdict.__struct_fields__}  # type: ignore[index]
-    times = {name: fields[name] and fields[name].astimezone(UTC) for name in ("at", "until")}
-    return Verdict(**{**fields, **times})
+    return Verdict(**{**fields, "at": fields["at"].astimezone(UTC)})
 
 
 def _entry(said: Verdict, actor: str, run_id: str, now: datetime) -> Entry:
@@ -72,7 +71,6 @@ def _entry(said: Verdict, actor: str, run_id: str, now: datetime) -> Entry:
             "name": said.name,
             "reason": said.reason,
             "decided_at": said.at.isoformat(),
-            **({"until": said.until.isoformat()} if said.until else {}),
         },
         run_id=run_id,
     )

@@ -1,4 +1,4 @@
-"""`selfdrive issues merge`, `split`, `undo`, `like`, `skip`, `unskip`: what people say of issues.
+"""`selfdrive issues merge`, `split`, `undo` and `like`: which crashes are one issue.
 
 Each verdict is noted with its reason; the tables follow with the next batch, and the ledger has a
 row of it. Nothing is renamed: events keep their fingerprint, so each verdict can be taken back.
@@ -6,7 +6,7 @@ row of it. Nothing is renamed: events keep their fingerprint, so each verdict ca
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +26,6 @@ from selfdrive_dagster.issues.members import (
     splitting,
     undoing,
 )
-from selfdrive_dagster.issues.skipping import skipping, unskipping
 
 if TYPE_CHECKING:
     from selfdrive_dagster.adapters.warehouse import Warehouse
@@ -89,77 +88,13 @@ def like(as_json: AsJson = False) -> None:
     emit(told, lambda console: draw(console, told), as_json=as_json)
 
 
-def skip(
-    issue: Issue,
-    length: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="How long: 7d, 12h or 30m.")
-    ] = "7d",
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Leave an issue alone for a time, or until it comes back worse."""
-    from selfdrive_dagster.adapters.warehouse import Warehouse
-
-    given = length_of(length)
-    events = events_now(Warehouse(home_path(os.environ)), issue)
-    decide(
-        lambda members, _, **said: skipping(members.issue_of(issue), given, events, **said),
-        (issue,),
-        reason,
-        as_json=as_json,
-        known=issues_in,
-    )
-
-
-def unskip(issue: Issue, reason: Reason = "", as_json: AsJson = False) -> None:
-    """End the skip of an issue before its time."""
-    decide(
-        lambda members, verdicts, **said: unskipping(verdicts, members.issue_of(issue), **said),
-        (issue,),
-        reason,
-        as_json=as_json,
-        known=issues_in,
-    )
-
-
-PARTS = (
-    ("merge", merge),
-    ("split", split),
-    ("undo", undo),
-    ("like", like),
-    ("skip", skip),
-    ("unskip", unskip),
-)
-
-
-UNITS = {"d": "days", "h": "hours", "m": "minutes"}
-
-
-def length_of(text: str) -> timedelta:
-    """Return the length that `7d`, `12h` or `30m` names. Raises BadInput."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) <= 6 and unit in UNITS):
-        raise BadInput(f"--for {text[:40]!r} is no length of time.", remedy="--for 7d, --for 12h")
-    return timedelta(**{UNITS[unit]: int(number)})
-
-
-def events_now(warehouse: "Warehouse", issue: str) -> int:
-    """Return how many events of a day an issue has, as the ranking counts them."""
-    from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
-
-    ranked = rank_issues(warehouse, datetime.now(UTC))
-    return next((each.events_24h for each in ranked if each.issue_id == issue), 0)
+PARTS = (("merge", merge), ("split", split), ("undo", undo), ("like", like))
 
 
 def decide(
-    verdict_of: Callable[..., Verdict],
-    names: tuple[str, ...],
-    reason: str,
-    *,
-    as_json: bool,
-    known: Callable[["Warehouse"], frozenset[str]] | None = None,
+    verdict_of: Callable[..., Verdict], names: tuple[str, ...], reason: str, *, as_json: bool
 ) -> None:
-    """Note a verdict and say what comes of it; `known` are the names that it may be about."""
+    """Note a verdict and say what comes of it."""
     from selfdrive_dagster.adapters.verdicts import Verdicts
     from selfdrive_dagster.adapters.warehouse import Warehouse
 
@@ -167,10 +102,9 @@ def decide(
         raise BadInput("A verdict on an issue needs a reason.", remedy='--reason "what you saw"')
     require_home(names[0])
     warehouse = Warehouse(home_path(os.environ))
-    there = (known or crashes_in)(warehouse)
-    if unknown := [name for name in names if name not in there]:
-        kind = "" if known else " of crashes"
-        raise BadInput(f"There is no issue {unknown[0]!r}{kind}.", remedy="selfdrive issues")
+    known = names_in(warehouse)
+    if unknown := [name for name in names if name not in known]:
+        raise BadInput(f"There is no issue {unknown[0]!r} of crashes.", remedy="selfdrive issues")
     with opened() as (_, engine):
         kept = Verdicts(engine, warehouse.root)
         verdicts = kept.all()
@@ -186,15 +120,10 @@ def decide(
     emit(told, lambda console: draw_verdict(console, said), as_json=as_json)
 
 
-def crashes_in(warehouse: "Warehouse") -> frozenset[str]:
+def names_in(warehouse: "Warehouse") -> frozenset[str]:
     """Return every issue and part that exceptions were ever in."""
     found = warehouse.query("SELECT DISTINCT issue_id, fp_key FROM issue_events").rows()
     return frozenset(name for row in found for name in row if name)
-
-
-def issues_in(warehouse: "Warehouse") -> frozenset[str]:
-    """Return every issue, of whichever kind."""
-    return frozenset(warehouse.query("SELECT issue_id FROM issue_newest")["issue_id"])
 
 
 def members_now(warehouse: "Warehouse", verdicts: tuple[Verdict, ...]) -> Members:
@@ -210,8 +139,6 @@ def draw_verdict(console: Console, said: Verdict) -> None:
         "merge": f"{said.name} is part of {said.issue_id}",
         "split": f"{said.name} is an issue of its own",
         "undo": f"the last verdict on {said.name} is taken back",
-        "skip": f"{said.name} is left alone until {said.until or said.at:%d %b %H:%M} UTC",
-        "unskip": f"{said.name} is looked at again",
     }
     told = f"Noted: {flat(said.actor)} says that {words[said.verdict]}: {flat(said.reason)}"
     console.print(Text(told), soft_wrap=True)

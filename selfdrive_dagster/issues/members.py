@@ -31,8 +31,7 @@ MERGED, SPLIT, UNDONE = "merge", "split", "undo"
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a person decided: `name` (an issue or a fingerprint) belongs to `issue_id`.
 
-    A split points a name at itself. `undo` takes back the last verdict on the name. Of a skip
-    (`skipping`) `until` is its end, and `events_24h` how many there were when it was given.
+    A split points a name at itself. `undo` takes back the last verdict on the name.
     """
 
     verdict: str
@@ -41,8 +40,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     reason: str
     at: datetime
-    until: datetime | None = None
-    events_24h: int = 0
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,12 +85,12 @@ class Members:
 
 
 def standing(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
-    """Return the merge or split that stands on each name, after all that was undone."""
+    """Return the verdict that stands on each name, after all that was undone."""
     said: dict[str, list[Verdict]] = defaultdict(list)
     for each in verdicts:
-        if each.verdict in (MERGED, SPLIT):
+        if each.verdict != UNDONE:
             said[each.name].append(each)
-        elif each.verdict == UNDONE and said[each.name]:
+        elif said[each.name]:
             said[each.name].pop()
     return {name: stack[-1] for name, stack in said.items() if stack}
 
@@ -228,7 +225,7 @@ def undoing(
     """Return the verdict that takes back the last one on a name."""
     last = standing(verdicts).get(name)
     if last is None:
-        raise BadInput(f"Nobody merged or split {name}.", remedy="selfdrive issues like")
+        raise BadInput(f"Nobody merged or split {name}.", remedy="selfdrive issues merged")
     return _said(UNDONE, name, last.issue_id, actor, reason, at)
 
 

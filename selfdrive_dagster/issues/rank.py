@@ -31,7 +31,6 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     raised_in_app: bool | None = None
     introduced: str = ""
     says: str = ""
-    skipped: str = ""
 
 
 class RankedIssue(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,5 +156,4 @@ def _facts(summary: IssueSummary) -> TriageFacts:
         raised_in_app=summary.raised_in_app,
         culprit=summary.culprit,
         versions=summary.versions,
-        skipped=summary.skipped,
     )

@@ -39,7 +39,6 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules look at. `in_app_paths` are files of in-app frames, nearest the raise first.
 
     `raised_in_app` says whether the innermost frame is the product's own; None without frames.
-    `skipped` says by whom, until when and why it is left alone (`skipping`), "" if it is not.
     """
 
     kind: str = EXCEPTION
@@ -52,7 +51,6 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     raised_in_app: bool | None = None
     culprit: str = ""
     versions: tuple[str, ...] = ()
-    skipped: str = ""
 
 
 class Triage(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +92,7 @@ _Holds = Callable[[TriageFacts, TriageSettings], bool]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One row of the table; `says` may name a fact in braces."""
+    """One row of the table."""
 
     name: str
     decision: Decision
@@ -103,7 +101,6 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("operator", Decision.SKIP, "{skipped}", lambda facts, _: bool(facts.skipped)),
     Rule(
         "stopped",
         Decision.SKIP,
@@ -187,5 +184,4 @@ def triage(facts: TriageFacts, settings: TriageSettings | None = None) -> Triage
     settings = settings or TriageSettings()
     holding = [rule for rule in RULES if rule.holds(facts, settings)]
     reasons = [rule.name for rule in holding if rule.name != "code"] or ["code"]
-    says = holding[0].says.format(skipped=facts.skipped)
-    return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=says)
+    return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=holding[0].says)

@@ -1,4 +1,4 @@
-"""`selfdrive issues merge`, `split`, `skip` and others: noted, shown, in the ledger after."""
+"""`selfdrive issues merge`, `split`, `undo`, `like`: noted, shown at once, in the ledger after."""
 
 import json
 from datetime import UTC, datetime
@@ -128,41 +128,11 @@ def test_a_file_read_alone_follows_what_was_decided(warehouse: Warehouse, tmp_pa
     assert len(run(str(file))) == 1
 
 
-def test_a_skipped_issue_is_left_alone_until_somebody_says_otherwise(
-    warehouse: Warehouse, engine: Engine
-) -> None:
-    total = named(warehouse)["total"]
-    run("skip", total, "--for", "2d", "--reason", "the supplier knows")
-    triage = {each["issue_id"]: each["triage"] for each in run()}
-    assert (triage[total]["decision"], triage[total]["reasons"][0]) == ("skip", "operator")
-    assert triage[total]["says"].endswith(" UTC: the supplier knows")
-    [row] = Verdicts(engine, warehouse.root).adopt(actor="selfdrive", run_id="r1", now=NOW)
-    assert row.entry.kind == "issue.skip"
-    assert "until" in row.entry.body
-    run("unskip", total, "--reason", "they do not")
-    reasons = next(each["triage"]["reasons"] for each in run() if each["issue_id"] == total)
-    assert "operator" not in reasons
-
-
-def test_a_skip_takes_back_no_merge(warehouse: Warehouse) -> None:
-    total, price = named(warehouse)["total"], named(warehouse)["price"]
-    run("merge", total, price, "--reason", "one file")
-    refresh(warehouse, MODELS)
-    run("skip", total, "--for", "1d", "--reason", "later")
-    run("unskip", total, "--reason", "now")
-    refresh(warehouse, MODELS)
-    assert [each["issue_id"] for each in run()] == [total]
-
-
 REFUSED = {
     "no reason": lambda one, other: ("merge", one, other),
     "no such issue": lambda one, _: ("merge", one, "iss_0000000000000000", "--reason", "x"),
     "one already": lambda one, _: ("merge", one, one, "--reason", "x"),
     "nothing to undo": lambda one, _: ("undo", one, "--reason", "x"),
-    "nobody skipped it": lambda one, _: ("unskip", one, "--reason", "x"),
-    "for how long": lambda one, _: ("skip", one, "--for", "soon", "--reason", "x"),
-    "for no time": lambda one, _: ("skip", one, "--for", "0d", "--reason", "x"),
-    "for ever": lambda one, _: ("skip", one, "--for", "366d", "--reason", "x"),
 }
 
 

@@ -149,15 +149,12 @@ MIGRATIONS = (
         """
         CREATE TABLE selfdrive.verdicts (
             verdict_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            verdict     text NOT NULL
-                CHECK (verdict IN ('merge', 'split', 'undo', 'skip', 'unskip')),
+            verdict     text NOT NULL CHECK (verdict IN ('merge', 'split', 'undo')),
             name        text NOT NULL CHECK (name ~ '^iss_[0-9a-f]{16}$'),
             issue_id    text NOT NULL CHECK (issue_id ~ '^iss_[0-9a-f]{16}$'),
             actor       text NOT NULL CHECK (actor <> ''),
             reason      text NOT NULL CHECK (reason <> ''),
             at          timestamptz NOT NULL,
-            until       timestamptz CHECK ((until IS NOT NULL) = (verdict = 'skip')),
-            events_24h  bigint NOT NULL DEFAULT 0,
             ledger_seq  bigint REFERENCES selfdrive.ledger
         );
         CREATE INDEX verdicts_waiting ON selfdrive.verdicts (verdict_id)

@@ -72,8 +72,6 @@ verdicts = Table(
     Column("actor", Text),
     Column("reason", Text),
     Column("at", DateTime(timezone=True)),
-    Column("until", DateTime(timezone=True)),
-    Column("events_24h", BigInteger),
     Column("ledger_seq", BigInteger),
 )
 

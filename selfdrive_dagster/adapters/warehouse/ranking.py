@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from selfdrive_dagster.adapters.warehouse.live import LiveFile
-from selfdrive_dagster.adapters.warehouse.pointers import read_verdicts
 from selfdrive_dagster.adapters.warehouse.rates import escalating, paging
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.issues.business import Business
@@ -17,7 +16,6 @@ from selfdrive_dagster.issues.gather import DAY, HOUR, expected, hour_of, is_unh
 from selfdrive_dagster.issues.introducing import introduced_with
 from selfdrive_dagster.issues.rank import IssueSummary, RankedIssue, rank
 from selfdrive_dagster.issues.score import MOST_OF_ONE, RANKS, IssueStats, Weights
-from selfdrive_dagster.issues.skipping import held_back, skips_in
 from selfdrive_dagster.issues.triage import TriageSettings
 
 _LIVES = """
@@ -134,7 +132,6 @@ def summarise_issues(
     last_hour = {life["issue_id"]: _last_hour(recent, life) for life in lives}
     first_seen = {life["issue_id"]: life["first_seen"] for life in lives}
     rising = escalating(warehouse, now, last_hour, first_seen)
-    skips = skips_in(read_verdicts(warehouse.root))
     summaries = []
     for life in lives:
         name = life["issue_id"]
@@ -152,8 +149,7 @@ def summarise_issues(
         seen = releases.get(name, [])
         versions = _names(seen, "service_version")
         introduced = introduced_with(_firsts(seen), released)
-        skipped = held_back(skips.get(name), stats, (resolved or {}).get(name))
-        summaries.append(_summary(life, stats, services[name], versions, introduced, skipped))
+        summaries.append(_summary(life, stats, services[name], versions, introduced))
     return tuple(summaries)
 
 
@@ -228,7 +224,6 @@ def _summary(
     services: tuple[str, ...],
     versions: tuple[str, ...],
     introduced: str,
-    skipped: str,
 ) -> IssueSummary:
     return IssueSummary(
         stats=stats,
@@ -244,7 +239,6 @@ def _summary(
         raised_in_app=life["raised_in_app"],
         introduced=introduced,
         says=life["says"] or "",
-        skipped=skipped,
     )
 
 
