@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from selfdrive_dagster.adapters.ingest import Ingested
+from selfdrive_dagster.adapters.skips import Skips
 from selfdrive_dagster.adapters.verdicts import Verdicts
 from selfdrive_dagster.adapters.warehouse.models import (
     DETECTED,
@@ -121,6 +122,8 @@ def issues_step(
             is_new_hour = is_new_hour or (done.table == DETECTED and done.hours != 0)
         yield from _checked(workshop, tests, stages)
         board = make_board(workshop)
+        skips = Skips(workshop.engine, workshop.warehouse.root)
+        skips.adopt(actor=ACTOR, run_id=context.run.run_id, now=datetime.now(UTC))
         yield ranked(RANKING, board, workshop, context.run.run_id)
         if is_new_hour:
             yield viewed(USAGE, view(workshop), trends_of(board, workshop))
