@@ -32,6 +32,7 @@ from selfdrive_dagster.cli import (
     repair,
     rollback,
     serve,
+    skipping,
     up,
     usage,
 )
@@ -72,7 +73,7 @@ COMMANDS = (
     Command("init", init.init, SET_UP),
     Command("doctor", doctor.doctor, SET_UP),
     Command("repair", repair.repair, ALONE),
-    Command("issues", issues.issues, ALONE, merging.PARTS),
+    Command("issues", issues.issues, ALONE, merging.PARTS + skipping.PARTS),
     Command("issue", issues.issue, ALONE),
     Command("backtest", backtest.backtest, ALONE),
     Command("up", up.up, LOOP),

@@ -28,6 +28,7 @@ from selfdrive_dagster.issues import (
 )
 from selfdrive_dagster.issues.business import business_of
 from selfdrive_dagster.issues.members import placed
+from selfdrive_dagster.issues.skips import standing
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
 WIDTH = 200
@@ -115,6 +116,7 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     """Return the ranking as the loop last refreshed it, () where no loop made one yet."""
     from selfdrive_dagster.adapters.canary import on_trial
     from selfdrive_dagster.adapters.warehouse import Warehouse
+    from selfdrive_dagster.adapters.warehouse.pointers import read_skips
     from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
     from selfdrive_dagster.adapters.warehouse.resolved import read_resolved
 
@@ -122,11 +124,16 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     warehouse = Warehouse(home)
     if "issue_stats" not in warehouse.tables():
         return ()
-    triage = TriageSettings(protected=settings.autonomy.protected, on_trial=on_trial(home))
+    now = datetime.now(UTC)
+    triage = TriageSettings(
+        protected=settings.autonomy.protected,
+        on_trial=on_trial(home),
+        skips=standing(read_skips(warehouse.root), now),
+    )
     business = business_of(settings)
     return rank_issues(
         warehouse,
-        datetime.now(UTC),
+        now,
         settings=triage,
         business=business,
         resolved=read_resolved(warehouse.root),
@@ -169,7 +176,7 @@ def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> N
             known(each.users),
             each.issue_id,
             Text.assemble(line(each.title), "\n", (line(each.culprit) or "no frames", "dim")),
-            Text(each.triage.reasons[0], style=COLOURS[each.triage.decision]),
+            Text(reason(each), style=COLOURS[each.triage.decision]),
         )
     console.print(table)
     console.print(
@@ -177,6 +184,13 @@ def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> N
         "`selfdrive issue ID` tells why.",
         style="dim",
     )
+
+
+def reason(each: RankedIssue) -> str:
+    """Return the deciding reason of triage; of a skip also its end."""
+    skip = each.triage.skip
+    end = f" until {skip.until:%Y-%m-%d}" if skip and skip.until else ""
+    return each.triage.reasons[0] + end
 
 
 def draw_one(console: Console, each: RankedIssue) -> None:
@@ -193,7 +207,7 @@ def draw_one(console: Console, each: RankedIssue) -> None:
         ("rank", f"{each.rank}{f'; {each.otherwise}' if each.otherwise else ''}"),
         ("trend", TRENDS[each.is_escalating]),
         ("triage", f"{each.triage.decision.value}: {', '.join(each.triage.reasons)}"),
-        ("", each.triage.says),
+        ("", line(each.triage.says)),
         ("example", line(each.sample_event_id)),
     )
     for name, value in facts:

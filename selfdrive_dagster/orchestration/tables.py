@@ -6,13 +6,14 @@ assets of their own took ten times as long.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from selfdrive_dagster.adapters.ingest import FILLED, Ingested
+from selfdrive_dagster.adapters.skips import Skips
 from selfdrive_dagster.adapters.verdicts import Verdicts
 from selfdrive_dagster.adapters.warehouse.models import (
     DETECTED,
@@ -23,7 +24,10 @@ from selfdrive_dagster.adapters.warehouse.models import (
     load_tests,
 )
 from selfdrive_dagster.adapters.warehouse.naming import EVENTS, MEMBERS
+from selfdrive_dagster.adapters.warehouse.portable import lineage_of
+from selfdrive_dagster.adapters.warehouse.portable.lineage import Origin
 from selfdrive_dagster.adapters.warehouse.refresh import Refreshed, check, refresh
+from selfdrive_dagster.adapters.warehouse.tables import ROW_TYPES
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.issues.usage import Usage
@@ -33,6 +37,13 @@ from selfdrive_dagster.orchestration.workshop import Workshop
 
 RANKING = dg.AssetKey(["issues", "ranking"])
 USAGE = dg.AssetKey(["issues", "usage"])
+
+HOURLY = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=3), warn_window=timedelta(minutes=90)
+)
+"""The schedule makes a batch each hour, and a batch materializes each typed table, also without a
+row: so this tells that the loop reads, never that the product is quiet. Models have none: they
+are made when touched."""
 
 Ingest = Callable[[Workshop], Ingested]
 MakeBoard = Callable[[Workshop], Board]
@@ -53,6 +64,7 @@ def telemetry_step(
             kinds={"parquet"},
             owners=[OWNER],
             code_version="1",
+            freshness_policy=HOURLY,
         )
         for name in FILLED
     ]
@@ -120,6 +132,8 @@ def issues_step(
             is_new_hour = is_new_hour or (done.table == DETECTED and done.hours != 0)
         yield from _checked(workshop, tests, stages)
         board = make_board(workshop)
+        skips = Skips(workshop.engine, workshop.warehouse.root)
+        skips.adopt(actor=ACTOR, run_id=context.run.run_id, now=datetime.now(UTC))
         yield ranked(RANKING, board, workshop, context.run.run_id)
         if is_new_hour:
             yield viewed(USAGE, view(workshop), trends_of(board, workshop))
@@ -141,6 +155,8 @@ def _specs(
             code_version="1",
             skippable=True,
         )
+    columns = {name: kind.__struct_fields__ for name, kind in ROW_TYPES.items()}
+    lineage = lineage_of(((model.name, model.sql) for model in models), columns)
     for model in models:
         yield dg.AssetSpec(
             [model.stage, model.name],
@@ -150,6 +166,7 @@ def _specs(
             kinds={"duckdb", "sql"},
             owners=[OWNER],
             code_version="1",
+            metadata={"dagster/column_lineage": _lineage(lineage[model.name], stages)},
             skippable=True,
         )
 
@@ -168,6 +185,20 @@ RANKED_FROM = (
     "requests",
 )
 USED_FROM = ("usage_daily", "journeys_daily", "occurrences")
+
+
+def _lineage(
+    columns: Mapping[str, Sequence[Origin]], stages: Mapping[str, str]
+) -> dg.TableColumnLineage:
+    """Return a model's lineage; told with the definition, since each event would repeat it."""
+    return dg.TableColumnLineage(
+        {
+            name: [
+                dg.TableColumnDep(dg.AssetKey([stages[of], of]), column) for of, column in origins
+            ]
+            for name, origins in columns.items()
+        }
+    )
 
 
 def _made_spec(

@@ -75,6 +75,19 @@ verdicts = Table(
     Column("ledger_seq", BigInteger),
 )
 
+skips = Table(
+    "skips",
+    metadata,
+    Column("skip_id", BigInteger, primary_key=True),
+    Column("verdict", Text),
+    Column("issue_id", Text),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("at", DateTime(timezone=True)),
+    Column("until", DateTime(timezone=True)),
+    Column("ledger_seq", BigInteger),
+)
+
 controllers = Table(
     "controllers",
     metadata,

@@ -1,8 +1,8 @@
 """Small files beside the tables: what people decided of issues, and what was carried over.
 
-`verdicts.json` is written from the database, which has the last word, so that whoever reads the
-tables needs none. `carried.json` tells which issue a fingerprint was in before the fingerprint or
-its settings changed, `verdicts.followed` up to which verdict the tables follow.
+`verdicts.json` and `skips.json` are written from the database, which has the last word, so that
+whoever reads the tables needs none. `carried.json` tells which issue a fingerprint was in before
+the fingerprint or its settings changed, `verdicts.followed` up to which verdict the tables follow.
 Belongs here: the files. Does not belong: what they mean (`issues.members`).
 """
 
@@ -15,11 +15,13 @@ import msgspec
 from selfdrive_dagster.adapters.warehouse.live import write_file
 from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.issues.members import Member, Verdict
+from selfdrive_dagster.issues.skips import Skip
 from selfdrive_dagster.model import digest
 
 VERDICTS, CARRIED, FOLLOWED = "verdicts.json", "carried.json", "verdicts.followed"
+SKIPS = "skips.json"
 
-_Record = TypeVar("_Record", Member, Verdict)
+_Record = TypeVar("_Record", Member, Verdict, Skip)
 
 
 def keep_verdicts(root: Path, verdicts: Sequence[Verdict]) -> None:
@@ -61,6 +63,16 @@ def keep_carried(root: Path, members: Sequence[Member]) -> None:
 def read_carried(root: Path) -> tuple[Member, ...]:
     """Return the pointers of an earlier version."""
     return _read(root / CARRIED, Member)
+
+
+def keep_skips(root: Path, skips: Sequence[Skip]) -> None:
+    """Write which issues are left alone, in the order in which that was said."""
+    _keep(root / SKIPS, skips)
+
+
+def read_skips(root: Path) -> tuple[Skip, ...]:
+    """Return which issues are left alone, in the order in which that was said."""
+    return _read(root / SKIPS, Skip)
 
 
 def _keep(path: Path, records: Sequence[msgspec.Struct]) -> None:
