@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from selfdrive_dagster.telemetry import TABLES
+from selfdrive_dagster.adapters.ingest import FILLED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SNAPSHOT = ROOT / "tests" / "cases" / "assets" / "graph.json"
@@ -75,7 +75,7 @@ def test_every_model_shows_its_columns_lineage(graph: dict[str, object]) -> None
 
 def test_only_what_each_batch_makes_has_to_be_fresh(graph: dict[str, object]) -> None:
     """A model is made when touched: a quiet product must not fail for ever."""
-    assert graph["fresh"] == sorted(f"telemetry/{name}" for name in TABLES)
+    assert graph["fresh"] == sorted(f"telemetry/{name}" for name in FILLED)
 
 
 def test_the_code_location_is_light(graph: dict[str, object]) -> None:
