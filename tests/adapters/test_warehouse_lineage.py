@@ -15,7 +15,7 @@ Lineage = Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]
 TYPED = {name: kind.__struct_fields__ for name, kind in ROW_TYPES.items()}
 
 COUNTED = {"service_hourly.requests", "route_hourly.requests", "journeys_daily.times"}
-COUNTED |= {"uses_hourly.uses", "issue_stats.sources"}
+COUNTED |= {"uses_hourly.uses", "issue_stats.sources", "late_daily.events"}
 """Rows counted: `count(*)` reads no column."""
 
 WORDS = {"active_hourly.kind", "patterns.kind", "patterns.severity_text", "retry_loops.detail"}
@@ -29,7 +29,7 @@ UNKNOWN |= {
 """Nobody tells it: NULL in each row."""
 
 TRACED = {
-    "whom an issue hurts": ("issue_stats", "users", "exceptions", "enduser_pseudo_id"),
+    "whom an issue hurts": ("issue_hourly", "users", "exceptions", "enduser_pseudo_id"),
     "an hour's sessions": ("issue_hourly", "sessions", "spans", "session_id"),
     "when it was seen": ("issue_newest", "last_seen", "product_events", "timestamp"),
     "how long a route takes": ("route_hourly", "p95_ms", "spans", "duration_ms"),
