@@ -24,13 +24,11 @@ from selfdrive_dagster.adapters.warehouse.models import (
     load_tests,
 )
 from selfdrive_dagster.adapters.warehouse.naming import EVENTS, MEMBERS
-from selfdrive_dagster.adapters.warehouse.portable import lineage_of
-from selfdrive_dagster.adapters.warehouse.portable.lineage import Origin
 from selfdrive_dagster.adapters.warehouse.refresh import Refreshed, check, refresh
-from selfdrive_dagster.adapters.warehouse.tables import ROW_TYPES
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.issues.usage import Usage
+from selfdrive_dagster.orchestration.lineage import lineage_by_model
 from selfdrive_dagster.orchestration.shown import ranked, trends_of, viewed
 from selfdrive_dagster.orchestration.stages import ACTOR, OWNER, Result
 from selfdrive_dagster.orchestration.workshop import Workshop
@@ -155,8 +153,7 @@ def _specs(
             code_version="1",
             skippable=True,
         )
-    columns = {name: kind.__struct_fields__ for name, kind in ROW_TYPES.items()}
-    lineage = lineage_of(((model.name, model.sql) for model in models), columns)
+    lineage = lineage_by_model(models, stages)
     for model in models:
         yield dg.AssetSpec(
             [model.stage, model.name],
@@ -166,7 +163,7 @@ def _specs(
             kinds={"duckdb", "sql"},
             owners=[OWNER],
             code_version="1",
-            metadata={"dagster/column_lineage": _lineage(lineage[model.name], stages)},
+            metadata={"dagster/column_lineage": lineage[model.name]},
             skippable=True,
         )
 
@@ -185,20 +182,6 @@ RANKED_FROM = (
     "requests",
 )
 USED_FROM = ("usage_daily", "journeys_daily", "occurrences")
-
-
-def _lineage(
-    columns: Mapping[str, Sequence[Origin]], stages: Mapping[str, str]
-) -> dg.TableColumnLineage:
-    """Return a model's lineage; told with the definition, since each event would repeat it."""
-    return dg.TableColumnLineage(
-        {
-            name: [
-                dg.TableColumnDep(dg.AssetKey([stages[of], of]), column) for of, column in origins
-            ]
-            for name, origins in columns.items()
-        }
-    )
 
 
 def _made_spec(

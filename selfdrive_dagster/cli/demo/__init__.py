@@ -26,7 +26,7 @@ LOOK_SECONDS = 10.0
 RANKING_LOOKS = 3
 """The ranking is read at each third look alone: a command costs a second of a core."""
 
-GIVE_UP_SECONDS = 560.0
+GIVE_UP_SECONDS = 585.0
 MOST_SIGNED = 3
 """So many changes go to users one after the other: a fourth would take us beyond ten minutes."""
 
