@@ -21,7 +21,7 @@ from selfdrive_dagster.patches.ingredients import Repository
 # Families that choose a value or a branch; copies of code (donors, ingredients) agree with
 # their original by construction, which is no evidence.
 SUPPORTABLE = frozenset(
-    ("default", "guard", "catch", "translate", "widen", "condition", "handed_in")
+    ("default", "guard", "catch", "translate", "widen", "condition", "handed_in", "asked")
 )
 
 FAILING_TEST = "failing_test"

@@ -8,7 +8,8 @@ candidates that failed: where a sandbox ends before its time, `stopped` says so.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -29,11 +30,12 @@ from selfdrive_dagster.model import (
     short_id,
     silent,
 )
+from selfdrive_dagster.patches.asking.questions import Ask
 from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.ordering import rank_key
-from selfdrive_dagster.patches.proposers import Proposer, Templates
+from selfdrive_dagster.patches.proposers import Asking, Proposer, Reviser, Templates, Tried
 from selfdrive_dagster.patches.suite import SuiteRun
 
 ENOUGH = 10
@@ -52,7 +54,8 @@ PROPOSERS: tuple[Proposer, ...] = (Templates(),)
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What was tried. `plausible` is ranked, the likeliest first; counts are candidates.
 
-    `barred` are drafts left out since an earlier change that did not hold was the same.
+    `barred` are drafts left out since an earlier change that did not hold was the same; `asks`
+    are the questions that a model was asked, with what each cost.
     """
 
     plausible: tuple[Candidate, ...]
@@ -62,6 +65,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     stopped: str
     barred: int = 0
+    asks: tuple[Ask, ...] = ()
 
 
 def search(
@@ -85,7 +89,13 @@ def search(
     drafts = tuple(draft for draft in drawn if essence_of(draft.patch) not in known)
     tried: list[tuple[Draft, str]] = []
     early, stopped = "", "the candidates are exhausted"
-    for wave in _waves(drafts, reproducer):
+
+    def revised() -> tuple[Draft, ...]:
+        left = max_candidates - len(tried)
+        again = tuple(_revised(diagnosis, product, proposers, tried, left))
+        return tuple(draft for draft in again if essence_of(draft.patch) not in known)
+
+    for wave in chain(_waves(drafts, reproducer), _last_wave(revised)):
         left = seconds - (time.monotonic() - start)
         if left <= 0:
             stopped = f"{seconds:g} s are over"
@@ -108,7 +118,33 @@ def search(
         seconds=round(time.monotonic() - start, 3),
         stopped=stopped,
         barred=len(drawn) - len(drafts),
+        asks=tuple(ask for one in proposers for ask in asks_of(one)),
     )
+
+
+def asks_of(proposer: Proposer) -> tuple[Ask, ...]:
+    """Return what a proposer asked a model since the last time, () for one that asks none."""
+    return proposer.told() if isinstance(proposer, Asking) else ()
+
+
+def _revised(
+    diagnosis: Diagnosis,
+    product: Product,
+    proposers: tuple[Proposer, ...],
+    tried: list[tuple[Draft, str]],
+    limit: int,
+) -> Iterator[Draft]:
+    """Yield what proposers draft anew, knowing that nothing held."""
+    told = tuple(Tried(draft=draft, outcome=outcome) for draft, outcome in tried)
+    for proposer in proposers:
+        if isinstance(proposer, Reviser) and limit > 0:
+            yield from proposer.revise(diagnosis, product, told, limit=limit)
+
+
+def _last_wave(drafts: Callable[[], tuple[Draft, ...]]) -> Iterator["_Wave"]:
+    """Yield one more wave, made only when all before it were tried in vain."""
+    if made := drafts():
+        yield _Wave(made, ENOUGH)
 
 
 def _drafts(
