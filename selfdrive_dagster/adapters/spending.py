@@ -65,6 +65,12 @@ class Spending:
         """Return what each issue took."""
         return self._grouped(spend.c.issue_id)
 
+    def issues(self) -> dict[str, str]:
+        """Return the issue of each change that money was spent on."""
+        query = select(spend.c.change_id, func.min(spend.c.issue_id)).group_by(spend.c.change_id)
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def by_result(self) -> dict[str, Spent]:
         """Return what each kind of end took, "" for what is open."""
         return self._grouped(spend.c.result)

@@ -31,6 +31,7 @@ from selfdrive_dagster.cli import (
     repair,
     rollback,
     serve,
+    spend,
     up,
     usage,
 )
@@ -59,6 +60,7 @@ COMMANDS = (
     Command("rehearse", rehearse.rehearse, ALONE),
     Command("up", up.up, LOOP),
     Command("usage", usage.usage, LOOP),
+    Command("spend", spend.spend, LOOP),
     Command("ingest", ingest.ingest, LOOP),
     Command("changes", changes.changes, LOOP),
     Command("show", changes.show, LOOP),
