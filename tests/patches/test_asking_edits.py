@@ -25,7 +25,11 @@ def product(tmp_path: Path) -> Product:
         (tmp_path / name).write_text("import rates\n")
     (tmp_path / "rates.py").write_text(RATES)
     return Product(
-        name="rates", root=str(tmp_path), python=sys.executable, protected=("**/auth/**",)
+        name="rates",
+        root=str(tmp_path),
+        python=sys.executable,
+        source=(".",),
+        protected=("**/auth/**",),
     )
 
 
@@ -42,7 +46,7 @@ def read(product: Product, *drafts: dict[str, object]) -> Made:
     return read_answer(text, product, SPANS, generator="claude", most=4)
 
 
-GOOD = edit("return RATES[zone]", "return RATES.get(zone, 7)")
+GOOD = edit("return RATES[zone]", "return RATES.get(zone, 4)")
 
 
 def test_a_block_that_stands_once_becomes_a_draft(product: Product) -> None:
@@ -51,15 +55,20 @@ def test_a_block_that_stands_once_becomes_a_draft(product: Product) -> None:
     assert (made.result, made.fates, made.explanations) == (
         Result.ANSWERED,
         ("fits",),
-        ("since it helps",),
+        ("since it helps It says that it invents: charges 7",),
     )
     assert (draft.path, draft.line, draft.function) == ("rates.py", 5, "cost")
-    assert (draft.generator, draft.invented, draft.supports) == ("claude", "charges 7", ())
-    assert "+    return RATES.get(zone, 7)" in draft.patch
+    assert (draft.generator, draft.invented, draft.supports) == (
+        "claude",
+        "`RATES[zone]` gives `4`",  # as its code says, whatever it says of itself
+        (),
+    )
+    assert "+    return RATES.get(zone, 4)" in draft.patch
 
 
 def test_what_a_draft_makes_up_is_never_left_unsaid(product: Product) -> None:
-    (draft,) = read(product, drafted(GOOD, invents=" ")).drafts
+    swapped = edit("return RATES[zone]", "return RATES[sorted(RATES)[0]]")
+    (draft,) = read(product, drafted(swapped, invents="nothing at all")).drafts
     assert draft.invented == UNTOLD
 
 
@@ -88,6 +97,77 @@ UNFIT = {
 }
 
 
+VALUES = {
+    "a number": ("RATES.get(zone, 7)", "brings in 7"),
+    "a text": ('RATES.get(zone, "free")', "brings in 'free'"),
+    "in a comparison": ("RATES[zone] if zone != 'XQ' else 0", "brings in 'XQ'"),
+    "in a set": ("RATES[zone] * (zone not in {4711})", "brings in 4711"),
+    "in an exception's comparison": (
+        "RATES[zone]\n    raise KeyError(zone == 'XQ')",
+        "brings in 'XQ'",
+    ),
+    "known": ("RATES.get(zone, 4)", ""),
+    "known elsewhere": ("RATES.get(zone, 12)", ""),
+    "plain": ("RATES.get(zone, 0)", ""),
+    "nothing": ("RATES.get(zone)", ""),
+    "twice what is there": ("RATES.get('DE', 4)", ""),
+}
+
+
+@pytest.mark.parametrize(("new", "fate"), VALUES.values(), ids=VALUES)
+def test_no_value_comes_in_that_the_code_does_not_know(
+    product: Product, new: str, fate: str
+) -> None:
+    (Path(product.root) / "zones.py").write_text("DOZEN = 12\n")
+    made = read(product, drafted(edit("RATES[zone]", new)))
+    assert bool(made.drafts) is not bool(fate) and fate in made.fates[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    if zone not in RATES:\n        raise LookupError(f'no rate for {zone}')",
+        "    if zone not in RATES:\n        raise ValueError('we do not ship there')",
+        "    zone = zone.encode('utf-8', errors='replace').decode(encoding='utf-8')",
+    ],
+)
+def test_words_of_an_exception_and_of_an_encoding_are_free(product: Product, line: str) -> None:
+    (Path(product.root) / "zones.py").write_text("CODE = 'utf-8'\n")
+    block = edit("    return RATES[zone]", f"{line}\n    return RATES[zone]")
+    assert read(product, drafted(block)).drafts
+
+
+def test_without_strangers_a_test_may_demand_any_value(product: Product) -> None:
+    text = json.dumps({"drafts": [drafted(edit("RATES[zone]", "RATES.get(zone, 7)"))]})
+    made = read_answer(text, product, SPANS, generator="claude", most=4, strangers=False)
+    assert made.fates == ("fits",)
+
+
+SIBLING = "\n\ndef days(zone):\n    return RATES.get(zone, 9)\n"
+VOUCHED = {
+    "the sibling's value": ("    return RATES[zone]", "    return RATES.get(zone, 9)", 1, "fits"),
+    "another value": ("    return RATES[zone]", "    return RATES.get(zone, 4)", 0, "otherwise"),
+    "and a line beside": (
+        "    return RATES[zone]", "    RATES.clear()\n    return RATES.get(zone, 9)", 0, "fits"
+    ),
+    "and a handler around": (
+        "    return RATES[zone]",
+        "    try:\n        return RATES.get(zone, 9)\n    except TypeError:\n        return zone",
+        0, "fits",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "vouched", "fate"), VOUCHED.values(), ids=VOUCHED)
+def test_a_sibling_vouches_for_its_treatment_and_for_nothing_beside(
+    product: Product, old: str, new: str, vouched: int, fate: str
+) -> None:
+    (Path(product.root) / "rates.py").write_text(RATES + SIBLING)
+    made = read(product, drafted(edit(old, new)))
+    assert fate in made.fates[0]
+    assert [len(one.supports) for one in made.drafts] == [vouched] * (fate == "fits")
+
+
 @pytest.mark.parametrize(("edits", "fate"), UNFIT.values(), ids=UNFIT)
 def test_what_does_not_fit_says_why(product: Product, edits: list, fate: str) -> None:
     made = read(product, drafted(*edits))
@@ -111,7 +191,7 @@ def test_no_draft_is_an_answer(product: Product) -> None:
 
 def test_windows_line_ends_stay(product: Product) -> None:
     (Path(product.root) / "rates.py").write_bytes(RATES.replace("\n", "\r\n").encode())
-    block = edit("def cost(zone):\n    return RATES[zone]", "def cost(zone):\n    return 7")
+    block = edit("def cost(zone):\n    return RATES[zone]", "def cost(zone):\n    return 4")
     (draft,) = read(product, drafted(block)).drafts
     assert draft.source.count("\r\n") == draft.source.count("\n") == RATES.count("\n")
 

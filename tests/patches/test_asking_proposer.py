@@ -40,7 +40,7 @@ def product(tmp_path: Path) -> Product:
     return Product(name="rates", root=str(tmp_path), python=sys.executable, source=("rates.py",))
 
 
-def draft(replacement: str = "RATES.get(zone, 7)") -> dict:
+def draft(replacement: str = "RATES.get(zone, 4)") -> dict:
     edit = {"path": "rates.py", "search": "RATES[zone]", "replace": replacement}
     return {"explanation": "e", "invents": "charges 7", "edits": [edit]}
 
@@ -82,7 +82,7 @@ class Asked:
 def test_an_answer_becomes_drafts_and_a_record(product: Product) -> None:
     asked = Asked(product, [says(draft())])
     (one,), (ask,) = asked.drafts, asked.asks
-    assert (one.generator, one.invented) == ("claude", "charges 7")
+    assert (one.generator, one.invented) == ("claude", "`RATES[zone]` gives `4`")
     assert (ask.result, ask.request_id, ask.drafts) == (Result.ANSWERED, "req_1", ("fits",))
     assert ask.spent_micros == 1000 * 2 + 100 * 10 < ask.reserved_micros
     assert len(ask.prompt_sha256) == 64
@@ -187,7 +187,7 @@ def test_where_nothing_may_be_changed_nothing_is_sent(product: Product) -> None:
 
 
 def test_what_our_trials_said_is_told_and_asked_once_more(product: Product) -> None:
-    model = Scripted([says(draft()), says(draft(), draft("RATES.get(zone, 9)"))])
+    model = Scripted([says(draft()), says(draft(), draft("RATES.get(zone, 0)"))])
     purse = OpenPurse()
     tried = search(
         DIAGNOSIS,
@@ -201,10 +201,10 @@ def test_what_our_trials_said_is_told_and_asked_once_more(product: Product) -> N
     )
     assert [ask.purpose for ask in tried.asks] == ["draft", "revise"]
     (found,) = tried.plausible
-    assert "RATES.get(zone, 9)" in found.patch
+    assert "RATES.get(zone, 0)" in found.patch
     assert (found.generator, tried.tried) == ("claude", 2)
     told = model.asked[1].shown[-1]
-    assert "did not hold (killed)" in told and "+    return RATES.get(zone, 7)" in told
+    assert "did not hold (killed)" in told and "+    return RATES.get(zone, 4)" in told
     assert model.asked[0].shown == model.asked[1].shown[:-1]
 
 

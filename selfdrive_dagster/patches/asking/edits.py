@@ -5,22 +5,27 @@ is a stranger's text like any other until the gates have judged it. Does not bel
 """
 
 import ast
-from collections.abc import Mapping
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
 import msgspec
 
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.asking.clean import is_plain, plain
+from selfdrive_dagster.patches.asking.limits import (
+    Spans,
+    is_one_treatment,
+    strays,
+    unknown_value,
+)
 from selfdrive_dagster.patches.asking.questions import Result
-from selfdrive_dagster.patches.claims import supports
+from selfdrive_dagster.patches.claims import dissent, supports, told
 from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.ingredients import Repository
 from selfdrive_dagster.patches.proposers import UNTOLD
 from selfdrive_dagster.patches.syntax import Module
 from selfdrive_dagster.patches.templates.checker import changed_tokens
 from selfdrive_dagster.patches.templates.generate import is_editable
-from selfdrive_dagster.patches.text import changed_lines, render_diff, rows
+from selfdrive_dagster.patches.text import changed_lines, render_diff
 
 FAMILY = "asked"
 MOST_EDITS = 8
@@ -68,10 +73,6 @@ SCHEMA = _object({"drafts": {"type": "array", "items": _DRAFT}})
 """The JSON schema that the answer must follow."""
 
 
-Spans = Mapping[str, tuple[tuple[int, int], ...]]
-"""Per file the lines, first and last, that a draft may change."""
-
-
 class Made(NamedTuple):
     """What an answer's text came to. `fates` says for each draft of it why it fits or not."""
 
@@ -82,10 +83,13 @@ class Made(NamedTuple):
     explanations: tuple[str, ...] = ()
 
 
-def read_answer(text: str, product: Product, spans: Spans, *, generator: str, most: int) -> Made:
+def read_answer(
+    text: str, product: Product, spans: Spans, *, generator: str, most: int, strangers: bool = True
+) -> Made:
     """Return the drafts of an answer's text, at most `most`, none twice.
 
     What lies outside of `spans` was not suspected by the localiser: no model may change it.
+    `strangers` says that the prompt held their text: then no new value may come in either.
     """
     try:
         answered = msgspec.json.decode(text.encode("utf-8", "replace"), type=Answered)
@@ -96,7 +100,7 @@ def read_answer(text: str, product: Product, spans: Spans, *, generator: str, mo
     drafts: dict[str, Draft] = {}
     fates = []
     for one in answered.drafts[:most]:
-        draft, fate = _draft(one, product, spans, generator)
+        draft, fate = _draft(one, product, spans, generator, strangers=strangers)
         if draft is not None and draft.patch in drafts:
             draft, fate = None, "is the same as one before"
         if draft is not None:
@@ -104,17 +108,21 @@ def read_answer(text: str, product: Product, spans: Spans, *, generator: str, mo
         fates.append(fate)
     result = Result.ANSWERED if drafts or not answered.drafts else Result.NOTHING_FITS
     says = "" if drafts else "; ".join(fates) or "it drafted nothing"
-    told = tuple(_line(one.explanation, MOST_EXPLANATION) for one in answered.drafts[:most])
-    return Made(result, says, tuple(drafts.values()), tuple(fates), told)
+    words = tuple(_words(one) for one in answered.drafts[:most])
+    return Made(result, says, tuple(drafts.values()), tuple(fates), words)
 
 
-def _line(text: str, most: int) -> str:
-    """Return a model's words as one clean line."""
-    return " ".join(plain(text).split())[:most]
+def _words(drafted: Drafted) -> str:
+    """Return what a model says of its draft, as one clean line each: its word, no evidence."""
+    why, makes_up = (
+        " ".join(plain(text).split()) for text in (drafted.explanation, drafted.invents)
+    )
+    invents = f" It says that it invents: {makes_up[:MOST_INVENTS]}" if makes_up else ""
+    return why[:MOST_EXPLANATION] + invents
 
 
 def _draft(
-    drafted: Drafted, product: Product, spans: Spans, generator: str
+    drafted: Drafted, product: Product, spans: Spans, generator: str, *, strangers: bool
 ) -> tuple[Draft | None, str]:
     """Return a draft, or None with the reason why it cannot be applied."""
     paths = {edit.path for edit in drafted.edits}
@@ -125,10 +133,15 @@ def _draft(
         return None, "changes a file that it may not change"
     old = product.read(path)
     new, fault = _applied(old, drafted.edits)
-    fault = fault or _fault(old, new, product) or _strays(old, new, spans[path])
+    repository = Repository(product)
+    fault = fault or _fault(old, new, product) or strays(old, new, spans[path])
+    if not fault and strangers:
+        fault = unknown_value(old, new, repository)
     if fault:
         return None, fault
-    return _made(path, old, new, drafted, product, generator), FITS
+    draft = _made(path, old, new, product, repository, generator)
+    otherwise = dissent(draft, repository) if strangers else ""
+    return (None, f"answers otherwise than {otherwise}") if otherwise else (draft, FITS)
 
 
 def _applied(text: str, edits: tuple[Edit, ...]) -> tuple[str, str]:
@@ -164,19 +177,10 @@ def _fault(old: str, new: str, product: Product) -> str:
     return ""
 
 
-def _strays(old: str, new: str, spans: tuple[tuple[int, int], ...]) -> str:
-    """Say so where a change leaves the suspected functions; an insertion stands behind a line."""
-    matcher = SequenceMatcher(None, rows(old), rows(new), autojunk=False)
-    for tag, start, stop, _, _ in matcher.get_opcodes():
-        first, last = (start + 1, stop) if stop > start else (start, start)
-        if tag != "equal" and not any(low <= first and last <= high for low, high in spans):
-            return "changes code that was not suspected"
-    return ""
-
-
 def _made(
-    path: str, old: str, new: str, drafted: Drafted, product: Product, generator: str
+    path: str, old: str, new: str, product: Product, repository: Repository, generator: str
 ) -> Draft:
+    """Return a change as a draft. What it invents is read from its code, never from its words."""
     line = _first_change(old, new)
     function = Module(path, old).function_at(line)
     draft = Draft(
@@ -187,11 +191,13 @@ def _made(
         function=function.qualname if function else "",
         patch=render_diff(path, old, new),
         source=new,
-        invented=_line(drafted.invents, MOST_INVENTS) or UNTOLD,
+        invented="",
         tokens=changed_tokens(old, new),
         generator=generator,
     )
-    return msgspec.structs.replace(draft, supports=supports(draft, product))
+    vouched = supports(draft, product) if is_one_treatment(old, new) else ()
+    invented = told(draft, repository)[:MOST_INVENTS] or UNTOLD
+    return msgspec.structs.replace(draft, supports=vouched, invented=invented)
 
 
 def _first_change(old: str, new: str) -> int:

@@ -15,7 +15,7 @@ from selfdrive_dagster.config.prices import Price
 from selfdrive_dagster.model import Diagnosis, Product, digest
 from selfdrive_dagster.patches.asking.clean import leak
 from selfdrive_dagster.patches.asking.context import Shown, show
-from selfdrive_dagster.patches.asking.edits import SCHEMA, Made, Spans, read_answer
+from selfdrive_dagster.patches.asking.edits import SCHEMA, Made, read_answer
 from selfdrive_dagster.patches.asking.money import Denied, Purse, cost, most
 from selfdrive_dagster.patches.asking.questions import AGAIN, Answer, Ask, Model, Question, Result
 from selfdrive_dagster.patches.drafts import Draft
@@ -102,7 +102,7 @@ class Claude:
         if fault is not None:
             self._asks.append(self._ask_of(question, purpose, fault))
             return
-        made = self._asked(question, purpose, product, shown.spans)
+        made = self._asked(question, purpose, product, shown)
         yield from made.drafts[:limit]
 
     def _unfit(self, question: Question, shown: Shown) -> Answer | None:
@@ -119,10 +119,10 @@ class Claude:
             return Answer(result=Result.SECRET_IN_PROMPT, says=found)
         return None
 
-    def _asked(self, question: Question, purpose: str, product: Product, spans: Spans) -> Made:
+    def _asked(self, question: Question, purpose: str, product: Product, shown: Shown) -> Made:
         """Ask until there is an answer or a reason to stop, each time with money of its own."""
         for attempt in range(TIMES):
-            ask, made, answer = self._once(question, purpose, product, spans)
+            ask, made, answer = self._once(question, purpose, product, shown)
             self._asks.append(ask)
             wait = _wait(answer, attempt)
             if ask.result not in AGAIN or wait is None or attempt == TIMES - 1:
@@ -131,7 +131,7 @@ class Claude:
         return made
 
     def _once(
-        self, question: Question, purpose: str, product: Product, spans: Spans
+        self, question: Question, purpose: str, product: Product, shown: Shown
     ) -> tuple[Ask, Made, Answer]:
         price = self._terms.price
         assert price is not None  # `_unfit` asked before
@@ -145,7 +145,12 @@ class Claude:
         made = Made(answer.result, answer.says)
         if answer.result is Result.ANSWERED:
             made = read_answer(
-                answer.text, product, spans, generator=self.name, most=self._terms.drafts
+                answer.text,
+                product,
+                shown.spans,
+                generator=self.name,
+                most=self._terms.drafts,
+                strangers=shown.strangers,
             )
         ask = msgspec.structs.replace(
             self._ask_of(question, purpose, answer),
