@@ -147,6 +147,9 @@ SIBLING = "\n\ndef days(zone):\n    return RATES.get(zone, 9)\n"
 VOUCHED = {
     "the sibling's value": ("    return RATES[zone]", "    return RATES.get(zone, 9)", 1, "fits"),
     "another value": ("    return RATES[zone]", "    return RATES.get(zone, 4)", 0, "otherwise"),
+    "and a word of it": (
+        "    return RATES[zone]", '    """Any zone."""\n    return RATES.get(zone, 9)', 1, "fits"
+    ),
     "and a line beside": (
         "    return RATES[zone]", "    RATES.clear()\n    return RATES.get(zone, 9)", 0, "fits"
     ),

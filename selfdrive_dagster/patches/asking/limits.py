@@ -69,10 +69,15 @@ def _free(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         parts = [part for one in node.exc.args for part in getattr(one, "values", [one])]
         yield from (one for one in parts if isinstance(getattr(one, "value", None), str))
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+    if isinstance(node, ast.Expr) and _is_text(node):
         yield node.value
     if isinstance(node, ast.keyword) and node.arg in TEXT_KEYWORDS:
         yield node.value
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Say whether a statement is a constant alone, as a docstring is."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def is_one_treatment(old: str, new: str) -> bool:
@@ -88,6 +93,7 @@ def is_one_treatment(old: str, new: str) -> bool:
         node
         for node in ast.walk(parse_quietly(new))
         if isinstance(node, ast.stmt)
+        and not _is_text(node)
         and start < node.lineno
         and (node.end_lineno or node.lineno) <= stop
     ]
