@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable
 
 from selfdrive_dagster.model import Candidate, Check, Claim, Way
+from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.earlier import essence_of
 from selfdrive_dagster.rollout.doubts import doubts
@@ -109,7 +110,18 @@ def _claim(findings: Findings) -> list[str]:
     ]
     if not supports and shown.claim is Claim.REPAIR:
         supports = ["- the product's own failing test"]
-    return [*_author(shown), claim, *_listed(supports)]
+    return [*_author(shown), *_model(findings), claim, *_listed(supports)]
+
+
+def _model(findings: Findings) -> list[str]:
+    """Say that a model drafted it, which, and what that cost; its words are not repeated."""
+    shown = findings.shown
+    asks = [one for one in findings.search.asks if shown and one.generator == shown.generator]
+    if not asks:
+        return []
+    models = ", ".join(dict.fromkeys(one.returned_model or one.model for one in asks))
+    spent = dollars(sum(one.spent_micros for one in asks))
+    return [f"A model drafted it: {code(models)}, for {spent}. Nothing rests on its word."]
 
 
 def _author(shown: Candidate) -> list[str]:

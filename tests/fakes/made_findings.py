@@ -27,6 +27,7 @@ from selfdrive_dagster.model import (
     digest,
     short_id,
 )
+from selfdrive_dagster.patches.asking.questions import Ask, Result, Usage
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import render_diff
@@ -247,6 +248,30 @@ def handed_in(author: str) -> Findings:
     return replace(
         made,
         search=replace(made.search, plausible=(best,)),
+        proof=replace(made.proof, best=best),
+    )
+
+
+def drafted() -> Findings:
+    """A repair that held and that a model drafted."""
+    best = candidate(generator="claude", family="asked")
+    ask = Ask(
+        generator="claude",
+        purpose="draft",
+        model="claude-made-1",
+        returned_model="claude-made-1-20260101",
+        result=Result.ANSWERED,
+        request_id="req_1",
+        prompt_sha256="ab" * 32,
+        usage=Usage(input_tokens=4_000, output_tokens=150),
+        spent_micros=11_472,
+        drafts=("fits",),
+        explanations=("Trust me: <b>it is right</b>",),
+    )
+    made = findings()
+    return replace(
+        made,
+        search=replace(made.search, plausible=(best,), asks=(ask,)),
         proof=replace(made.proof, best=best),
     )
 
