@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from selfdrive_dagster.model import Diagnosis, FrameFinding, Product, Ran, Suspicion
 from selfdrive_dagster.patches.asking.money import most
-from selfdrive_dagster.patches.asking.proposer import LONGEST_WAIT, TIMES, Claude, Terms
+from selfdrive_dagster.patches.asking.proposer import LONGEST_WAIT, TIMES, Claude, Terms, project
 from selfdrive_dagster.patches.asking.questions import AGAIN, Answer, Ask, Result, Usage
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.proposers import Templates
@@ -222,3 +222,16 @@ def test_nobody_is_asked_again_when_something_holds(product: Product) -> None:
     )
     assert [ask.purpose for ask in tried.asks] == ["draft"]
     assert [one.generator for one in tried.plausible] == ["claude"]
+
+
+def test_a_projection_is_told_without_asking_and_bounds_what_is_reserved(product: Product) -> None:
+    told = project(DIAGNOSIS, product, TERMS)
+    assert told is not None
+    asked = Asked(product, [says(draft())])
+    assert told.most_micros == asked.asks[0].reserved_micros
+    assert 0 < told.likely_micros < told.most_micros
+
+
+def test_what_nobody_knows_is_not_projected(product: Product) -> None:
+    assert project(DIAGNOSIS, product, replace(TERMS, price=None)) is None
+    assert project(DIAGNOSIS, replace(product, protected=("rates.py",)), TERMS) is None

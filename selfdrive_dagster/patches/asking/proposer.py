@@ -17,7 +17,15 @@ from selfdrive_dagster.patches.asking.clean import leak
 from selfdrive_dagster.patches.asking.context import Shown, show
 from selfdrive_dagster.patches.asking.edits import SCHEMA, Made, read_answer
 from selfdrive_dagster.patches.asking.money import Denied, Purse, cost, most
-from selfdrive_dagster.patches.asking.questions import AGAIN, Answer, Ask, Model, Question, Result
+from selfdrive_dagster.patches.asking.questions import (
+    AGAIN,
+    Answer,
+    Ask,
+    Model,
+    Question,
+    Result,
+    Usage,
+)
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.proposers import Tried
 
@@ -90,14 +98,7 @@ class Claude:
     ) -> Iterator[Draft]:
         if limit < 1:
             return
-        question = Question(
-            model=self._terms.model,
-            system=shown.system,
-            shown=tuple(part for part in (shown.code, shown.facts, *more) if part),
-            schema=SCHEMA,
-            max_tokens=self._terms.max_tokens,
-            caches=bool(self._terms.price and self._terms.price.has_cache),
-        )
+        question = _question(shown, more, self._terms)
         fault = self._unfit(question, shown)
         if fault is not None:
             self._asks.append(self._ask_of(question, purpose, fault))
@@ -177,6 +178,47 @@ class Claude:
             prompt_sha256=digest(question),
             usage=answer.usage,
         )
+
+
+class Projection(msgspec.Struct, frozen=True, kw_only=True):
+    """What asking once would cost: about, and at most. Micro-dollars."""
+
+    likely_micros: int
+    most_micros: int
+
+
+LIKELY_BYTES_OF_A_TOKEN = 4
+LIKELY_ANSWER_TOKENS = 3_000
+"""Guesses, thinking included: a projection is told as one."""
+
+
+def project(diagnosis: Diagnosis, product: Product, terms: Terms) -> Projection | None:
+    """Return what one question on a diagnosis would cost; nothing is sent.
+
+    None where nobody knows, or where nothing would be asked.
+    """
+    shown = show(diagnosis, product, drafts=terms.drafts)
+    if terms.price is None or not shown.spans:
+        return None
+    size = _question(shown, (), terms).size()
+    read = Usage(
+        input_tokens=size // LIKELY_BYTES_OF_A_TOKEN,
+        output_tokens=min(LIKELY_ANSWER_TOKENS, terms.max_tokens),
+    )
+    likely = cost(read, terms.price)
+    assert likely is not None  # no cached tokens
+    return Projection(likely_micros=likely, most_micros=most(size, terms.max_tokens, terms.price))
+
+
+def _question(shown: Shown, more: tuple[str, ...], terms: Terms) -> Question:
+    return Question(
+        model=terms.model,
+        system=shown.system,
+        shown=tuple(part for part in (shown.code, shown.facts, *more) if part),
+        schema=SCHEMA,
+        max_tokens=terms.max_tokens,
+        caches=bool(terms.price and terms.price.has_cache),
+    )
 
 
 def _spent(answer: Answer, price: Price, reserved: int) -> int:
