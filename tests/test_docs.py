@@ -11,7 +11,7 @@ from selfdrive_dagster.config import Detect, Issues, parse
 from selfdrive_dagster.config.settings import Patches
 from selfdrive_dagster.issues.kinds import KINDS
 from selfdrive_dagster.issues.score import FORMULA
-from selfdrive_dagster.patches.asking.questions import Result
+from selfdrive_dagster.model import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 HURTS = (ROOT / "docs" / "what-hurts.md").read_text()

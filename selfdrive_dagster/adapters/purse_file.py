@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import Ask
 from selfdrive_dagster.patches.asking.money import Caps, Denied, Reserved, exceeded
-from selfdrive_dagster.patches.asking.questions import Ask
 
 NAME = "spend.jsonl"
 

@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, text, update
 
 from selfdrive_dagster.adapters.postgres.tables import spend
+from selfdrive_dagster.model import Ask
 from selfdrive_dagster.patches.asking.money import Caps, Denied, Reserved, exceeded
-from selfdrive_dagster.patches.asking.questions import Ask
 
 SPEND_LOCK = 0x5E1FD005
 """The advisory lock under which caps are looked at and money is set aside."""

@@ -12,12 +12,11 @@ import msgspec
 
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
-from selfdrive_dagster.model import Candidate, Diagnosis, Report, Reproduction
+from selfdrive_dagster.model import Ask, Candidate, Diagnosis, Report, Reproduction
 from selfdrive_dagster.model.drawing import as_markdown
 from selfdrive_dagster.orchestration.text import fenced, plain, table
 from selfdrive_dagster.patches.asking.edits import FITS
 from selfdrive_dagster.patches.asking.money import MICROS, dollars
-from selfdrive_dagster.patches.asking.questions import Ask
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval
@@ -70,7 +69,7 @@ def of_reproduction(made: Reproduction) -> dict[str, Any]:
     shown["way"] = test.way.value if test else "none: nothing can be proven"
     if test is not None and test.source is not None:
         shown["test"] = fenced(test.source, "python")
-    return shown
+    return {**shown, **of_asks(made.asks)}
 
 
 def of_search(tried: Search) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.model import Diagnosis, Product
-from selfdrive_dagster.patches.asking.questions import Ask
+from selfdrive_dagster.model import Ask, Diagnosis, Product
 from selfdrive_dagster.patches.authors import author_of
 from selfdrive_dagster.patches.claims import supports
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
@@ -64,6 +63,11 @@ class Asking(Protocol):
     def told(self) -> tuple[Ask, ...]:
         """Return what was asked since the last call of this."""
         ...
+
+
+def asks_of(proposer: Proposer) -> tuple[Ask, ...]:
+    """Return what a proposer asked a model since the last time, () for one that asks none."""
+    return proposer.told() if isinstance(proposer, Asking) else ()
 
 
 class Templates:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import (
+    Ask,
     Candidate,
     Claim,
     Diagnosis,
@@ -30,12 +31,11 @@ from selfdrive_dagster.model import (
     short_id,
     silent,
 )
-from selfdrive_dagster.patches.asking.questions import Ask
 from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.ordering import rank_key
-from selfdrive_dagster.patches.proposers import Asking, Proposer, Reviser, Templates, Tried
+from selfdrive_dagster.patches.proposers import Proposer, Reviser, Templates, Tried, asks_of
 from selfdrive_dagster.patches.suite import SuiteRun
 
 ENOUGH = 10
@@ -122,11 +122,6 @@ def search(
     )
 
 
-def asks_of(proposer: Proposer) -> tuple[Ask, ...]:
-    """Return what a proposer asked a model since the last time, () for one that asks none."""
-    return proposer.told() if isinstance(proposer, Asking) else ()
-
-
 def _revised(
     diagnosis: Diagnosis,
     product: Product,
@@ -195,8 +190,16 @@ def search_if_reproduced(
     """Search, or say that without a reproducer no patch can be tried."""
     if reproduction.reproducer is None:
         nothing = "there is no reproducer"
-        return Search(plausible=(), tried=0, outcomes={}, families={}, seconds=0.0, stopped=nothing)
-    return search(
+        return Search(
+            plausible=(),
+            tried=0,
+            outcomes={},
+            families={},
+            seconds=0.0,
+            stopped=nothing,
+            asks=reproduction.asks,
+        )
+    found = search(
         diagnosis,
         reproduction.reproducer,
         base,
@@ -208,6 +211,7 @@ def search_if_reproduced(
         proposers=proposers,
         earlier=earlier,
     )
+    return msgspec.structs.replace(found, asks=reproduction.asks + found.asks)
 
 
 def _try(

@@ -102,6 +102,8 @@ def _reproducer(findings: Findings) -> Iterator[str]:
         return
     if made.way is Way.BORROWED_STATE:
         yield "That production had this state: the test borrows one from a passing test."
+    if made.way is Way.WRITTEN_BY_MODEL:
+        yield "That it happened like this: a model made up the test's state and arguments."
     for argument in made.arguments:
         if argument.expression is None:
             yield (

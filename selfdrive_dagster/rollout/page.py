@@ -51,6 +51,7 @@ WAYS = {
     Way.CAPTURED_ARGUMENTS: "A test calls the function with the arguments that were recorded.",
     Way.BORROWED_STATE: "A passing test's own set-up is used, with the recorded arguments put in.",
     Way.HTTP_REPLAY: "A test sends the recorded request to the product's own application object.",
+    Way.WRITTEN_BY_MODEL: "A model wrote the test; it raises what was recorded, where it was.",
     Way.FAILING_TEST: "The product's own failing test shows it; nothing was added.",
 }
 

@@ -24,6 +24,7 @@ from selfdrive_dagster.model import (
     silent,
 )
 from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
+from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.proposers import Proposer
 from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
@@ -179,6 +180,9 @@ def _once(
     """Take one target to a proof."""
     start = time.monotonic()
     diagnosis, reproduction = _understand(product, history, sandbox, crash, failing, base, progress)
+    reproduction = reproduce_by_writers(
+        proposers, diagnosis, reproduction, product, sandbox, progress
+    )
     found = search_if_reproduced(
         diagnosis,
         reproduction,

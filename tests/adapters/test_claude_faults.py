@@ -14,7 +14,8 @@ from selfdrive_dagster.adapters.claude.client import is_same_model
 from selfdrive_dagster.adapters.claude.faults import retry_after
 from selfdrive_dagster.adapters.claude.standin import Reply, Script, Standin, serving
 from selfdrive_dagster.adapters.claude.standin.faults import FAULTS
-from selfdrive_dagster.patches.asking.questions import AGAIN, Answer, Result
+from selfdrive_dagster.model import Result
+from selfdrive_dagster.patches.asking.questions import AGAIN, Answer
 
 # fault, result, whether it is certainly free, seconds that the service asks to wait
 CASES = [

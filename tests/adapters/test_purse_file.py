@@ -7,8 +7,8 @@ import pytest
 
 from selfdrive_dagster.adapters.purse_file import NAME, FilePurse
 from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.model import Ask, Result
 from selfdrive_dagster.patches.asking.money import Caps, Denied, Reserved
-from selfdrive_dagster.patches.asking.questions import Ask, Result
 
 
 def ask(spent: int) -> Ask:

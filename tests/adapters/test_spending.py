@@ -11,8 +11,8 @@ from fakes.selfdrive_program import ROOT
 from sqlalchemy import Engine, text
 
 from selfdrive_dagster.adapters.spending import CHARGED, LoopPurse, Spending, Spent, charge_lost
+from selfdrive_dagster.model import Ask, Result
 from selfdrive_dagster.patches.asking.money import Caps, Denied, Reserved
-from selfdrive_dagster.patches.asking.questions import Ask, Result
 
 PROGRAM = ROOT / "tests" / "fakes" / "spender.py"
 

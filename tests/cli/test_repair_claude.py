@@ -20,8 +20,8 @@ from selfdrive_dagster.cli.repair.drafting import Generator, capped, drafting
 from selfdrive_dagster.cli.repair.show import asked
 from selfdrive_dagster.config.settings import Patches
 from selfdrive_dagster.errors import BadInput, MissingTool, Refused
+from selfdrive_dagster.model import Ask, Result, Usage
 from selfdrive_dagster.patches.asking.money import Caps
-from selfdrive_dagster.patches.asking.questions import Ask, Result, Usage
 
 SHOP = ROOT / "examples" / "shop"
 CLAUDE = (Generator.CLAUDE,)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from selfdrive_dagster.issues import IssueStats, IssueSummary, RankedIssue, rank
 from selfdrive_dagster.model import (
+    Ask,
     Attempt,
     Candidate,
     Check,
@@ -19,15 +20,16 @@ from selfdrive_dagster.model import (
     Report,
     Reproducer,
     Reproduction,
+    Result,
     Support,
     SuspectCommit,
     Suspicion,
+    Usage,
     Verdict,
     Way,
     digest,
     short_id,
 )
-from selfdrive_dagster.patches.asking.questions import Ask, Result, Usage
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import render_diff

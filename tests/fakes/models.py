@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from selfdrive_dagster.adapters.claude import KEY, Client
 from selfdrive_dagster.adapters.claude.standin import Standin
 from selfdrive_dagster.config.prices import Price
+from selfdrive_dagster.model import Ask
+from selfdrive_dagster.patches.asking.conversing import Terms
 from selfdrive_dagster.patches.asking.edits import SCHEMA
 from selfdrive_dagster.patches.asking.money import Caps, Denied, Reserved, exceeded
-from selfdrive_dagster.patches.asking.proposer import Terms
-from selfdrive_dagster.patches.asking.questions import Answer, Ask, Question
+from selfdrive_dagster.patches.asking.questions import Answer, Question
 
 PRICE = Price(input=2, output=10, cache_write=2.5, cache_read=0.2)
 TERMS = Terms(model="claude-made-1", price=PRICE, max_tokens=4_000)

@@ -11,8 +11,8 @@ import sys
 
 from selfdrive_dagster.adapters.postgres import connect
 from selfdrive_dagster.adapters.spending import Spending
+from selfdrive_dagster.model import Ask, Result
 from selfdrive_dagster.patches.asking.money import Caps, Denied
-from selfdrive_dagster.patches.asking.questions import Ask, Result
 
 
 def main(url: str, issues: int, micros: int, cap: int, end: str) -> None:

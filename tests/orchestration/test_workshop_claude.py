@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from selfdrive_dagster.adapters.claude import KEY
 from selfdrive_dagster.adapters.claude.standin import Reply, Script, serving
 from selfdrive_dagster.adapters.spending import Spending
-from selfdrive_dagster.patches.asking.questions import Result
-from selfdrive_dagster.patches.search import asks_of
+from selfdrive_dagster.model import Result
+from selfdrive_dagster.patches.proposers import asks_of
 
 CHOSEN = '[patches]\ngenerators = ["builtin", "claude"]\n'
 

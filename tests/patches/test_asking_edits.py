@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from selfdrive_dagster.model import Product
-from selfdrive_dagster.patches.asking.edits import SCHEMA, Made, read_answer
-from selfdrive_dagster.patches.asking.questions import Result
+from selfdrive_dagster.model import Product, Result
+from selfdrive_dagster.patches.asking.conversing import Made
+from selfdrive_dagster.patches.asking.edits import SCHEMA, read_answer
 from selfdrive_dagster.patches.proposers import UNTOLD
 
 RATES = (

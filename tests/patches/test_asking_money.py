@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfdrive_dagster.config.prices import PRICES, Price, price_of, shipped
+from selfdrive_dagster.model import Usage
 from selfdrive_dagster.patches.asking.money import Caps, cost, dollars, exceeded, micros, most
-from selfdrive_dagster.patches.asking.questions import Usage
 
 PRICE = Price(input=3, output=15, cache_write=3.75, cache_read=0.3)
 TOKENS = st.integers(0, 10**7)

@@ -9,10 +9,20 @@ import pytest
 from fakes.models import PRICE, TERMS, OpenPurse, Scripted
 from msgspec.structs import replace
 
-from selfdrive_dagster.model import Diagnosis, FrameFinding, Product, Ran, Suspicion
+from selfdrive_dagster.model import (
+    Ask,
+    Diagnosis,
+    FrameFinding,
+    Product,
+    Ran,
+    Result,
+    Suspicion,
+    Usage,
+)
+from selfdrive_dagster.patches.asking.conversing import LONGEST_WAIT, TIMES, Terms
 from selfdrive_dagster.patches.asking.money import most
-from selfdrive_dagster.patches.asking.proposer import LONGEST_WAIT, TIMES, Claude, Terms, project
-from selfdrive_dagster.patches.asking.questions import AGAIN, Answer, Ask, Result, Usage
+from selfdrive_dagster.patches.asking.proposer import Claude, project
+from selfdrive_dagster.patches.asking.questions import AGAIN, Answer
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.proposers import Templates
 from selfdrive_dagster.patches.search import search

@@ -14,10 +14,10 @@ from fakes.models import TERMS, OpenPurse, Scripted, client_of
 
 from selfdrive_dagster.adapters.claude.standin import Reply, Script, Standin, serving
 from selfdrive_dagster.adapters.folder import NoHistory
-from selfdrive_dagster.model import Diagnosis, Product, Reproduction, Verdict
+from selfdrive_dagster.model import Diagnosis, Product, Reproduction, Result, Verdict
 from selfdrive_dagster.patches import diagnose, reproduce
 from selfdrive_dagster.patches.asking.proposer import Claude
-from selfdrive_dagster.patches.asking.questions import Answer, Result
+from selfdrive_dagster.patches.asking.questions import Answer
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.search import search_if_reproduced

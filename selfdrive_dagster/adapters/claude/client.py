@@ -9,7 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from selfdrive_dagster.patches.asking.questions import Answer, Question, Result, Usage
+from selfdrive_dagster.model import Result, Usage
+from selfdrive_dagster.patches.asking.questions import Answer, Question
 
 if TYPE_CHECKING:
     import anthropic

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import anthropic
 
 from selfdrive_dagster.adapters.claude.capped import ReplyTooLarge
+from selfdrive_dagster.model import Result
 from selfdrive_dagster.patches.asking.clean import plain
-from selfdrive_dagster.patches.asking.questions import Answer, Result
+from selfdrive_dagster.patches.asking.questions import Answer
 
 NO_MONEY = frozenset(
     (

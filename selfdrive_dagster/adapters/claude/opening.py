@@ -9,8 +9,9 @@ from selfdrive_dagster.adapters.claude.client import Client
 from selfdrive_dagster.config.prices import price_of, shipped
 from selfdrive_dagster.config.settings import Patches
 from selfdrive_dagster.patches.asking.clean import own_secrets
+from selfdrive_dagster.patches.asking.conversing import Terms
 from selfdrive_dagster.patches.asking.money import Caps, Purse, micros
-from selfdrive_dagster.patches.asking.proposer import Claude, Terms
+from selfdrive_dagster.patches.asking.proposer import Claude
 
 
 def terms_of(settings: Patches) -> Terms:

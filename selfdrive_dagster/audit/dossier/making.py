@@ -6,9 +6,8 @@ from selfdrive_dagster.audit.dossier.asking import Question
 from selfdrive_dagster.audit.dossier.case import Case
 from selfdrive_dagster.audit.ledger import Link
 from selfdrive_dagster.audit.outcome import Outcome
-from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.model import Ask, Diagnosis, Reproduction
 from selfdrive_dagster.patches.asking.money import dollars
-from selfdrive_dagster.patches.asking.questions import Ask
 from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.approval import Approval

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from selfdrive_dagster.cli.render import clean
 from selfdrive_dagster.model import (
+    Ask,
     Candidate,
     Crash,
     Diagnosis,
@@ -18,7 +19,6 @@ from selfdrive_dagster.model import (
 )
 from selfdrive_dagster.patches.asking.edits import FITS
 from selfdrive_dagster.patches.asking.money import dollars
-from selfdrive_dagster.patches.asking.questions import Ask
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.validation.repair import Repair
 

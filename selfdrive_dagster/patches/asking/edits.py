@@ -5,19 +5,18 @@ is a stranger's text like any other until the gates have judged it. Does not bel
 """
 
 import ast
-from typing import NamedTuple
 
 import msgspec
 
-from selfdrive_dagster.model import Product
+from selfdrive_dagster.model import Product, Result
 from selfdrive_dagster.patches.asking.clean import is_plain, plain
+from selfdrive_dagster.patches.asking.conversing import Made
 from selfdrive_dagster.patches.asking.limits import (
     Spans,
     is_one_treatment,
     strays,
     unknown_value,
 )
-from selfdrive_dagster.patches.asking.questions import Result
 from selfdrive_dagster.patches.claims import dissent, supports, told
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.ingredients import Repository
@@ -73,19 +72,9 @@ SCHEMA = _object({"drafts": {"type": "array", "items": _DRAFT}})
 """The JSON schema that the answer must follow."""
 
 
-class Made(NamedTuple):
-    """What an answer's text came to. `fates` says for each draft of it why it fits or not."""
-
-    result: Result
-    says: str
-    drafts: tuple[Draft, ...] = ()
-    fates: tuple[str, ...] = ()
-    explanations: tuple[str, ...] = ()
-
-
 def read_answer(
     text: str, product: Product, spans: Spans, *, generator: str, most: int, strangers: bool = True
-) -> Made:
+) -> Made[Draft]:
     """Return the drafts of an answer's text, at most `most`, none twice.
 
     What lies outside of `spans` was not suspected by the localiser: no model may change it.

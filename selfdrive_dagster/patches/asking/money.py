@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from selfdrive_dagster.config.prices import Price
-from selfdrive_dagster.patches.asking.questions import Ask, Usage
+from selfdrive_dagster.model import Ask, Usage
 
 MICROS = 1_000_000
 """Micro-dollars of a dollar."""
