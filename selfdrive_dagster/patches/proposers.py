@@ -57,8 +57,8 @@ class Reviser(Protocol):
 
 
 @runtime_checkable
-class Asking(Protocol):
-    """A proposer that asks a model, and keeps a record of each question."""
+class Asking(Proposer, Protocol):
+    """A proposer that asks a model, and keeps a record of each question. It costs money."""
 
     def told(self) -> tuple[Ask, ...]:
         """Return what was asked since the last call of this."""

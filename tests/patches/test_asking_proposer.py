@@ -245,3 +245,55 @@ def test_a_projection_is_told_without_asking_and_bounds_what_is_reserved(product
 def test_what_nobody_knows_is_not_projected(product: Product) -> None:
     assert project(DIAGNOSIS, product, replace(TERMS, price=None)) is None
     assert project(DIAGNOSIS, replace(product, protected=("rates.py",)), TERMS) is None
+
+
+SIBLING = "\n\ndef days(zone):\n    return RATES.get(zone, 9)\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked"), [("plausible", 0), ("killed", 2)], ids=["a repair holds", "none does"]
+)
+def test_money_is_spent_only_where_the_templates_found_no_repair(
+    product: Product, outcome: str, asked: int
+) -> None:
+    (Path(product.root) / "rates.py").write_text(RATES + SIBLING)
+    model = Scripted([says(draft("RATES.get(zone, 9)"))])
+    lines = [{"kind": "trial", "id": str(n), "outcome": outcome} for n in range(40)]
+    ran = answer(*lines, {"kind": "end", "exit": 0})
+    search(
+        DIAGNOSIS,
+        reproducer(),
+        NO_SUITE,
+        product,
+        ScriptedSandbox(*[ran] * 9),
+        max_candidates=40,
+        seconds=60,
+        proposers=(Templates(), Claude(model, OpenPurse(), TERMS)),
+    )
+    assert len(model.asked) == asked
+
+
+def test_there_is_room_for_a_model_however_many_templates_there_are(product: Product) -> None:
+    model = Scripted([says(draft())])
+    tried = search(
+        DIAGNOSIS,
+        reproducer(),
+        NO_SUITE,
+        product,
+        ScriptedSandbox(*[trial("killed")] * 9),
+        max_candidates=10,
+        seconds=60,
+        proposers=(Templates(), Claude(model, OpenPurse(), TERMS)),
+    )
+    assert tried.families["asked"] == 1
+    assert sum(tried.families.values()) <= 10
+
+
+def test_when_the_time_is_over_nobody_is_asked(product: Product) -> None:
+    model = Scripted([says(draft())])
+    claude = Claude(model, OpenPurse(), TERMS)
+    search(
+        DIAGNOSIS, reproducer(), NO_SUITE, product, ScriptedSandbox(),
+        max_candidates=5, seconds=0.0, proposers=(claude,),
+    )  # fmt: skip
+    assert model.asked == []
