@@ -266,6 +266,7 @@ def drafted() -> Findings:
         request_id="req_1",
         prompt_sha256="ab" * 32,
         usage=Usage(input_tokens=4_000, output_tokens=150),
+        reserved_micros=212_050,
         spent_micros=11_472,
         drafts=("fits",),
         explanations=("Trust me: <b>it is right</b>",),

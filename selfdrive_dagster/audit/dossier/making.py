@@ -157,6 +157,21 @@ def _cost(case: Case) -> str:
     return f"{machine}; {counted(len(search.asks), 'question')} to a model, {spent} ({told})"
 
 
+def _left(case: Case) -> str:
+    """Say what went to a model's service; the prompts themselves are not kept."""
+    search: Search = case.record("patches/candidates")
+    sent = [one for one in search.asks if one.reserved_micros]
+    if not sent:
+        return "nothing was sent to a model"
+    kept = len(search.asks) - len(sent)
+    prompts = ", ".join(dict.fromkeys(f"{one.prompt_sha256[:16]} to {one.model}" for one in sent))
+    held = f"; {counted(kept, 'question')} held back" if kept else ""
+    return (
+        f"code, the exception's message and arguments, past the detectors of secrets: prompt "
+        f"{prompts}{held}. The text of a prompt is not kept"
+    )
+
+
 DIAGNOSIS, REPRODUCER, CANDIDATES = "patches/diagnosis", "patches/reproducer", "patches/candidates"
 REPORT, PROPOSAL = "validation/report", "rollout/proposal"
 
@@ -176,6 +191,7 @@ QUESTIONS = (
 
 IN_THE_END = (
     Question("Did it work?", (), _worked, also=("audit/outcome",)),
+    Question("What left this machine?", (CANDIDATES,), _left),
     Question("What did it cost?", (CANDIDATES, REPORT), _cost),
 )
 """What came of it."""
