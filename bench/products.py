@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "gc.auto=0")
@@ -68,9 +69,16 @@ def _pip(*words: str, python: str = sys.executable) -> None:
         raise NotToBeHad(done.stderr.strip().splitlines()[-1][:300])
 
 
-def lay_out(source: Path, folder: Path, python: str) -> Path:
-    """Copy a release to a fresh folder as a git repository with settings; return the folder."""
+def lay_out(
+    source: Path, folder: Path, python: str, changed: Mapping[str, str] | None = None
+) -> Path:
+    """Copy a release to a fresh folder as a git repository of one commit; return the folder.
+
+    `changed` are files with another text than the release's.
+    """
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.egg-info", "*.pyc"))
+    for path, text_of in (changed or {}).items():
+        (folder / path).write_text(text_of, encoding="utf-8")
     name = source.name.rpartition("-")[0]
     text = f'[service]\nname = "{name}"\npython = "{python}"\n'
     (folder / "selfdrive.toml").write_text(text)

@@ -31,7 +31,7 @@ from selfdrive_dagster.adapters.warehouse.refresh import on_duckdb, refresh  # n
 from selfdrive_dagster.adapters.warehouse.tables import frame_of  # noqa: E402
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-ROLLUP = ("occurrences", "issue_hourly", "issue_user_daily")
+ROLLUP = ("occurrences", "issue_hourly", "issue_daily", "issue_user_daily")
 WHOLE = ("issue_stats", "issue_newest", "issue_releases")
 AT_ONCE_SECONDS, TIMES_MORE = 1.0, 10
 

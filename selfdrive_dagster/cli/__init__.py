@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from selfdrive_dagster import __version__
 from selfdrive_dagster.cli import (
@@ -26,11 +27,13 @@ from selfdrive_dagster.cli import (
     ingest,
     init,
     issues,
+    merging,
     pausing,
     rehearse,
     repair,
     rollback,
     serve,
+    skipping,
     spend,
     up,
     usage,
@@ -39,11 +42,29 @@ from selfdrive_dagster.cli.endings import epilog, run_to_its_end
 
 
 class Command(NamedTuple):
-    """A row of the table: the name a user types, what runs, the panel of `--help`."""
+    """A row of the table: the name a user types, what runs, the panel of `--help`.
+
+    `parts` are commands below it, by their names; what is none of them goes to `function`.
+    """
 
     name: str
     function: Callable[..., Any]
     panel: str
+    parts: tuple[tuple[str, Callable[..., Any]], ...] = ()
+
+
+ITSELF = "list"
+"""The name of a command itself among its parts."""
+
+
+class WithParts(TyperGroup):
+    """A command that also has parts: whatever names none of them is for the command itself."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Send everything to the command itself that does not begin with a part's name."""
+        return super().parse_args(
+            ctx, args if args[:1] and args[0] in self.commands else [ITSELF, *args]
+        )
 
 
 SET_UP = "Set up"
@@ -54,7 +75,7 @@ COMMANDS = (
     Command("init", init.init, SET_UP),
     Command("doctor", doctor.doctor, SET_UP),
     Command("repair", repair.repair, ALONE),
-    Command("issues", issues.issues, ALONE),
+    Command("issues", issues.issues, ALONE, merging.PARTS + skipping.PARTS),
     Command("issue", issues.issue, ALONE),
     Command("backtest", backtest.backtest, ALONE),
     Command("rehearse", rehearse.rehearse, ALONE),
@@ -96,7 +117,13 @@ def build_app(commands: Sequence[Command] = COMMANDS) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(options)
     for command in commands:
-        app.command(command.name, rich_help_panel=command.panel)(command.function)
+        if not command.parts:
+            app.command(command.name, rich_help_panel=command.panel)(command.function)
+            continue
+        group = typer.Typer(cls=WithParts, help=command.function.__doc__)
+        for name, function in ((ITSELF, command.function), *command.parts):
+            group.command(name)(function)
+        app.add_typer(group, name=command.name, rich_help_panel=command.panel)
     return app
 
 

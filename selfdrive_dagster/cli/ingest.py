@@ -1,4 +1,7 @@
-"""`selfdrive ingest FILE…`: hand telemetry files to the loop, as if they had been sent."""
+"""`selfdrive ingest SOURCE…`: hand telemetry to the loop, as if it had been sent.
+
+A source is a file, or the address of what lies elsewhere.
+"""
 
 import os
 from pathlib import Path
@@ -20,11 +23,13 @@ COUNTS = ("received", "stored", "duplicate", "rejected")
 
 
 def ingest(
-    files: Annotated[
-        list[Path],
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="FILE…",
-            help="Sentry events or envelopes, OTLP JSON lines, logs with tracebacks.",
+            metavar="SOURCE…",
+            help="Files: Sentry events or envelopes, OTLP JSON lines, logs, product events. Or "
+            "sentry://organisation/project?since=30d (token in SENTRY_AUTH_TOKEN), or "
+            "postgresql://user@host/database?table=events.",
         ),
     ],
     home: Annotated[
@@ -37,8 +42,12 @@ def ingest(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Read telemetry files into the loop: redacted, counted and on disk, like what SDKs send."""
+    """Read telemetry into the loop: redacted, counted and on disk, like what SDKs send.
+
+    A pull from elsewhere goes on next time where it stopped.
+    """
     from selfdrive_dagster.adapters.handing import HANDED, KEY_FILE, hand_over
+    from selfdrive_dagster.adapters.pulling import is_source, pull
     from selfdrive_dagster.adapters.receiver import read_key
     from selfdrive_dagster.telemetry import Redactor
     from selfdrive_dagster.telemetry.arrivals import UNNAMED_SERVICE
@@ -51,9 +60,16 @@ def ingest(
         only_listed=settings.telemetry.attributes == "listed",
         more_names=frozenset(settings.telemetry.keep_attributes),
     )
-    with progress("Reading telemetry"):
-        handed = hand_over(
-            files, place / HANDED, redactor, settings.service.name or UNNAMED_SERVICE
+    name = settings.service.name
+    files = [Path(each) for each in sources if not is_source(each)]
+    with progress("Reading telemetry") as told:
+        handed = (
+            hand_over(files, place / HANDED, redactor, name or UNNAMED_SERVICE) if files else ()
+        )
+        handed += tuple(
+            pull(each, place, place / HANDED, redactor, name, os.environ, told)
+            for each in sources
+            if is_source(each)
         )
     emit(handed, lambda console: draw(console, handed), as_json=as_json)
     return 2 if any(each.fault for each in handed) else 0
@@ -62,7 +78,7 @@ def ingest(
 def draw(console: Console, handed: tuple["Handed", ...]) -> None:
     """Draw a row per file, the faults below."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("file", overflow="fold")
+    table.add_column("source", overflow="fold")
     for name in COUNTS:
         table.add_column(name, justify="right", no_wrap=True)
     for each in handed:

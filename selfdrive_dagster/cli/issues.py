@@ -23,10 +23,12 @@ from selfdrive_dagster.issues import (
     RankedIssue,
     TriageSettings,
     gather,
-    issue_event,
+    named_event,
     rank,
 )
 from selfdrive_dagster.issues.business import business_of
+from selfdrive_dagster.issues.members import placed
+from selfdrive_dagster.issues.skips import standing
 from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
@@ -92,6 +94,8 @@ def find(file: Path | None, repo: Path | None) -> tuple[RankedIssue, ...]:
 
 def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
     """Return the ranking of one file at the time of its newest event."""
+    from selfdrive_dagster.adapters.warehouse.pointers import read_verdicts
+
     try:
         data = file.read_bytes()
     except OSError as fault:
@@ -103,7 +107,9 @@ def from_file(file: Path, settings: Settings) -> tuple[RankedIssue, ...]:
     arrival = Arrival.now(Redactor(key=os.urandom(32), keeps_variables=captures))
     records = read_records(data, str(file), arrival)
     grouping = Grouping(source=settings.service.source)
-    events = [issue_event(row, grouping) for row in records.exceptions]
+    named = [named_event(row, grouping) for row in records.exceptions]
+    verdicts = read_verdicts(home_path(os.environ) / "warehouse")
+    events = placed(named, verdicts, merges=settings.issues.merge == "auto")
     now = max((event.timestamp for event in events), default=arrival.received_at)
     protected = settings.autonomy.protected
     return rank(gather(events, now), settings=TriageSettings(min_events=1, protected=protected))
@@ -113,6 +119,7 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     """Return the ranking as the loop last refreshed it, () where no loop made one yet."""
     from selfdrive_dagster.adapters.canary import on_trial
     from selfdrive_dagster.adapters.warehouse import Warehouse
+    from selfdrive_dagster.adapters.warehouse.pointers import read_skips
     from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
     from selfdrive_dagster.adapters.warehouse.resolved import read_resolved
 
@@ -120,11 +127,16 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     warehouse = Warehouse(home)
     if "issue_stats" not in warehouse.tables():
         return ()
-    triage = TriageSettings(protected=settings.autonomy.protected, on_trial=on_trial(home))
+    now = datetime.now(UTC)
+    triage = TriageSettings(
+        protected=settings.autonomy.protected,
+        on_trial=on_trial(home),
+        skips=standing(read_skips(warehouse.root), now),
+    )
     business = business_of(settings)
     return rank_issues(
         warehouse,
-        datetime.now(UTC),
+        now,
         settings=triage,
         business=business,
         resolved=read_resolved(warehouse.root),
@@ -184,7 +196,7 @@ def draw_all(
             known(each.users),
             each.issue_id,
             Text.assemble(line(each.title), "\n", (where(each) + paid(each, spent), "dim")),
-            Text(each.triage.reasons[0], style=COLOURS[each.triage.decision]),
+            Text(reason(each), style=COLOURS[each.triage.decision]),
         )
     console.print(table)
     console.print(
@@ -204,6 +216,13 @@ def paid(each: RankedIssue, spent: dict[str, int]) -> str:
     return f"; models took {dollars(spent[each.issue_id])}" if each.issue_id in spent else ""
 
 
+def reason(each: RankedIssue) -> str:
+    """Return the deciding reason of triage; of a skip also its end."""
+    skip = each.triage.skip
+    end = f" until {skip.until:%Y-%m-%d}" if skip and skip.until else ""
+    return each.triage.reasons[0] + end
+
+
 def draw_one(console: Console, each: RankedIssue, spent: dict[str, int]) -> None:
     """Draw one issue with the parts of its score."""
     console.print(Text(f"{each.issue_id}  {line(each.title)}", style="bold"))
@@ -218,7 +237,7 @@ def draw_one(console: Console, each: RankedIssue, spent: dict[str, int]) -> None
         ("rank", f"{each.rank}{f'; {each.otherwise}' if each.otherwise else ''}"),
         ("trend", TRENDS[each.is_escalating]),
         ("triage", f"{each.triage.decision.value}: {', '.join(each.triage.reasons)}"),
-        ("", each.triage.says),
+        ("", line(each.triage.says)),
         ("example", line(each.sample_event_id)),
         ("spent", dollars(spent[each.issue_id]) if each.issue_id in spent else ""),
     )

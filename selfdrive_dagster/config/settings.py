@@ -21,6 +21,7 @@ Text = Annotated[str, Meta(description="text in quotes")]
 Texts = Annotated[tuple[str, ...], Meta(description='a list of texts, like ["a", "b"]')]
 Switch = Annotated[bool, Meta(description="true or false")]
 Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
+Days = Annotated[int, Meta(ge=0, le=36_500, description="days, 0 for ever")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0, up to a day")]
 Dollars = Annotated[float, Meta(ge=0, le=1e6, description="US dollars, 0 to a million")]
 Level = Annotated[
@@ -78,6 +79,12 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     quota_per_minute: Annotated[
         int, Meta(ge=0, description="events a minute of each service, 0 for no limit")
     ] = 0
+    late_hours: Annotated[
+        int, Meta(ge=0, description="hours an event may take to arrive, 0 for any")
+    ] = 48
+    retention_days: Days = 90
+    aggregates_days: Days = 400
+    keep_arguments_days: Days = 14
 
     def address(self) -> tuple[str, int]:
         """Return (host, port) of `listen`; an IPv6 host comes without its brackets."""
@@ -155,9 +162,12 @@ class Issues(msgspec.Struct, frozen=True, kw_only=True):
     `criticality` is OpenTelemetry's `service.criticality`; "" says nothing and counts as critical.
     `slo` is the share of requests that must succeed, 0 where none was promised. `routes` weighs
     what hurts at a route (`"POST /checkout" = 1.0`, `"GET /admin*" = 0.3`). `funnels` names the
-    steps of a way through the product, each a route or an event.
+    steps of a way through the product, each a route or an event. `merge` says whether crashes that
+    are alike enough become one issue by themselves ("auto") or are only shown as perhaps one
+    ("suggest").
     """
 
+    merge: Annotated[Literal["auto", "suggest"], Meta(description='"auto" or "suggest"')] = "auto"
     criticality: Annotated[
         Literal["", "critical", "high", "medium", "low"],
         Meta(description='"critical", "high", "medium" or "low"'),

@@ -5,6 +5,7 @@ from selfdrive_dagster.issues.events import (
     crash_event,
     grouping_version,
     issue_event,
+    named_event,
 )
 from selfdrive_dagster.issues.fingerprint import (
     FINGERPRINT,
@@ -47,6 +48,7 @@ __all__ = [
     "gather",
     "grouping_version",
     "issue_event",
+    "named_event",
     "rank",
     "score",
     "template",

@@ -10,9 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.issues.fingerprint import FINGERPRINT, Grouping, fingerprint
+from selfdrive_dagster.issues.fingerprint import (
+    FINGERPRINT,
+    Fingerprint,
+    Grouping,
+    fingerprint,
+)
 from selfdrive_dagster.issues.frames import is_in_app
 from selfdrive_dagster.issues.score import level_of
+from selfdrive_dagster.issues.traces import Trace, trace_of
 from selfdrive_dagster.model import Crash, Frame
 from selfdrive_dagster.telemetry.rows import ExceptionRow
 
@@ -23,7 +29,8 @@ PATHS = 8
 class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
     """One exception event and the issue it belongs to; columns as in `ExceptionRow`.
 
-    `severity_text` is one of the five levels of `score`.
+    `severity_text` is one of the five levels of `score`. `fp_key` is the issue that the fingerprint
+    alone would name, `issue_id` the one that it is in (`members`).
     `route` is the request that was served, None outside of one.
     `raised_in_app` says whether the innermost frame is the product's own, None without frames.
     """
@@ -46,6 +53,7 @@ class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
     fp_rule: str
     fp_stack: str | None = None
     fp_template: str
+    fp_key: str | None = None
     issue_id: str
     culprit: str
     route: str | None = None
@@ -55,19 +63,32 @@ class IssueEventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def issue_event(row: ExceptionRow, grouping: Grouping | None = None) -> IssueEventRow:
     """Return a stored exception with its issue. Raises BadInput if its crash cannot be read."""
+    return named_event(row, grouping)[0]
+
+
+def named_event(row: ExceptionRow, grouping: Grouping | None = None) -> tuple[IssueEventRow, Trace]:
+    """Return a stored exception with its issue, and what it shows of its fingerprint."""
+    grouping, crash = grouping or Grouping(), _crash_of(row)
+    named = fingerprint(crash, grouping)
+    event = _event(crash, named, grouping, row.timestamp, row.received_at, row)
+    return event, trace_of(crash, named, row.timestamp, grouping)
+
+
+def _crash_of(row: ExceptionRow) -> Crash:
     try:
-        crash = msgspec.json.decode(row.crash_json, type=Crash)
+        return msgspec.json.decode(row.crash_json, type=Crash)
     except (msgspec.ValidationError, msgspec.DecodeError) as fault:
         raise BadInput(
             f"exceptions: crash_json of event {row.event_id} cannot be read: {fault}",
             remedy="ingest the event again with this version",
         ) from fault
-    return _event(crash, grouping or Grouping(), row.timestamp, row.received_at, row)
 
 
 def crash_event(crash: Crash, now: datetime, grouping: Grouping | None = None) -> IssueEventRow:
     """Return a crash read from a file with its issue; without a time of its own it is now."""
-    return _event(crash, grouping or Grouping(), crash.timestamp or now, now, None)
+    grouping = grouping or Grouping()
+    named = fingerprint(crash, grouping)
+    return _event(crash, named, grouping, crash.timestamp or now, now, None)
 
 
 def grouping_version(grouping: Grouping) -> str:
@@ -77,12 +98,12 @@ def grouping_version(grouping: Grouping) -> str:
 
 def _event(
     crash: Crash,
+    named: Fingerprint,
     grouping: Grouping,
     timestamp: datetime,
     received_at: datetime,
     row: ExceptionRow | None,
 ) -> IssueEventRow:
-    named = fingerprint(crash, grouping)
     innermost = _innermost(crash)
     return IssueEventRow(
         event_id=row.event_id if row else crash.event_id,
@@ -105,6 +126,7 @@ def _event(
         fp_rule=named.rule,
         fp_stack=named.stack,
         fp_template=named.template_key,
+        fp_key=named.issue_id,
         issue_id=named.issue_id,
         culprit=named.culprit,
         route=_route(crash),

@@ -23,11 +23,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from selfdrive_dagster.issues.frames import (
-    COMPREHENSIONS,
-    WRAPPERS,
     is_in_app,
-    is_minified,
     site_of,
+    telling,
 )
 from selfdrive_dagster.issues.normalise import template
 from selfdrive_dagster.model import Crash, Frame, RaisedException, digest, short_id
@@ -113,8 +111,8 @@ def _rules(seen: _Reading, custom: str) -> Iterable[tuple[str, tuple[object, ...
 
 
 def _read(crash: Crash, source: Sequence[str]) -> _Reading:
-    types = tuple(_type(each) for each in crash.exceptions)
-    if any(_is_group(name) for name in types):
+    types = tuple(name_of(each) for each in crash.exceptions)
+    if any(is_group(name) for name in types):
         return _read_group(crash, source)
     joined = tuple(frame for each in reversed(crash.exceptions) for frame in each.frames)
     kind = "RecursionError" if "RecursionError" in types else ""
@@ -125,12 +123,12 @@ def _read(crash: Crash, source: Sequence[str]) -> _Reading:
 
 def _read_group(crash: Crash, source: Sequence[str]) -> _Reading:
     """Read an ExceptionGroup as the set of its members: order and number do not matter."""
-    members = [each for each in crash.exceptions if not _is_group(_type(each))]
-    groups = [_type(each) for each in crash.exceptions if _is_group(_type(each))]
+    members = [each for each in crash.exceptions if not is_group(name_of(each))]
+    groups = [name_of(each) for each in crash.exceptions if is_group(name_of(each))]
     # Nested groups differ from run to run; the members say what went wrong.
     kept = members or list(crash.exceptions)
     signatures = sorted(
-        {(_type(each), *_member_sites(each, source)) for each in kept},
+        {(name_of(each), *_member_sites(each, source)) for each in kept},
     )
     sites = tuple(dict.fromkeys(site for _, *found in signatures for site in found))
     own = any(is_in_app(frame, source) for each in kept for frame in each.frames)
@@ -149,10 +147,7 @@ def _sites(
     frames: Iterable[Frame], source: Sequence[str], depth: int, kind: str
 ) -> tuple[str, ...]:
     """Return the functions that count, outermost first, at most `depth` nearest the raise."""
-    usable = [f for f in frames if not is_minified(f) and f.function not in COMPREHENSIONS]
-    last = usable[-1:]
-    kept = [f for f in usable[:-1] if site_of(f, source).function not in WRAPPERS] + last
-    names = [str(site_of(frame, source)) for frame in kept]
+    names = [str(site_of(frame, source)) for frame in telling(frames, source)]
     if kind == "RecursionError":
         # Where in the cycle the limit struck is chance: the cycle itself is the place.
         cycle = [name for name, times in Counter(names).items() if times > 1]
@@ -162,12 +157,13 @@ def _sites(
     return tuple(reversed(list(nearest_first)[:depth]))
 
 
-def _type(each: RaisedException) -> str:
+def name_of(each: RaisedException) -> str:
     """Return the class's own name: SDKs differ in whether they qualify it."""
     return each.type.rpartition(".")[2]
 
 
-def _is_group(name: str) -> bool:
+def is_group(name: str) -> bool:
+    """Say whether a type is one of the language's groups of exceptions."""
     return name.endswith("ExceptionGroup")
 
 

@@ -4,7 +4,7 @@ Belongs here: reading one frame. Does not belong: what a stack of them means (`f
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -65,6 +65,13 @@ def site_of(frame: Frame, source: Sequence[str] = ()) -> Site:
 def is_minified(frame: Frame) -> bool:
     """Say whether the name is a minifier's, so that the next release calls it otherwise."""
     return _MINIFIED.search(frame.path) is not None and len(_function(frame.function)) <= 2
+
+
+def telling(frames: Iterable[Frame], source: Sequence[str] = ()) -> list[Frame]:
+    """Return the frames that tell a place: no minified name, no wrapper but one that raises."""
+    usable = [f for f in frames if not is_minified(f) and f.function not in COMPREHENSIONS]
+    last = usable[-1:]
+    return [f for f in usable[:-1] if site_of(f, source).function not in WRAPPERS] + last
 
 
 def _is_installed(path: str) -> bool:

@@ -146,6 +146,7 @@ def _ranked(
 
 def _facts(summary: IssueSummary) -> TriageFacts:
     return TriageFacts(
+        issue_id=summary.stats.issue_id,
         kind=summary.kind,
         exception_type=summary.exception_type,
         level=summary.stats.level,

@@ -4,7 +4,7 @@ One ordered table of named rules; the first that holds decides, every other reas
 told too. Belongs here: the rules. Does not belong: how much an issue hurts (`score`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -12,6 +12,7 @@ import msgspec
 
 from selfdrive_dagster.issues.kinds import EXCEPTION
 from selfdrive_dagster.issues.score import level_of
+from selfdrive_dagster.issues.skips import Skip
 from selfdrive_dagster.model.product import is_protected
 
 
@@ -27,12 +28,14 @@ class TriageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's limits; `protected` are patterns as `model.product.protecting` reads them.
 
     `on_trial` are revisions that some users met and that were not kept: they are not the product.
+    `skips` are those that stand, by issue.
     """
 
     min_events: int = 2
     max_age: timedelta = timedelta(days=14)
     protected: tuple[str, ...] = ()
     on_trial: frozenset[str] = frozenset()
+    skips: Mapping[str, Skip] = {}
 
 
 class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,7 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
     `raised_in_app` says whether the innermost frame is the product's own; None without frames.
     """
 
+    issue_id: str = ""
     kind: str = EXCEPTION
     exception_type: str
     level: str
@@ -54,11 +58,15 @@ class TriageFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Triage(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision; `reasons` are names from the table, the deciding one first."""
+    """The decision; `reasons` are names from the table, the deciding one first.
+
+    `skip` is an operator's word that stands, `says` explains the decision.
+    """
 
     decision: Decision
     reasons: tuple[str, ...]
     says: str
+    skip: Skip | None = None
 
 
 TRANSIENT = frozenset(
@@ -100,7 +108,19 @@ class Rule(msgspec.Struct, frozen=True):
     holds: _Holds
 
 
+def skip_of(facts: TriageFacts, settings: TriageSettings) -> Skip | None:
+    """Return the operator's skip of an issue while it lasts."""
+    skip = settings.skips.get(facts.issue_id)
+    return skip if skip and skip.until and facts.now < skip.until else None
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "skipped",
+        Decision.SKIP,
+        "an operator leaves it alone until a time",
+        lambda facts, settings: skip_of(facts, settings) is not None,
+    ),
     Rule(
         "stopped",
         Decision.SKIP,
@@ -184,4 +204,10 @@ def triage(facts: TriageFacts, settings: TriageSettings | None = None) -> Triage
     settings = settings or TriageSettings()
     holding = [rule for rule in RULES if rule.holds(facts, settings)]
     reasons = [rule.name for rule in holding if rule.name != "code"] or ["code"]
-    return Triage(decision=holding[0].decision, reasons=tuple(reasons), says=holding[0].says)
+    skip = skip_of(facts, settings)
+    return Triage(
+        decision=holding[0].decision,
+        reasons=tuple(reasons),
+        says=skip.says if skip else holding[0].says,
+        skip=skip,
+    )

@@ -20,6 +20,9 @@ from selfdrive_dagster.orchestration.workshop import Workshop, opened
 
 BATCH_SECONDS = 15
 CHANGE_SECONDS = 10
+SOON_SECONDS = 5
+"""Between looks for what somebody waits for: a change to try, a signature."""
+
 LOOK_SECONDS = 60
 BATCHES, CHANGES, APPROVALS = "batches", "changes", "approvals"
 TURNS, OUTCOMES = "turns", "outcomes"
@@ -60,8 +63,8 @@ def build_definitions(
     turn = _job("turn", [stage], "A turn of a rollout, with its evidence.", TURNS)
     moving = [sensors.segments_sensor(batch, BATCH_SECONDS)]
     if not observe:
-        moving.append(sensors.changes_sensor(propose, CHANGE_SECONDS))
-        moving.append(sensors.approved_sensor(approve, CHANGE_SECONDS))
+        moving.append(sensors.changes_sensor(propose, SOON_SECONDS))
+        moving.append(sensors.approved_sensor(approve, SOON_SECONDS))
         follow = sensors.following_sensor
         what = "Follows the ledger: records each turn of a rollout with its evidence."
         moving.append(follow("turns", turn, CHANGE_SECONDS, what, is_turn))

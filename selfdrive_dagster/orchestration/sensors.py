@@ -15,6 +15,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from selfdrive_dagster.adapters.changes import Change
 from selfdrive_dagster.adapters.ingest import waiting_segments
 from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.warehouse.pointers import is_undecided
 from selfdrive_dagster.audit import Link
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.issues.board import Board
@@ -58,11 +59,11 @@ def segments_sensor(job: Job, seconds: int) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Materializes the tables when the receiver has closed a segment.",
+        description="Materializes the tables when a segment was closed or a verdict given.",
     )
     def sensor(context: dg.SensorEvaluationContext, workshop: Held) -> Answer:
-        if not waiting_segments(workshop.segments):
-            yield dg.SkipReason("No closed segment waits.")
+        if not (waiting_segments(workshop.segments) or is_undecided(workshop.warehouse)):
+            yield dg.SkipReason("No closed segment waits, and nobody merged or split an issue.")
         elif _in_flight(context.instance, job.name):
             yield dg.SkipReason("A batch is running.")
         else:

@@ -40,12 +40,18 @@ def ranked(key: dg.AssetKey, board: Board, workshop: Workshop, run_id: str) -> R
         asset_key=key,
         metadata={
             "ranking": table(heads, rows),
+            "skipped": table(("issue", "who, until when and why"), _skipped(board)),
             "dagster/row_count": len(board.issues),
             "as_of": datetime.now(UTC).isoformat(timespec="seconds"),
             "sha256": sha256,
         },
         data_version=dg.DataVersion(sha256),
     )
+
+
+def _skipped(board: Board) -> list[tuple[str, str]]:
+    skips = [each.triage.skip for each in board.issues]
+    return [(skip.issue_id, skip.says) for skip in skips if skip]
 
 
 USED: tuple[tuple[str, Callable[[Usage], tuple[Feature, ...]]], ...] = (

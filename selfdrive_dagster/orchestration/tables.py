@@ -6,12 +6,15 @@ assets of their own took ten times as long.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from selfdrive_dagster.adapters.ingest import Ingested
+from selfdrive_dagster.adapters.ingest import FILLED, Ingested
+from selfdrive_dagster.adapters.skips import Skips
+from selfdrive_dagster.adapters.verdicts import Verdicts
 from selfdrive_dagster.adapters.warehouse.models import (
     DETECTED,
     DETECTED_FROM,
@@ -20,17 +23,27 @@ from selfdrive_dagster.adapters.warehouse.models import (
     load_models,
     load_tests,
 )
-from selfdrive_dagster.adapters.warehouse.refresh import EVENTS, Refreshed, check, refresh
+from selfdrive_dagster.adapters.warehouse.naming import EVENTS, MEMBERS
+from selfdrive_dagster.adapters.warehouse.portable import lineage_of
+from selfdrive_dagster.adapters.warehouse.portable.lineage import Origin
+from selfdrive_dagster.adapters.warehouse.refresh import Refreshed, check, refresh
+from selfdrive_dagster.adapters.warehouse.tables import ROW_TYPES
 from selfdrive_dagster.issues import Grouping
 from selfdrive_dagster.issues.board import Board
 from selfdrive_dagster.issues.usage import Usage
 from selfdrive_dagster.orchestration.shown import ranked, trends_of, viewed
-from selfdrive_dagster.orchestration.stages import OWNER, Result
+from selfdrive_dagster.orchestration.stages import ACTOR, OWNER, Result
 from selfdrive_dagster.orchestration.workshop import Workshop
-from selfdrive_dagster.telemetry import TABLES
 
 RANKING = dg.AssetKey(["issues", "ranking"])
 USAGE = dg.AssetKey(["issues", "usage"])
+
+HOURLY = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=3), warn_window=timedelta(minutes=90)
+)
+"""The schedule makes a batch each hour, and a batch materializes each typed table, also without a
+row: so this tells that the loop reads, never that the product is quiet. Models have none: they
+are made when touched."""
 
 Ingest = Callable[[Workshop], Ingested]
 MakeBoard = Callable[[Workshop], Board]
@@ -41,7 +54,7 @@ def telemetry_step(
     sql_dir: Path, ingest: Ingest, descriptions: Mapping[str, str]
 ) -> dg.AssetsDefinition:
     """Make the typed tables one step: closed segments in, rows out."""
-    stages = dict.fromkeys(TABLES, "telemetry")
+    stages = dict.fromkeys(FILLED, "telemetry")
     tests = [test for test in load_tests(sql_dir) if test.table in stages]
     specs = [
         dg.AssetSpec(
@@ -51,8 +64,9 @@ def telemetry_step(
             kinds={"parquet"},
             owners=[OWNER],
             code_version="1",
+            freshness_policy=HOURLY,
         )
-        for name in TABLES
+        for name in FILLED
     ]
 
     @dg.multi_asset(
@@ -66,7 +80,7 @@ def telemetry_step(
         """Read closed segments into the typed tables."""
         workshop: Workshop = context.resources.workshop
         done = ingest(workshop)
-        for name in TABLES:
+        for name in FILLED:
             rows = sum(file.rows for file in workshop.warehouse.live(name).files)
             yield dg.MaterializeResult(
                 asset_key=["telemetry", name],
@@ -88,8 +102,8 @@ def issues_step(
 ) -> dg.AssetsDefinition:
     """Make every SQL model, the ranking and the view of usage one step, with their checks."""
     models = load_models(sql_dir)
-    tests = [test for test in load_tests(sql_dir) if test.table not in TABLES]
-    stages = {**dict.fromkeys(TABLES, "telemetry"), EVENTS: "issues", DETECTED: "issues"}
+    tests = [test for test in load_tests(sql_dir) if test.table not in FILLED]
+    stages = {**dict.fromkeys(FILLED, "telemetry"), **dict.fromkeys(MADE, "issues")}
     stages |= {model.name: model.stage for model in models}
 
     @dg.multi_asset(
@@ -108,6 +122,8 @@ def issues_step(
         workshop: Workshop = context.resources.workshop
         grouping = Grouping(source=workshop.settings.service.source)
         is_new_hour = False
+        decided = Verdicts(workshop.engine, workshop.warehouse.root)
+        decided.adopt(actor=ACTOR, run_id=context.run.run_id, now=datetime.now(UTC))
         for done in refresh(
             workshop.warehouse, workshop.models, grouping, workshop.settings, workshop.answer
         ):
@@ -116,6 +132,8 @@ def issues_step(
             is_new_hour = is_new_hour or (done.table == DETECTED and done.hours != 0)
         yield from _checked(workshop, tests, stages)
         board = make_board(workshop)
+        skips = Skips(workshop.engine, workshop.warehouse.root)
+        skips.adopt(actor=ACTOR, run_id=context.run.run_id, now=datetime.now(UTC))
         yield ranked(RANKING, board, workshop, context.run.run_id)
         if is_new_hour:
             yield viewed(USAGE, view(workshop), trends_of(board, workshop))
@@ -126,8 +144,7 @@ def issues_step(
 def _specs(
     models: Sequence[SqlModel], stages: Mapping[str, str], descriptions: Mapping[str, str]
 ) -> Iterator[dg.AssetSpec]:
-    made = {EVENTS: ("exceptions",), DETECTED: DETECTED_FROM}
-    for name, depends_on in made.items():
+    for name, depends_on in MADE.items():
         yield dg.AssetSpec(
             ["issues", name],
             deps=[[stages[each], each] for each in depends_on],
@@ -138,6 +155,8 @@ def _specs(
             code_version="1",
             skippable=True,
         )
+    columns = {name: kind.__struct_fields__ for name, kind in ROW_TYPES.items()}
+    lineage = lineage_of(((model.name, model.sql) for model in models), columns)
     for model in models:
         yield dg.AssetSpec(
             [model.stage, model.name],
@@ -147,9 +166,13 @@ def _specs(
             kinds={"duckdb", "sql"},
             owners=[OWNER],
             code_version="1",
+            metadata={"dagster/column_lineage": _lineage(lineage[model.name], stages)},
             skippable=True,
         )
 
+
+MADE = {EVENTS: ("exceptions",), MEMBERS: (EVENTS,), DETECTED: DETECTED_FROM}
+"""Tables of issues that no SQL model makes, and what each is made from."""
 
 RANKED_FROM = (
     "issue_stats",
@@ -162,6 +185,20 @@ RANKED_FROM = (
     "requests",
 )
 USED_FROM = ("usage_daily", "journeys_daily", "occurrences")
+
+
+def _lineage(
+    columns: Mapping[str, Sequence[Origin]], stages: Mapping[str, str]
+) -> dg.TableColumnLineage:
+    """Return a model's lineage; told with the definition, since each event would repeat it."""
+    return dg.TableColumnLineage(
+        {
+            name: [
+                dg.TableColumnDep(dg.AssetKey([stages[of], of]), column) for of, column in origins
+            ]
+            for name, origins in columns.items()
+        }
+    )
 
 
 def _made_spec(

@@ -204,7 +204,10 @@ def _try(
     def hear(line: dict[str, Any]) -> None:
         if line.get("kind") == "trial" and str(line.get("id")) in by_id:
             answers.append((by_id[str(line["id"])], str(line.get("outcome"))))
-            if len(answers) % TOLD == 0:
+            held = [number for number, (_, outcome) in enumerate(answers) if outcome == "plausible"]
+            if held == [len(answers) - 1]:
+                progress(f"candidate {len(answers)} is plausible")
+            elif len(answers) % TOLD == 0:
                 progress(f"tried {len(answers)} of {len(wave.drafts)} candidates")
 
     ran = sandbox.run(job, hear)

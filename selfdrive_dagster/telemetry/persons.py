@@ -67,7 +67,9 @@ def _kind(name: str) -> str:
 def bare_identity(said: str) -> tuple[str, ...]:
     """Return the texts by which a value may equal an identity: bare, and without a prefix."""
     bare = said.strip("'\"")
-    return (bare, _SENTRYS_PREFIX.sub("", bare)) if bare else ()
+    if ":" not in bare:
+        return (bare,) if bare else ()
+    return bare, _SENTRYS_PREFIX.sub("", bare)
 
 
 def without_persons(

@@ -60,7 +60,7 @@ class ExceptionRow(msgspec.Struct, frozen=True, kw_only=True):
     attributes_json: str = "{}"
 
 
-class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+class SpanRow(msgspec.Struct, frozen=True, gc=False):
     """One finished span. `status_code` is UNSET, OK or ERROR; `duration_ms` is end minus start.
 
     A line of an access log is a span of a request: its ids are made from it.
@@ -71,13 +71,13 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
     received_at: datetime
     service_name: str
-    service_version: str | None = None
-    deployment_environment_name: str | None = None
+    service_version: str | None
+    deployment_environment_name: str | None
     trace_id: str
     span_id: str
-    parent_span_id: str | None = None
-    session_id: str | None = None
-    enduser_pseudo_id: str | None = None
+    parent_span_id: str | None
+    session_id: str | None
+    enduser_pseudo_id: str | None
     name: str
     kind: str = "INTERNAL"
     duration_ms: float | None = None

@@ -3,7 +3,7 @@ WITH numbered AS (
     SELECT
         issue_id,
         event_id,
-        timestamp,
+        last_seen,
         kind,
         exception_type,
         exception_template,
@@ -14,14 +14,14 @@ WITH numbered AS (
         in_app_paths,
         raised_in_app,
         says,
-        row_number() OVER (PARTITION BY issue_id ORDER BY timestamp DESC, event_id DESC) AS place
-    FROM occurrences
+        row_number() OVER (PARTITION BY issue_id ORDER BY last_seen DESC, event_id DESC) AS place
+    FROM issue_daily
 )
 
 SELECT
     issue_id,
     event_id,
-    timestamp AS last_seen,
+    last_seen,
     kind,
     exception_type,
     exception_template,

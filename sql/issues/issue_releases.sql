@@ -4,7 +4,7 @@ SELECT
     service_name,
     service_version,
     CAST(sum(events) AS BIGINT) AS events,
-    min(timestamp) AS first_seen,
-    max(timestamp) AS last_seen
-FROM occurrences
+    min(first_seen) AS first_seen,
+    max(last_seen) AS last_seen
+FROM issue_daily
 GROUP BY issue_id, service_name, service_version

@@ -114,7 +114,7 @@ SELECT
     severity_text,
     CAST(NULL AS BOOLEAN) AS handled,
     events,
-    'iss_' || substr(md5(concat_ws('|', kind, service_name, subject)), 1, 16) AS issue_id,
+    'iss_' || substr(md5(concat_ws('|', kind, service_name, subject, detail)), 1, 16) AS issue_id,
     kind AS exception_type,
     detail AS exception_template,
     subject AS culprit,

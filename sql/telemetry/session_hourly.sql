@@ -3,7 +3,8 @@ WITH newest AS (
     SELECT * FROM sessions
     WHERE session_id IS NOT NULL
     QUALIFY row_number() OVER (
-        PARTITION BY service_name, session_id ORDER BY updated_at DESC, errors DESC, event_id
+        PARTITION BY service_name, session_id, date_trunc('hour', timestamp)
+        ORDER BY updated_at DESC, errors DESC, event_id
     ) = 1
 ),
 

@@ -86,7 +86,7 @@ def test_grain_and_tests_are_read_from_the_files() -> None:
     assert grains["issue_user_daily"] == "event_date"
     assert grains["issue_stats"] == ""
     assert [test.claim for test in models["issue_hourly"].tests] == ["adds_up"]
-    assert models["issue_stats"].depends_on == ("issue_hourly", "issue_user_daily")
+    assert models["issue_stats"].depends_on == ("issue_hourly",)
     assert "exceptions" in {test.table for test in load_tests(SQL)}
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from selfdrive_dagster.adapters.ingest import FILLED
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SNAPSHOT = ROOT / "tests" / "cases" / "assets" / "graph.json"
 THIN = 16
@@ -34,6 +36,12 @@ print(json.dumps({
         if not (graph.get(key).description and graph.get(key).group_name and graph.get(key).owners
                 and graph.get(key).kinds and graph.get(key).code_version)
     ),
+    "fresh": sorted(key.to_user_string() for key in keys if graph.get(key).freshness_policy),
+    "untraced": sorted(
+        key.to_user_string() for key in keys
+        if "sql" in graph.get(key).kinds
+        and "dagster/column_lineage" not in graph.get(key).metadata
+    ),
     "heavy": [name for name in %r if name in sys.modules],
 }))
 """
@@ -59,6 +67,15 @@ def test_keys_edges_and_checks_are_those_we_decided_on(graph: dict[str, object])
 
 def test_every_asset_says_what_it_is(graph: dict[str, object]) -> None:
     assert graph["bare"] == []
+
+
+def test_every_model_shows_its_columns_lineage(graph: dict[str, object]) -> None:
+    assert graph["untraced"] == []
+
+
+def test_only_what_each_batch_makes_has_to_be_fresh(graph: dict[str, object]) -> None:
+    """A model is made when touched: a quiet product must not fail for ever."""
+    assert graph["fresh"] == sorted(f"telemetry/{name}" for name in FILLED)
 
 
 def test_the_code_location_is_light(graph: dict[str, object]) -> None:

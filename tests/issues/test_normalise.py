@@ -1,6 +1,7 @@
 """Messages to templates: the stored cases, and Python and SQL saying the same."""
 
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfdrive_dagster.issues import template, template_sql
+from selfdrive_dagster.issues.normalise import PATTERNS
 
 CASES = json.loads(
     (Path(__file__).parents[1] / "cases/issues/templates.json").read_text(encoding="utf-8")
@@ -63,3 +65,12 @@ def test_python_and_sql_agree(messages: list[str]) -> None:
 
 def test_only_the_beginning_of_a_message_is_read() -> None:
     assert len(template("word " * 100_000)) <= 1000
+
+
+@settings(max_examples=200, deadline=None)
+@given(message=texts)
+def test_what_a_pattern_needs_is_there_wherever_it_matches(message: str) -> None:
+    """Otherwise a kit would leave out a pattern that has something to say."""
+    for each in PATTERNS:
+        if re.search(each.regex, message, re.ASCII):
+            assert re.search(each.needs, message, re.ASCII), each

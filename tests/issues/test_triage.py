@@ -6,11 +6,15 @@ import pytest
 from msgspec.structs import replace
 
 from selfdrive_dagster.issues import Decision, TriageFacts, TriageSettings, triage
+from selfdrive_dagster.issues.skips import skipping
 from selfdrive_dagster.issues.triage import RULES
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
+SKIP = skipping("iss_1", "7d", actor="ann", reason="the supplier mends it", at=NOW)
 SETTINGS = TriageSettings(
-    protected=("**/auth/**", "shop/pay/*.py"), on_trial=frozenset({"canary", "older"})
+    protected=("**/auth/**", "shop/pay/*.py"),
+    on_trial=frozenset({"canary", "older"}),
+    skips={"iss_1": SKIP},
 )
 CODE = TriageFacts(
     exception_type="KeyError",
@@ -23,6 +27,7 @@ CODE = TriageFacts(
 )
 
 CASES = {
+    "skipped": replace(CODE, issue_id="iss_1"),
     "stopped": replace(CODE, exception_type="KeyboardInterrupt"),
     "not_an_error": replace(CODE, level="WARN"),
     "on_trial": replace(CODE, versions=("canary",)),
@@ -47,7 +52,17 @@ def test_every_rule_has_a_case() -> None:
 def test_the_named_rule_decides(name: str) -> None:
     found = triage(CASES[name], SETTINGS)
     rule = next(rule for rule in RULES if rule.name == name)
-    assert (found.reasons[0], found.decision, found.says) == (name, rule.decision, rule.says)
+    says = SKIP.says if name == "skipped" else rule.says
+    assert (found.reasons[0], found.decision, found.says) == (name, rule.decision, says)
+
+
+def test_a_skip_ends_by_itself() -> None:
+    skipped, over = replace(CODE, issue_id="iss_1"), NOW + timedelta(days=7)
+    assert triage(skipped, SETTINGS).skip == SKIP
+    last = triage(replace(skipped, now=over - timedelta(seconds=1)), SETTINGS)
+    assert last.decision is Decision.SKIP
+    after = triage(replace(skipped, now=over), SETTINGS)
+    assert (after.decision, after.reasons, after.skip) == (Decision.AUTOFIX, ("code",), None)
 
 
 def test_every_reason_that_holds_is_told() -> None:

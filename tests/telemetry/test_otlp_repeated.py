@@ -12,7 +12,7 @@ from bench.payloads import as_json, request
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.telemetry import Arrival, Redactor, otlp
 from selfdrive_dagster.telemetry.otlp.repeated import Memory, memory_of, said_by
-from selfdrive_dagster.telemetry.otlp.values import rest_json
+from selfdrive_dagster.telemetry.otlp.values import LATEST, read_time, read_times, rest_json
 from selfdrive_dagster.telemetry.redact.text import PLAIN_PATH, replace_all_forms
 
 KEY = b"k" * 32
@@ -59,7 +59,7 @@ def pair(name, value):
 @given(said=st.lists(st.tuples(NAMES, VALUES), max_size=6))
 def test_remembered_attributes_are_what_reading_them_together_gives(arrival, said):
     memory = memory_of(arrival.redactor, "protobuf")
-    raws = [pair(name, value) for name, value in said]
+    raws = tuple(pair(name, value) for name, value in said)
     for _ in range(2):
         read = memory.read(raws)
         together = rest_json(said_by(read.found), arrival)
@@ -70,7 +70,7 @@ def test_most_attributes_need_no_long_way():
     made = request(64, 1).resource_spans[0].scope_spans[0].spans
     memory = memory_of(ALL.redactor, "protobuf")
     assert all(
-        memory.read([one.SerializeToString() for one in span.attributes]).json is not None
+        memory.read(tuple(one.SerializeToString() for one in span.attributes)).json is not None
         for span in made
     )
 
@@ -84,8 +84,8 @@ def test_what_is_remembered_is_bounded():
 
     memory = Memory(Redactor(KEY), pair_of)
     for number in range(20_000):
-        memory.read([f"x{number}".encode()])
-    memory.read([b"x0"])
+        memory.read((f"x{number}".encode(),))
+    memory.read((b"x0",))
     assert read.count(b"x0") == 2, "the first was forgotten when there were too many"
 
 
@@ -109,6 +109,12 @@ ODD = {
     "a null": SPAN | {"endTimeUnixNano": "1795000000000000001", "kind": 2, "name": None},
     "snake case": SPAN | {"end_time_unix_nano": "1795000000000000001", "kind": 2},
     "a number as text": SPAN | {"endTimeUnixNano": "1795000000000000001", "kind": 2.0},
+    "attributes null": SPAN
+    | {"endTimeUnixNano": "1795000000000000001", "kind": 2, "attributes": None},
+    "a field that came later": SPAN
+    | {"endTimeUnixNano": "1795000000000000001", "kind": 2, "mood": "fine"},
+    "ids in capitals": SPAN
+    | {"endTimeUnixNano": "1795000000000000001", "kind": 2, "traceId": "0A" * 16},
 }
 
 
@@ -117,6 +123,27 @@ def test_odd_json_is_read_as_protobufs_mapping_reads_it(span):
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
     [row] = otlp.decode_json_body(body, "b", ALL).spans
     assert (row.kind, row.duration_ms) == ("SERVER", 1e-6)
+    assert (row.trace_id, row.span_id, row.attributes_json) == ("0a" * 16, "0b" * 8, "{}")
+
+
+BROKEN = {
+    "no trace id": {"traceId": ""},
+    "half a span id": {"spanId": "0b" * 4},
+    "a trace id of zeros": {"traceId": "0" * 32},
+    "an id that is not hex": {"spanId": "0x" * 8},
+    "no end": {"endTimeUnixNano": 0},
+    "a start after 2200": {"startTimeUnixNano": str(2**63)},
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
+def test_a_span_that_is_not_whole_is_rejected_and_its_neighbours_stay(fault):
+    whole = SPAN | {"endTimeUnixNano": "1795000000000000001", "name": "whole"}
+    spans = [whole, whole | {"name": "broken"} | fault, whole]
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+    records = otlp.decode_json_body(body, "b", ALL)
+    assert [row.name for row in records.spans] == ["whole", "whole"]
+    assert len(records.rejected) == 1
 
 
 def test_a_torn_attribute_is_refused_like_any_other_torn_request():
@@ -137,3 +164,8 @@ def test_the_allow_list_drops_what_it_does_not_name_and_no_person_passes():
 @given(st.from_regex(PLAIN_PATH))
 def test_plain_paths_hold_no_form(path):
     assert replace_all_forms(path) == path
+
+
+@given(st.lists(st.integers(1, LATEST - 1)))
+def test_times_read_in_one_go_are_the_times_read_one_by_one(nanoseconds):
+    assert read_times(nanoseconds) == [read_time(one) for one in nanoseconds]

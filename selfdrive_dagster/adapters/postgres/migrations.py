@@ -145,6 +145,44 @@ MIGRATIONS = (
     ),
     Migration(
         5,
+        "what people decided of issues",
+        """
+        CREATE TABLE selfdrive.verdicts (
+            verdict_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            verdict     text NOT NULL CHECK (verdict IN ('merge', 'split', 'undo')),
+            name        text NOT NULL CHECK (name ~ '^iss_[0-9a-f]{16}$'),
+            issue_id    text NOT NULL CHECK (issue_id ~ '^iss_[0-9a-f]{16}$'),
+            actor       text NOT NULL CHECK (actor <> ''),
+            reason      text NOT NULL CHECK (reason <> ''),
+            at          timestamptz NOT NULL,
+            ledger_seq  bigint REFERENCES selfdrive.ledger
+        );
+        CREATE INDEX verdicts_waiting ON selfdrive.verdicts (verdict_id)
+            WHERE ledger_seq IS NULL;
+        """,
+    ),
+    Migration(
+        6,
+        "issues left alone for a while",
+        """
+        CREATE TABLE selfdrive.skips (
+            skip_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            verdict     text NOT NULL CHECK (verdict IN ('skip', 'unskip')),
+            issue_id    text NOT NULL CHECK (issue_id ~ '^iss_[0-9a-f]{16}$'),
+            actor       text NOT NULL CHECK (actor <> ''),
+            reason      text NOT NULL CHECK (reason <> ''),
+            at          timestamptz NOT NULL,
+            until       timestamptz,
+            ledger_seq  bigint REFERENCES selfdrive.ledger,
+            CONSTRAINT a_skip_has_an_end CHECK (
+                (verdict = 'skip') = (until IS NOT NULL) AND (until IS NULL OR until > at)
+            )
+        );
+        CREATE INDEX skips_waiting ON selfdrive.skips (skip_id) WHERE ledger_seq IS NULL;
+        """,
+    ),
+    Migration(
+        7,
         "money for models: set aside before a question is sent, settled after",
         """
         CREATE TABLE selfdrive.spend (

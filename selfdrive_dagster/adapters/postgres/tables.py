@@ -62,6 +62,32 @@ decisions = Table(
     Column("ledger_seq", BigInteger),
 )
 
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("verdict_id", BigInteger, primary_key=True),
+    Column("verdict", Text),
+    Column("name", Text),
+    Column("issue_id", Text),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("at", DateTime(timezone=True)),
+    Column("ledger_seq", BigInteger),
+)
+
+skips = Table(
+    "skips",
+    metadata,
+    Column("skip_id", BigInteger, primary_key=True),
+    Column("verdict", Text),
+    Column("issue_id", Text),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("at", DateTime(timezone=True)),
+    Column("until", DateTime(timezone=True)),
+    Column("ledger_seq", BigInteger),
+)
+
 controllers = Table(
     "controllers",
     metadata,

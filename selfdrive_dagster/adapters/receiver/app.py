@@ -34,7 +34,6 @@ SENTRY_TYPES = ("application/x-sentry-envelope", JSON, "text/plain", "applicatio
 MAX_HELD_BYTES = 64 * 2**20
 SMALL_BYTES = 2**20
 KEPT_FOR_SMALL_BYTES = 16 * 2**20
-DECODERS = 2
 
 EVENT_PATHS = (
     "/batch/", "/batch", "/capture/", "/capture", "/e/", "/i/v0/e/", "/i/v1/analytics/events",
@@ -66,12 +65,17 @@ class Desk(NamedTuple):
 class _Load:
     """Bounds memory and CPU: bytes held by all requests, decoders at work.
 
-    Bytes count from the moment they are read, and large bodies leave room for small ones.
+    Bytes count from the moment they are read, and large bodies leave room for small ones. One
+    decoder takes the small ones and one the large: two at the same would only wait for each other.
     """
 
     def __init__(self) -> None:
         self.held_bytes = 0
-        self.decoders = asyncio.Semaphore(DECODERS)
+        self._decoders = {is_small: asyncio.Semaphore(1) for is_small in (True, False)}
+
+    def decoder(self, size: int) -> asyncio.Semaphore:
+        """Return the decoder that takes a body of so many bytes."""
+        return self._decoders[size <= SMALL_BYTES]
 
     @contextmanager
     def holding(self) -> Iterator[Grow]:
@@ -263,7 +267,7 @@ class Routes:
             arrival = msgspec.structs.replace(
                 Arrival.now(self._desk.redactor, self._desk.service_name), delivery=uuid4().hex
             )
-            async with self._load.decoders:
+            async with self._load.decoder(len(body)):
                 records = await asyncio.to_thread(decode, body, arrival)
             self._spend(records)
             taken = self._desk.intake.take(

@@ -122,12 +122,12 @@ def by_hour(frame: "polars.DataFrame", column: str) -> dict[str, "polars.DataFra
     return {str(key[0]): part for key, part in sorted(parts.items())}
 
 
-def without_hours(frame: "polars.DataFrame", hours: Collection[str]) -> "polars.DataFrame":
-    """Return the rows that happened in other hours."""
+def of_hours(frame: "polars.DataFrame", hours: Collection[str]) -> "polars.DataFrame":
+    """Return the rows that happened in these hours."""
     import polars
 
     column = next(name for name in TIME_COLUMNS if name in frame.columns)
-    return frame.filter(~polars.col(column).dt.strftime(HOUR).is_in(list(hours)))
+    return frame.filter(polars.col(column).dt.strftime(HOUR).is_in(list(hours)))
 
 
 def _hours(frame: "polars.DataFrame", partition: str) -> list[str]:

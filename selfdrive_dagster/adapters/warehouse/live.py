@@ -26,7 +26,8 @@ class LiveFile(msgspec.Struct, frozen=True, kw_only=True):
 
     `sequence` counts the table's writes: a reader that has seen up to n reads what lies above.
     `hours` are the event hours (`2026-11-23T06`) that have rows in it; `first` and `last` bound
-    its event times, None when it has no row or no such column.
+    its event times, None when it has no row or no such column. `bare` says that nothing is left in
+    it that goes before its rows do (`retention`).
     """
 
     path: str
@@ -39,6 +40,7 @@ class LiveFile(msgspec.Struct, frozen=True, kw_only=True):
     hours: tuple[str, ...] = ()
     first: datetime | None = None
     last: datetime | None = None
+    bare: bool = False
 
 
 class LiveList(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,19 +20,23 @@ from selfdrive_dagster.adapters.warehouse.detecting import detect, standing
 from selfdrive_dagster.adapters.warehouse.files import ALL, HOUR, by_hour
 from selfdrive_dagster.adapters.warehouse.live import write_file, writing
 from selfdrive_dagster.adapters.warehouse.models import DETECTED, DETECTED_FROM, SqlModel, SqlTest
+from selfdrive_dagster.adapters.warehouse.naming import (
+    EVENTS,
+    FINGERPRINTS,
+    MEMBERS,
+    name_all,
+    name_new,
+    point,
+    standing_of,
+)
+from selfdrive_dagster.adapters.warehouse.retention import REFRESHING, closed_hour
 from selfdrive_dagster.adapters.warehouse.store import Pick, Warehouse
-from selfdrive_dagster.adapters.warehouse.tables import frame_of
 from selfdrive_dagster.config import Settings
-from selfdrive_dagster.issues import Grouping, grouping_version, issue_event
+from selfdrive_dagster.issues import Grouping, grouping_version
 from selfdrive_dagster.model import digest
-from selfdrive_dagster.telemetry.rows import ExceptionRow
 
 if TYPE_CHECKING:
     import polars
-
-EVENTS = "issue_events"
-BATCH = 20_000
-_SKIPPED = ("frames", "exception_stacktrace", "attributes_json")
 
 
 class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +106,7 @@ def refresh(
     One refresh at a time; a second one waits, then raises Busy.
     """
     state = warehouse.root / "refreshed.json"
-    with writing(warehouse.root / ".refresh"):
+    with writing(warehouse.root / REFRESHING):
         marks = _read_marks(state)
         done = []
         for name, step in _steps(warehouse, models, grouping, settings, answer):
@@ -143,12 +147,14 @@ def _steps(
     settings: Settings | None,
     answer: Answer,
 ) -> Iterable[tuple[str, _Step]]:
+    settings = settings or Settings()
     yield EVENTS, partial(_name_issues, warehouse, grouping or Grouping())
+    yield MEMBERS, partial(_point, warehouse, settings.issues.merge == "auto")
     made: set[str] = set()
     for model in models:
         if made.issuperset(DETECTED_FROM) and DETECTED not in made:
             made.add(DETECTED)
-            yield DETECTED, partial(_detect, warehouse, settings or Settings())
+            yield DETECTED, partial(_detect, warehouse, settings)
         made.add(model.name)
         yield model.name, partial(_make, warehouse, model, answer)
 
@@ -168,32 +174,31 @@ def _detect(
 def _name_issues(
     warehouse: Warehouse, grouping: Grouping, mark: _Mark | None
 ) -> tuple[_Mark, int | None]:
-    """Give every new exception its issue; all of them when the grouping has changed."""
+    """Give every new exception its issue; look at all of them when the grouping has changed."""
     version = grouping_version(grouping)
     live = warehouse.live("exceptions")
     done = _Mark(version=version, seen={"exceptions": live.sequence})
     if mark is not None and mark.version == version and not warehouse.live(EVENTS).lost:
         seen = mark.seen.get("exceptions", 0)
-        for rows in _exceptions(warehouse, seen):
-            warehouse.append(EVENTS, [issue_event(row, grouping) for row in rows])
+        name_new(warehouse, grouping, seen)
         return done, len({hour for file in live.since(seen) for hour in file.hours})
-    events = [issue_event(row, grouping) for rows in _exceptions(warehouse, 0) for row in rows]
-    frames = by_hour(frame_of(EVENTS, events), "timestamp")
-    warehouse.replace_partitions(EVENTS, frames, clear=True)
+    name_all(warehouse, grouping)
     return done, None
 
 
-def _exceptions(warehouse: Warehouse, seen: int) -> Iterable[list[ExceptionRow]]:
-    """Yield the exceptions of files above a sequence number, in batches."""
-    columns = ", ".join(name for name in ExceptionRow.__struct_fields__ if name not in _SKIPPED)
-    if not warehouse.live("exceptions").since(seen):
-        return
-    found = warehouse.query(
-        f"SELECT {columns} FROM exceptions",  # noqa: S608 - our own column names
-        pick=lambda _, file: file.sequence > seen,
-    )
-    for part in found.iter_slices(BATCH):
-        yield msgspec.convert(part.to_dicts(), list[ExceptionRow])
+def _point(warehouse: Warehouse, merges: bool, mark: _Mark | None) -> tuple[_Mark, int]:
+    """Decide anew which fingerprints are one issue, when one is new or somebody decided."""
+    seen = {name: warehouse.live(name).sequence for name in tables_there(warehouse, FINGERPRINTS)}
+    done = _Mark(version=standing_of(warehouse, merges=merges), seen=seen)
+    if done == mark and tables_there(warehouse, MEMBERS):
+        return done, 0
+    return done, point(warehouse, merges=merges)
+
+
+def tables_there(warehouse: Warehouse, name: str) -> tuple[str, ...]:
+    """Return the name if the table was made and nothing of it was lost, else nothing."""
+    is_there = name in warehouse.tables() and not warehouse.live(name).lost
+    return (name,) if is_there else ()
 
 
 def _make(
@@ -210,6 +215,7 @@ def _make(
     if not model.grain:
         warehouse.replace_partitions(model.name, {ALL: answer(warehouse, model)}, clear=True)
         return done, None
+    closed = closed_hour(warehouse.root)
     known_hours = {hour for each in live.values() for file in each.files for hour in file.hours}
     touched = {
         hour
@@ -217,12 +223,22 @@ def _make(
         for file in each.since(seen.get(name, 0))
         for hour in file.hours
     }
-    if model.full_hours and mark and known and touched <= {max(known_hours)}:
+    if model.full_hours and mark and known and touched <= {max(known_hours, default="")}:
         return mark, 0  # the hour that still goes on waits until it is over
     touched |= _around(touched, model.after, model.before) & known_hours
     made = {_floor(hour, model.grain) for hour in touched}
+    # What the rows of a day were counted to stays when they have gone.
+    made -= {hour for hour in made if closed and hour < _later(closed, model.before)}
+    if known and not made:
+        return done, 0
     empty, frames = _hours_of(warehouse, model, made, answer)
-    warehouse.replace_partitions(model.name, frames, clear=not known, like=empty)
+    warehouse.replace_partitions(
+        model.name,
+        frames,
+        clear=not known,
+        since=_later(closed, model.before) if closed else "",
+        like=empty,
+    )
     return done, len(made)
 
 
@@ -251,6 +267,10 @@ def _around(hours: Iterable[str], before: int, after: int) -> set[str]:
         for hour in hours
         for step in steps
     }
+
+
+def _later(hour: str, hours: int) -> str:
+    return (datetime.strptime(hour, HOUR) + timedelta(hours=hours)).strftime(HOUR)
 
 
 def _floor(hour: str, grain: str) -> str:

@@ -6,7 +6,8 @@ files whose event times come near, however late the second delivery comes; that 
 without a time of its own is looked up in all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,14 @@ from selfdrive_dagster.adapters.warehouse.files import (
     by_hour,
     is_sound,
     load,
+    of_hours,
     save,
     schema_digest,
     schema_name,
     to_bytes,
-    without_hours,
 )
 from selfdrive_dagster.adapters.warehouse.live import (
+    NAME,
     LiveFile,
     LiveList,
     read_list,
@@ -56,6 +58,15 @@ SAME_EVENT = timedelta(minutes=1)
 
 Pick = Callable[[str, LiveFile], bool]
 """Says of (table, file) whether a query needs to read it."""
+
+Changed = tuple["polars.DataFrame | None", Collection[str], bool]
+"""Rows that take the place of a file's (None: they stay), hours it stands for besides theirs, and
+whether it is bare."""
+
+Change = Callable[[LiveFile, "polars.DataFrame"], Changed]
+
+LET_GO = 600.0
+"""Seconds for which a file that left a list is kept at least, for who reads by the old list."""
 
 ViewOf = Callable[[str], engine.View]
 """Gives an engine the files of a table."""
@@ -123,15 +134,27 @@ class Warehouse:
                 _publish(folder, live, files=live.files + added)
         return Appended(stored=len(fresh), duplicate=len(records) - len(fresh))
 
+    def unknown(self, table: str, records: Sequence[msgspec.Struct]) -> tuple[msgspec.Struct, ...]:
+        """Return those records whose event is not stored in a typed table."""
+        if not records:
+            return ()
+        frame = frame_of(table, records)
+        with writing(self._folder(table)):
+            fresh = set(self._without_known(table, self.live(table), frame)["event_id"])
+        return tuple(
+            one for one, name in zip(records, frame["event_id"], strict=True) if name in fresh
+        )
+
     def replace_partitions(
         self,
         table: str,
         frames: Mapping[str, "polars.DataFrame"],
         *,
         clear: bool = False,
+        since: str = "",
         like: "polars.DataFrame | None" = None,
     ) -> None:
-        """Put frames in place of event hours, all at once; `clear` drops everything else.
+        """Put frames in place of event hours, all at once; `clear` drops all else `since` an hour.
 
         The key `all` is for tables without hours. An empty frame keeps its empty file, so that
         who reads the table later learns that the hour was touched. `like` tells the columns
@@ -142,9 +165,17 @@ class Warehouse:
             live = read_list(folder) or LiveList()
             for frame in (*frames.values(), *([] if like is None else [like])):
                 live = _with_schema(folder, live, frame)
-            gone = tuple(file for file in live.files if clear or _holds(file, frames))
+
+            def stays(hour: str) -> bool:
+                return hour not in frames and (not clear or hour < since)
+
+            gone = tuple(
+                file
+                for file in live.files
+                if _holds(file, frames) or not all(map(stays, file.hours)) or (clear and not since)
+            )
             kept = tuple(file for file in live.files if file not in gone)
-            rest = () if clear else tuple(_leftovers(folder, gone, frames))
+            rest = tuple(_leftovers(folder, gone, stays))
             new = tuple(_save_hours(folder, frames, live.sequence + 1))
             retired = tuple(file.path for file in gone)
             lost = () if clear else live.lost
@@ -219,6 +250,49 @@ class Warehouse:
                 _publish(folder, live, files=tuple(files), retired=tuple(gone))
             self._sweep(table)
         return Compacted(before=len(live.files), after=len(files))
+
+    def rewrite(self, table: str, which: Callable[[LiveFile], bool], change: Change) -> None:
+        """Put what `change` makes of files in their place; one that it empties goes.
+
+        A file keeps its place in the order of writes: nobody who read it before takes it for new.
+        """
+        folder = self._folder(table)
+        with writing(folder):
+            live = self.live(table)
+            chosen = [file for file in live.files if which(file)]
+            new = {file.path: self._rewritten(table, file, change) for file in chosen}
+            files = [new.get(file.path, file) for file in live.files]
+            kept = tuple(file for file in files if file is not None)
+            if kept != live.files:
+                stay = {file.path for file in kept}
+                gone = tuple(file.path for file in chosen if file.path not in stay)
+                _publish(folder, live, files=kept, retired=gone)
+
+    def let_go(self, table: str) -> None:
+        """Delete the files that left the list before, if nobody can be reading them any more."""
+        folder = self._folder(table)
+        with writing(folder):
+            live = read_list(folder)
+            if live and live.retired and time.time() - (folder / NAME).stat().st_mtime > LET_GO:
+                _publish(folder, live, retired=())
+
+    def _rewritten(self, table: str, file: LiveFile, change: Change) -> LiveFile | None:
+        folder = self._folder(table)
+        try:
+            frame = load(folder, file)
+        except CorruptTable:
+            self._verify(table)
+            raise
+        changed, hours, bare = change(file, frame)
+        if changed is None and bare == file.bare:
+            return file
+        if changed is None:
+            return msgspec.structs.replace(file, bare=bare)
+        if changed.is_empty() and not hours:
+            return None
+        durable = table in ROW_TYPES
+        new = save(folder, file.partition, changed, file.sequence, hours, durable=durable)
+        return msgspec.structs.replace(new, bare=bare)
 
     def _view(self, table: str, live: LiveList, pick: Pick | None) -> engine.View:
         folder = self._folder(table)
@@ -383,17 +457,18 @@ def _save_hours(
 
 
 def _leftovers(
-    folder: Path, gone: Sequence[LiveFile], frames: Mapping[str, object]
+    folder: Path, gone: Sequence[LiveFile], stays: Callable[[str], bool]
 ) -> list[LiveFile]:
     """Keep what merged files hold of other hours; it is not new to those who read it before."""
-    shared = [file for file in gone if set(file.hours) - set(frames)]
+    shared = [(file, list(filter(stays, file.hours))) for file in gone]
     return [
         save(
             folder,
             file.partition,
-            without_hours(load(folder, file), list(frames)),
+            of_hours(load(folder, file), hours),
             file.sequence,
             durable=False,
         )
-        for file in shared
+        for file, hours in shared
+        if hours
     ]

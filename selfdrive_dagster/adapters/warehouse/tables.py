@@ -15,12 +15,18 @@ from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues import IssueEventRow
 from selfdrive_dagster.issues.detect import DetectedRow
 from selfdrive_dagster.telemetry import rows
+from selfdrive_dagster.telemetry.late import LateEventRow
 
 if TYPE_CHECKING:
     import polars
 
 ROW_TYPES: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
-    {**rows.TABLES, "issue_events": IssueEventRow, "detected": DetectedRow}
+    {
+        **rows.TABLES,
+        "late_events": LateEventRow,
+        "issue_events": IssueEventRow,
+        "detected": DetectedRow,
+    }
 )
 """Tables that records are appended to; all others are made by a SQL model."""
 
@@ -48,12 +54,17 @@ def schema_of(struct: type[msgspec.Struct]) -> "polars.Schema":
 
 def frame_of(table: str, records: Sequence[msgspec.Struct]) -> "polars.DataFrame":
     """Return records as a frame with the table's schema."""
-    import polars
-
     kind = row_type(table)
     strangers = [type(each).__name__ for each in records if not isinstance(each, kind)]
     if strangers:
         raise BadInput(f"{table} takes {kind.__name__}, not {strangers[0]}")
+    return frame_like(kind, records)
+
+
+def frame_like(kind: type[msgspec.Struct], records: Sequence[msgspec.Struct]) -> "polars.DataFrame":
+    """Return records of one type as a frame."""
+    import polars
+
     plain = msgspec.to_builtins(records, builtin_types=(datetime,))
     return polars.DataFrame(plain, schema=schema_of(kind), orient="row")
 

@@ -14,7 +14,9 @@ import msgspec
 
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.issues import Grouping, IssueEventRow, issue_event
+from selfdrive_dagster.issues import Grouping, IssueEventRow, named_event
+from selfdrive_dagster.issues.members import placed
+from selfdrive_dagster.issues.traces import Trace
 from selfdrive_dagster.model import Crash, Progress
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 from selfdrive_dagster.telemetry.reading import UNKNOWN_TIME, WHAT_WE_READ
@@ -78,7 +80,7 @@ def read_history(
     arrival = Arrival(received_at=UNKNOWN_TIME, redactor=_redactor(settings, keeps_crashes))
     grouping = Grouping(source=settings.service.source)
     files, unread = files_of(paths), []
-    events: dict[str, IssueEventRow] = {}
+    events: dict[str, tuple[IssueEventRow, Trace]] = {}
     crashes: dict[str, bytes] = {}
     kept: dict[tuple[str, date, str], int] = defaultdict(int)
     for number, (path, is_named) in enumerate(files.items(), start=1):
@@ -89,10 +91,10 @@ def read_history(
             unread.append(Unread(path=str(path), why=fault.message, is_named=is_named))
             continue
         for row in rows:
-            event = issue_event(row, grouping)
+            event, trace = named_event(row, grouping)
             if event.event_id in events:
                 continue
-            events[event.event_id] = event
+            events[event.event_id] = event, trace
             key = (event.issue_id, event.timestamp.date(), event.service_version or "")
             if keeps_crashes and kept[key] < KEPT:
                 kept[key] += 1
@@ -100,10 +102,10 @@ def read_history(
     if len(unread) == len(files):
         why = unread[0].why if unread else "There is no file."
         raise BadInput(f"Nothing could be read. {why}", remedy=WHAT_WE_READ)
-    dated = tuple(event for event in events.values() if event.timestamp != UNKNOWN_TIME)
+    dated = [pair for pair in events.values() if pair[0].timestamp != UNKNOWN_TIME]
     return History(
         files=len(files) - len(unread),
-        events=dated,
+        events=tuple(placed(dated, merges=settings.issues.merge == "auto")),
         undated=len(events) - len(dated),
         unread=tuple(unread),
         crashes=crashes,

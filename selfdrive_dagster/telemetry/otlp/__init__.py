@@ -7,7 +7,6 @@ must start at once. HTTP does not belong here.
 import base64
 import binascii
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,7 +24,7 @@ from selfdrive_dagster.telemetry.otlp.exceptions import once
 from selfdrive_dagster.telemetry.otlp.jsonwire import read_traces
 from selfdrive_dagster.telemetry.otlp.logs import decode_logs
 from selfdrive_dagster.telemetry.otlp.metrics import decode_metrics
-from selfdrive_dagster.telemetry.otlp.traces import decode_traces
+from selfdrive_dagster.telemetry.otlp.traces import decode_parts, decode_traces
 from selfdrive_dagster.telemetry.otlp.wire import message
 from selfdrive_dagster.telemetry.rows import Records, join
 
@@ -54,14 +53,14 @@ def decode_json_body(data: bytes, name: str, arrival: Arrival) -> Records:
 
     Traces are read at once; what that way does not know is left to `decode_json`.
     """
-    request = read_traces(data, name)
-    if request is None:
+    parts = read_traces(data, name)
+    if parts is None:
         value = parse_json(data, name)
         if not isinstance(value, dict):
             raise BadInput(f"{name} is no JSON object.")
         return decode_json(value, name, arrival)
     try:
-        return decode_traces(request, arrival, Ordinals(), wire="json")
+        return decode_parts(parts, arrival, Ordinals(), wire="json")
     except (msgspec.DecodeError, RecursionError):
         return decode_json(mapping(parse_json(data, name)), name, arrival)
 
@@ -137,7 +136,7 @@ def _base64_id(value: Any) -> str:
 
 
 _DECODERS: dict[str, Callable[[Any, Arrival, Ordinals], Records]] = {
-    "traces": partial(decode_traces, wire="protobuf"),
+    "traces": decode_traces,
     "logs": decode_logs,
     "metrics": decode_metrics,
 }

@@ -1,4 +1,4 @@
-"""One attribute of OTLP/JSON; the plain kinds are read at once, the others by protobuf."""
+"""Attributes of OTLP/JSON; the plain kinds are read at once, the others by protobuf."""
 
 from typing import Any
 
@@ -6,7 +6,14 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.telemetry.bounds import label
-from selfdrive_dagster.telemetry.otlp.values import finite, plain
+from selfdrive_dagster.telemetry.otlp.values import MAX_ATTRIBUTES, finite, plain
+
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def raws_of_json(sent: bytes) -> list[bytes]:
+    """Return up to MAX_ATTRIBUTES of an array of them, each still JSON. Raises DecodeError."""
+    return [bytes(raw) for raw in _RAWS.decode(sent)[:MAX_ATTRIBUTES]]
 
 
 def pair_of_json(raw: bytes) -> tuple[str, Any]:

@@ -6,22 +6,27 @@ beside them, names that make a label together, and older names that are joined. 
 go the long way (`values.rest_json`), so both ways give the same row; a property test holds that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
+
+import msgspec
 
 from selfdrive_dagster.model import canonical
 from selfdrive_dagster.telemetry.aliases import ALIASES, current_names
 from selfdrive_dagster.telemetry.arrivals import url_path
 from selfdrive_dagster.telemetry.bounds import label, text, whole
-from selfdrive_dagster.telemetry.otlp.jsonvalues import pair_of_json
-from selfdrive_dagster.telemetry.otlp.values import COLUMNS, MAX_ATTRIBUTES, plain
+from selfdrive_dagster.telemetry.otlp.jsonvalues import pair_of_json, raws_of_json
+from selfdrive_dagster.telemetry.otlp.values import COLUMNS, plain
 from selfdrive_dagster.telemetry.persons import (
     bare_identity,
     names_person,
     speaks_of_person,
 )
 from selfdrive_dagster.telemetry.redact import Redactor
+from selfdrive_dagster.telemetry.redact.names import Secrecy, secrecy_of
 
 MAX_KEPT = 8_192
 MAX_KEPT_BYTES = 512
@@ -40,16 +45,15 @@ _SPLIT = "http.target"
 class Attribute(NamedTuple):
     """One attribute as it was sent, ready for a row.
 
-    `name` is today's name, `is_old` that an older one was sent. `fragment` is `"name":value`
-    redacted, "" if nothing of it may stay. `column` is what a column of that name holds, None if
-    there is none. `identity` is an id of a person or session. `stands_for` are the texts by which
-    its value could equal one. `is_alone` False: go the long way.
+    `name` is today's name. `fragment` is `"name":value` redacted, "" if nothing of it may stay.
+    `column` is what a column of that name holds, None if there is none. `identity` is an id of a
+    person or session. `stands_for` are the texts by which its value could equal one. `is_alone`
+    False: go the long way.
     """
 
     sent: str
-    value: Any
     name: str
-    is_old: bool
+    value: Any
     fragment: str
     column: Any
     identity: str
@@ -57,49 +61,111 @@ class Attribute(NamedTuple):
     is_alone: bool
 
 
-class Together(NamedTuple):
-    """The attributes of one span: as sent, its columns, and canonical JSON without a long way.
+Cells = tuple[Any, ...]
+"""An Attribute as a plain tuple. The garbage collector goes through every NamedTuple that is
+remembered, again and again; a plain tuple of texts it lets be."""
+
+
+class Together(msgspec.Struct, frozen=True, gc=False):
+    """The attributes of one span: as sent, its columns by COLUMN_READERS, and canonical JSON.
 
     `json` None: the long way must be gone, each time.
     """
 
-    found: tuple[Attribute, ...]
-    columns: dict[str, Any]
+    found: tuple[Cells, ...]
+    columns: tuple[Any, ...]
     json: str | None
 
 
-class Memory:
-    """The attributes of one redactor, by their bytes; any thread may use it at any time."""
+class Shape(NamedTuple):
+    """What the names of a span's attributes decide alone: which of its cells are picked.
 
-    def __init__(self, redactor: Redactor, pair_of: Callable[[bytes], tuple[str, Any]]) -> None:
+    `kept` picks those that stay, by name; `columns` one for each of COLUMN_READERS, the last cell
+    where none fills it; `persons` those that name one.
+    """
+
+    kept: "Pick"
+    columns: "Pick"
+    persons: "Pick"
+
+
+Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
+class Memory:
+    """The attributes of one redactor, by their bytes; any thread may use it at any time.
+
+    A span's attributes come as `raws_of` takes them: bytes for each, or for all together.
+    """
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        pair_of: Callable[[bytes], tuple[str, Any]],
+        raws_of: Callable[[Any], Sequence[bytes]] = tuple,
+    ) -> None:
         self._redactor = redactor
         self._pair_of = pair_of
-        self._known: dict[bytes, Attribute] = {}
-        self._sets: dict[tuple[bytes, ...], Together] = {}
+        self._raws_of = raws_of
+        self._known: dict[bytes, Cells] = {}
+        self._sets: dict[Any, Together] = {}
+        self._marks: set[int] = set()
         self._names: dict[str, Name] = {}
+        self._shapes: dict[tuple[str, ...], Shape] = {}
 
-    def read(self, raws: Sequence[bytes]) -> Together:
-        """Return up to MAX_ATTRIBUTES; most spans hold a set of them that another one held."""
-        key = tuple(raws[:MAX_ATTRIBUTES])
-        return self._sets.get(key) or self._read(key)
+    def read(self, sent: Any) -> Together:
+        """Return what a span's attributes become; most hold a set that another one held."""
+        return self._sets.get(sent) or self._read(sent)
 
-    def _read(self, key: tuple[bytes, ...]) -> Together:
-        known = self._known.get
-        together = put_together(tuple([known(raw) or self._learn(raw) for raw in key]))
-        if sum(map(len, key)) <= MAX_SET_BYTES:
+    def _read(self, sent: Any) -> Together:
+        raws = self._raws_of(sent)
+        found: tuple[Any, ...] = tuple(map(self._known.get, raws))
+        if None in found:  # hardly ever will just these come again
+            return self._put_together(tuple(map(self._known_or_learned, raws)))
+        together = self._put_together(found) if found else NOTHING
+        if self._comes_again(sent) and sum(map(len, raws)) <= MAX_SET_BYTES:
             if len(self._sets) >= MAX_SETS:
                 self._sets = {}
-            self._sets[key] = together
+            self._sets[sent] = together
         return together
 
-    def _learn(self, raw: bytes) -> Attribute:
+    def _comes_again(self, sent: Any) -> bool:
+        """Say whether such a set came a short time ago: most that differ never come again."""
+        mark = hash(sent)
+        if mark in self._marks:
+            return True
+        if len(self._marks) >= MAX_SETS:
+            self._marks = set()
+        self._marks.add(mark)
+        return False
+
+    def _put_together(self, found: tuple[Cells, ...]) -> Together:
+        names, _, _, fragments, columns, identities, stand_for, alone = zip(*found, strict=True)
+        shape = self._shapes.get(names) or self._learn_shape(names, found)
+        json = None
+        if False not in alone and not is_said_again(shape.persons(identities), stand_for):
+            json = f"{{{','.join(shape.kept(fragments))}}}"
+        return Together(found, shape.columns((*columns, None)), json)
+
+    def _known_or_learned(self, raw: bytes) -> Cells:
+        return self._known.get(raw) or self._learn(raw)
+
+    def _learn_shape(self, names: tuple[str, ...], found: Sequence[Cells]) -> Shape:
+        shape = shape_of([Attribute(*cells) for cells in found])
+        if sum(map(len, names)) <= MAX_SET_BYTES:
+            if len(self._shapes) >= MAX_SETS:
+                self._shapes = {}
+            self._shapes[names] = shape
+        return shape
+
+    def _learn(self, raw: bytes) -> Cells:
         sent, value = self._pair_of(raw)
         name = self._names.get(sent)
         if name is None:
             name = name_of(sent, self._redactor)
             if len(self._names) < MAX_KEPT and len(sent) <= MAX_KEPT_BYTES:
                 self._names[sent] = name
-        one = make_attribute(name, value, self._redactor)
+        one = tuple(make_attribute(name, value, self._redactor))
         if len(raw) <= MAX_KEPT_BYTES:
             if len(self._known) >= MAX_KEPT:
                 self._known = {}
@@ -110,7 +176,8 @@ class Memory:
 class Name(NamedTuple):
     """What the name of an attribute decides; `head` is its redacted name in JSON, with colon.
 
-    `is_odd`: its value must be looked at together with others (`Attribute.is_alone`).
+    `is_odd`: its value must be looked at together with others (`Attribute.is_alone`). `is_plain`:
+    it promises no secret.
     """
 
     sent: str
@@ -120,6 +187,7 @@ class Name(NamedTuple):
     is_person: bool
     speaks_of_person: bool
     is_odd: bool
+    is_plain: bool
 
 
 def name_of(sent: str, redactor: Redactor) -> Name:
@@ -134,6 +202,7 @@ def name_of(sent: str, redactor: Redactor) -> Name:
         keeps=now not in COLUMNS and redactor.keeps(now),
         is_person=names_person(now),
         speaks_of_person=speaks_of_person(now),
+        is_plain=secrecy_of(now) is Secrecy.PLAIN,
         is_odd=sent in _JOINED or now.lower() in _LABELS or shown != now or not sorts_as_text,
     )
 
@@ -143,12 +212,11 @@ def make_attribute(name: Name, value: Any, redactor: Redactor) -> Attribute:
     is_cut = name.sent == _SPLIT and isinstance(value, str) and "?" not in value
     reader = COLUMN_READERS.get(name.now)
     keeps = name.keeps and not name.is_person
-    clean = redactor.value(value, name.now) if keeps else None
+    clean = _clean(name, value, redactor) if keeps else None
     return Attribute(
         sent=name.sent,
-        value=value,
         name=name.now,
-        is_old=name.sent != name.now,
+        value=value,
         fragment=name.head + canonical(clean).decode() if keeps else "",
         column=reader(value, redactor) if reader else None,
         identity=text(value) if name.is_person else "",
@@ -160,38 +228,50 @@ def make_attribute(name: Name, value: Any, redactor: Redactor) -> Attribute:
     )
 
 
-def put_together(found: tuple[Attribute, ...]) -> Together:
-    """Return what attributes that stand together become."""
-    named = by_name(found)
-    columns = {name: one.column for name, one in named.items() if one.column is not None}
-    return Together(found, columns, fragments_json(found, named))
+def _clean(name: Name, value: Any, redactor: Redactor) -> Any:
+    is_text = isinstance(value, str) and name.is_plain
+    return redactor.text(value) if is_text else redactor.value(value, name.now)
 
 
-def by_name(found: Sequence[Attribute]) -> dict[str, Attribute]:
-    """Return attributes by today's names; what was sent under it wins over an older name."""
-    named: dict[str, Attribute] = {}
-    for one in found:
-        if not one.is_old or one.name not in named or named[one.name].is_old:
-            named[one.name] = one
-    return named
+def shape_of(found: Sequence[Attribute]) -> Shape:
+    """Return what these attributes' names decide."""
+    places = places_by_name(found)
+    kept = sorted((found[place].fragment, place) for place in places.values())
+    nowhere = len(found)
+    return Shape(
+        kept=picking([place for fragment, place in kept if fragment]),
+        columns=picking([places.get(name, nowhere) for name in COLUMN_READERS]),
+        persons=picking([at for at, one in enumerate(found) if names_person(one.name)]),
+    )
 
 
-def said_by(found: Sequence[Attribute]) -> dict[str, Any]:
+def picking(places: Sequence[int]) -> Pick:
+    """Return what picks the cells at these places."""
+    if len(places) < 2:
+        return lambda cells: tuple([cells[place] for place in places])
+    return itemgetter(*places)
+
+
+def places_by_name(found: Sequence[Attribute]) -> dict[str, int]:
+    """Return places by today's names; what was sent under it wins over an older name."""
+    places: dict[str, int] = {}
+    for place, one in enumerate(found):
+        other = found[places[one.name]] if one.name in places else None
+        if one.sent == one.name or other is None or other.sent != other.name:
+            places[one.name] = place
+    return places
+
+
+def said_by(found: Sequence[Cells]) -> dict[str, Any]:
     """Return the values under today's names, as `values.read_attributes` does."""
-    return current_names({one.sent: one.value for one in found})
+    return current_names({sent: value for sent, _name, value, *_ in found})
 
 
-def fragments_json(found: Sequence[Attribute], named: Mapping[str, Attribute]) -> str | None:
-    """Return the attributes as canonical JSON, None if they must be looked at together."""
-    persons = set()
-    for one in found:
-        if not one.is_alone:
-            return None
-        if one.identity:
-            persons.add(one.identity)
-    if persons and any(not persons.isdisjoint(one.stands_for) for one in found):
-        return None
-    return f"{{{','.join(sorted([one.fragment for one in named.values() if one.fragment]))}}}"
+def is_said_again(identities: Sequence[str], stand_for: Iterable[tuple[str, ...]]) -> bool:
+    """Say whether a person that an attribute names is the value of another one."""
+    persons = set(identities)
+    persons.discard("")
+    return bool(persons) and not persons.isdisjoint(chain.from_iterable(stand_for))
 
 
 def _short(value: Any, redactor: Redactor) -> str | None:
@@ -207,30 +287,41 @@ def _user(value: Any, redactor: Redactor) -> str | None:
 
 
 COLUMN_READERS: dict[str, Callable[[Any, Redactor], Any]] = {
-    "error.type": _short,
-    "http.request.method": _short,
-    "http.route": _short,
-    "http.response.status_code": lambda value, _redactor: whole(value),
-    "url.path": _path,
-    "url.full": lambda value, redactor: _path(url_path(text(value)), redactor),
     "enduser.pseudo.id": _user,
     "enduser.id": _user,
     "session.id": lambda value, redactor: redactor.pseudonym("session", text(value)) or None,
+    "error.type": _short,
+    "http.request.method": _short,
+    "http.response.status_code": lambda value, _redactor: whole(value),
+    "http.route": _short,
+    "url.path": _path,
+    "url.full": lambda value, redactor: _path(url_path(text(value)), redactor),
 }
 """Attribute with a column in `SpanRow` → what it holds; read before the allow-list is asked."""
 
+NOTHING = Together((), (None,) * len(COLUMN_READERS), "{}")
 
-def _pair_of_protobuf(raw: bytes) -> tuple[str, Any]:
+
+@cache
+def _pair_message() -> Any:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-    pair = KeyValue.FromString(raw)
+    return KeyValue
+
+
+def _pair_of_protobuf(raw: bytes) -> tuple[str, Any]:
+    pair = _pair_message().FromString(raw)
     return pair.key, plain(pair.value)
 
 
-_PAIR_OF = {"protobuf": _pair_of_protobuf, "json": pair_of_json}
+_WIRES: dict[str, tuple[Callable[[bytes], tuple[str, Any]], Callable[[Any], Sequence[bytes]]]] = {
+    "protobuf": (_pair_of_protobuf, tuple),
+    "json": (pair_of_json, raws_of_json),
+}
+"""Wire format → how one attribute is read, and what a span's attributes are taken apart by."""
 
 
 @lru_cache(maxsize=16)
 def memory_of(redactor: Redactor, wire: str) -> Memory:
     """Return what is remembered for a redactor of attributes that came as protobuf or JSON."""
-    return Memory(redactor, _PAIR_OF[wire])
+    return Memory(redactor, *_WIRES[wire])

@@ -14,7 +14,7 @@ import msgspec
 from selfdrive_dagster.telemetry.arrivals import Arrival, Ordinals
 from selfdrive_dagster.telemetry.bounds import check_rows, label, text
 from selfdrive_dagster.telemetry.otlp.exceptions import Place, exception_from
-from selfdrive_dagster.telemetry.otlp.values import Origin, read_attributes, read_id
+from selfdrive_dagster.telemetry.otlp.values import Origin, read_attributes
 from selfdrive_dagster.telemetry.rows import ExceptionRow
 
 MAX_EVENTS = 128
@@ -29,7 +29,11 @@ LENT = (
 class SpanTold(msgspec.Struct, frozen=True):
     """A span with events (still bytes), what its attributes say and whose it is."""
 
-    span: Any
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    events: Sequence[bytes]
     said: dict[str, Any]
     origin: Origin
 
@@ -41,10 +45,10 @@ class _Event(msgspec.Struct, frozen=True):
     said: dict[str, Any]
     nanoseconds: int
 
-    def key(self, span_id: bytes) -> tuple[bytes, bytes, str, str]:
+    def key(self, span_id: str | None) -> tuple[str | None, ...]:
         """Return what an echo has in common with it; `span_id` is the span that echoes."""
         names = (text(self.said.get(f"exception.{name}")) for name in ("type", "message"))
-        return (self.told.span.trace_id, span_id, *names)
+        return (self.told.trace_id, span_id, *names)
 
 
 def exceptions_of(
@@ -52,17 +56,17 @@ def exceptions_of(
 ) -> Iterator[ExceptionRow]:
     """Yield the rows of the exceptions that these spans tell, without echoes."""
     events = _all_events(told)
-    inner: dict[tuple[bytes, bytes, str, str], list[int]] = {}
+    inner: dict[tuple[str | None, ...], list[int]] = {}
     for event in events:
-        inner.setdefault(event.key(event.told.span.parent_span_id), []).append(event.nanoseconds)
+        inner.setdefault(event.key(event.told.parent_span_id), []).append(event.nanoseconds)
     for times in inner.values():
         times.sort()
-    echoing: dict[tuple[bytes, bytes], SpanTold] = {}
+    echoing: dict[tuple[str, str | None], SpanTold] = {}
     raised = []
     for event in events:
-        span = event.told.span
+        span = event.told
         if _is_echo(event.nanoseconds, inner.get(event.key(span.span_id), ())):
-            echoing[span.trace_id, span.span_id] = event.told
+            echoing[span.trace_id, span.span_id] = span
         else:
             raised.append(event)
     for event in raised:
@@ -80,7 +84,7 @@ def _all_events(told: Sequence[SpanTold]) -> list[_Event]:
 def _events(told: SpanTold) -> Iterator[_Event]:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-    for event in map(Span.Event.FromString, told.span.events[:MAX_EVENTS]):
+    for event in map(Span.Event.FromString, told.events[:MAX_EVENTS]):
         if event.name == "exception":
             yield _Event(told, read_attributes(event.attributes), event.time_unix_nano)
 
@@ -93,18 +97,18 @@ def _is_echo(nanoseconds: int, inner: Sequence[int]) -> bool:
 
 def _row(
     event: _Event,
-    echoing: dict[tuple[bytes, bytes], SpanTold],
+    echoing: dict[tuple[str, str | None], SpanTold],
     arrival: Arrival,
     ordinals: Ordinals,
 ) -> ExceptionRow:
-    span = event.told.span
+    span = event.told
     place = Place(
         signal="traces",
-        trace_id=read_id(span.trace_id, 16),
-        span_id=read_id(span.span_id, 8),
+        trace_id=span.trace_id,
+        span_id=span.span_id,
         nanoseconds=event.nanoseconds,
         transaction=label(span.name),
-        around={**_lent(span, echoing), **event.told.said},
+        around={**_lent(span, echoing), **span.said},
     )
     return exception_from(event.said, place, event.told.origin, arrival, ordinals)
 
@@ -112,7 +116,7 @@ def _row(
 MAX_OUTER = 32
 
 
-def _lent(span: Any, echoing: dict[tuple[bytes, bytes], SpanTold]) -> dict[str, Any]:
+def _lent(span: SpanTold, echoing: dict[tuple[str, str | None], SpanTold]) -> dict[str, Any]:
     """Return what the spans around say that told it too, the nearest first."""
     lent: dict[str, Any] = {}
     outer = echoing.get((span.trace_id, span.parent_span_id))
@@ -120,5 +124,5 @@ def _lent(span: Any, echoing: dict[tuple[bytes, bytes], SpanTold]) -> dict[str, 
         if outer is None:
             break
         lent = {**{name: outer.said[name] for name in LENT if name in outer.said}, **lent}
-        outer = echoing.get((span.trace_id, outer.span.parent_span_id))
+        outer = echoing.get((span.trace_id, outer.parent_span_id))
     return lent

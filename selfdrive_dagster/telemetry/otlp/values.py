@@ -20,6 +20,8 @@ from selfdrive_dagster.telemetry.persons import without_persons
 MAX_VALUE_DEPTH = 16
 MAX_ATTRIBUTES = 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = 7_258_118_400 * 10**9
+"""The end of 2199 in nanoseconds since 1970; what is later is no time."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +77,18 @@ def read_origin(resource: Any, arrival: Arrival) -> Origin:
 
 def read_time(nanoseconds: int) -> datetime | None:
     """Return the UTC time of nanoseconds since 1970; 0 and times after 2200 are unknown."""
-    if not 0 < nanoseconds < 7_258_118_400 * 10**9:
+    if not 0 < nanoseconds < LATEST:
         return None
     return EPOCH + timedelta(0, 0, nanoseconds // 1_000)
+
+
+def read_times(nanoseconds: Iterable[int]) -> list[datetime]:
+    """Return the UTC times of nanoseconds between 0 and LATEST, as `read_time` does, in one go.
+
+    A float of seconds tells microseconds apart until 2242, and msgspec rounds to the nearest.
+    """
+    seconds = [one // 1_000 / 1e6 for one in nanoseconds]
+    return msgspec.convert(seconds, list[datetime], strict=False)
 
 
 _ZEROS = bytes(16)

@@ -1,17 +1,15 @@
 """Trace requests with their attributes left as bytes: same wire format, fewer objects.
 
 OpenTelemetry's own messages make three objects of each attribute before we know whether we saw
-it a moment ago. Here `attributes` and `events` are `repeated bytes`, which protobuf writes alike
-(protobuf.dev, "Encoding": both are length-delimited). What the bytes of an attribute mean
-is `repeated`'s.
+it a moment ago. Here `attributes` and `events` are `repeated bytes` and `status` is `bytes`, which
+protobuf writes alike (protobuf.dev, "Encoding": all are length-delimited). What the bytes of an
+attribute mean is `repeated`'s.
 """
 
 from functools import cache
 from typing import Any
 
-_TRACE = "opentelemetry/proto/trace/v1/trace.proto"
 _RESOURCE = "opentelemetry/proto/resource/v1/resource.proto"
-_STATUS = ".opentelemetry.proto.trace.v1.Status"
 _HOME = ".selfdrive.otlp."
 
 MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
@@ -25,7 +23,7 @@ MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
         ("end_time_unix_nano", 8, "FIXED64", False),
         ("attributes", 9, "BYTES", True),
         ("events", 11, "BYTES", True),
-        ("status", 15, _STATUS, False),
+        ("status", 15, "BYTES", False),
     ),
     "ScopeSpans": (("spans", 2, f"{_HOME}Span", True),),
     "ResourceSpans": (
@@ -44,7 +42,7 @@ MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
 def message(name: str) -> Any:
     """Return one of MESSAGES as a protobuf class."""
     from google.protobuf import descriptor_pool, message_factory
-    from opentelemetry.proto.trace.v1 import trace_pb2  # noqa: F401  fills the pool
+    from opentelemetry.proto.resource.v1 import resource_pb2  # noqa: F401  fills the pool
 
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(_described())
@@ -59,7 +57,7 @@ def _described() -> bytes:
         name="selfdrive/otlp.proto",
         package=_HOME.strip("."),
         syntax="proto3",
-        dependency=[_RESOURCE, _TRACE],
+        dependency=[_RESOURCE],
     )
     for name, fields in MESSAGES.items():
         made = file.message_type.add(name=name)

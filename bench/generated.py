@@ -1,0 +1,163 @@
+"""Generated bugs: one edit by cosmic-ray in a well-tested package, which its own suite notices.
+
+The packages are others than those the templates were tuned on, and the edits are another
+project's. All mutants of a package are tried against its suite in one process; of those that a test
+notices a seeded draw takes some, in turn from each family of operators and none twice from one
+line, so that the operators with most variants do not crowd out the others.
+"""
+
+import json
+import random
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import products
+
+from selfdrive_dagster.model import Job, Product, Sandbox
+from selfdrive_dagster.patches.suite import SuiteRun
+
+MOST_TRIED = 120
+"""Mutants of one package that its suite is asked about."""
+
+
+class Package(msgspec.Struct, frozen=True):
+    """A release with its tests in the source archive; `code` are the folders or files mutated."""
+
+    name: str
+    version: str
+    code: tuple[str, ...]
+    tests: str = "pytest -q"
+
+
+PACKAGES = (
+    Package("toolz", "1.0.0", ("toolz",)),
+    Package("inflection", "0.5.1", ("inflection",)),
+    Package("tabulate", "0.8.10", ("tabulate.py",)),
+    Package("voluptuous", "0.16.0", ("voluptuous",)),
+    Package("schema", "0.7.8", ("schema.py",)),
+    Package("unidiff", "1.0.1", ("src/unidiff", "unidiff")),
+    Package("pyrsistent", "0.20.0", ("pyrsistent",)),
+    Package("first", "2.0.2", ("first.py",)),
+    Package("python-slugify", "9.2.0", ("slugify", "src/slugify")),
+    Package("mistune", "3.4.0", ("src/mistune",)),
+    Package("boltons", "25.0.0", ("boltons",)),
+    Package("more-itertools", "10.8.0", ("more_itertools",)),
+    Package("cssselect", "1.3.0", ("cssselect",)),
+    Package("sqlparse", "0.5.3", ("sqlparse",)),
+)
+
+REQUIREMENTS = ("pytest", "hypothesis", "text-unidecode", "attrs", "lxml", "pytest-subtests")
+
+
+class Bug(msgspec.Struct, frozen=True, kw_only=True):
+    """One mutant that a test notices: the whole new text of a file."""
+
+    package: str
+    operator: str
+    path: str
+    line: int
+    source: str
+    noticed_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return `package path:line operator`."""
+        return f"{self.package} {self.path}:{self.line} {self.operator.partition('/')[2]}"
+
+
+def code_files(source: Path, package: Package) -> list[str]:
+    """Return the Python files of a release that are mutated, tests left out."""
+    tests = set(products.test_files(source))
+    found: list[Path] = []
+    for part in package.code:
+        place = source / part
+        found += sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    paths = (file.relative_to(source).as_posix() for file in found if file.is_file())
+    return [path for path in dict.fromkeys(paths) if path not in tests]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an operator of cosmic-ray changes a file."""
+
+    operator: str
+    path: str
+    occurrence: int
+    line: int
+
+    @property
+    def family(self) -> str:
+        """The family of the operator: `ReplaceBinaryOperator` of `core/…_Add_Sub`."""
+        return self.operator.partition("/")[2].partition("_")[0]
+
+
+def places(source: Path, package: Package, python: str) -> list[Place]:
+    """Return every place of a release that an operator changes."""
+    told = _ask(python, "list", str(source), *code_files(source, package))
+    return [msgspec.json.decode(line, type=Place) for line in told]
+
+
+def in_turn(found: list[Place], chance: random.Random) -> Iterator[Place]:
+    """Yield places in turn from each family, each time by chance, and none twice from a line."""
+    families: dict[str, list[Place]] = defaultdict(list)
+    for place in found:
+        families[place.family].append(place)
+    for members in families.values():
+        chance.shuffle(members)
+    seen: set[tuple[str, int]] = set()
+    while families:
+        for name in sorted(families):
+            left = families[name]
+            while left and (left[-1].path, left[-1].line) in seen:
+                left.pop()
+            if not left:
+                del families[name]
+                continue
+            place = left.pop()
+            seen.add((place.path, place.line))
+            yield place
+
+
+def mutants(source: Path, package: Package, python: str, chance: random.Random) -> list[Bug]:
+    """Return at most MOST_TRIED mutants of a release, whether a test notices them or not."""
+    drawn = list(in_turn(places(source, package, python), chance))[:MOST_TRIED]
+    lines = "\n".join(msgspec.json.encode(place).decode() for place in drawn)
+    told = _ask(python, "make", str(source), given=lines)
+    return [msgspec.convert({**json.loads(line), "package": package.name}, Bug) for line in told]
+
+
+def _ask(python: str, *words: str, given: str = "") -> list[str]:
+    program = Path(__file__).with_name("cosmic.py")
+    command = [python, str(program), *words]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def noticed(bugs: list[Bug], base: SuiteRun, product: Product, box: Sandbox) -> list[Bug]:
+    """Return the bugs that a passing test of the base notices, with that test."""
+    suite = sorted(base.with_outcome("passed"), key=lambda i: base.tests[i].seconds)
+    job = Job(
+        program="trial",
+        tree=product.root,
+        python=product.python,
+        import_roots=product.import_roots(),
+        seconds=900.0,
+        spec={
+            "candidates": [
+                {"id": str(n), "path": bug.path, "source": bug.source} for n, bug in enumerate(bugs)
+            ],
+            "targets": suite[:1],
+            "suite": suite[1:],
+            "args": list(product.tests),
+            "deadline_seconds": 5.0,
+            "stop_after": 0,
+        },
+    )
+    found = []
+    for line in box.run(job).lines:
+        if line.get("kind") == "trial" and line.get("outcome") == "killed":
+            bug = bugs[int(line["id"])]
+            found.append(msgspec.structs.replace(bug, noticed_by=str(line.get("by"))))
+    return found
