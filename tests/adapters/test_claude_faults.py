@@ -10,7 +10,7 @@ import pytest
 from fakes.models import QUESTION, client_of
 
 from selfdrive_dagster.adapters.claude import KEY, Client
-from selfdrive_dagster.adapters.claude.client import is_same_model
+from selfdrive_dagster.adapters.claude.client import is_same_model, proxy_for
 from selfdrive_dagster.adapters.claude.faults import retry_after
 from selfdrive_dagster.adapters.claude.standin import Reply, Script, Standin, serving
 from selfdrive_dagster.adapters.claude.standin.faults import FAULTS
@@ -134,6 +134,18 @@ def test_a_connection_that_breaks_before_a_reply_may_have_cost_something() -> No
         threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
         answer = Client(environ).ask(QUESTION)
     assert (answer.result, answer.is_free) == (Result.CUT_STREAM, False)
+
+
+def test_a_proxy_of_the_environment_is_used_and_can_be_passed_by(
+    standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", standin.url)
+    monkeypatch.setenv("no_proxy", "inside.example")
+    environ = {KEY: "k", "ANTHROPIC_BASE_URL": "http://api.example"}
+    assert Client(environ).ask(QUESTION).result is Result.REJECTED  # the stand-in is no proxy
+    assert len(standin.asked) == 1
+    assert proxy_for("http://inside.example/v1") is None
+    assert proxy_for("https://api.example") is None
 
 
 @pytest.mark.parametrize(

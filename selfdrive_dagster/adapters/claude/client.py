@@ -8,6 +8,8 @@ a byte now and then would keep us for ever.
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from selfdrive_dagster.model import Result, Usage
 from selfdrive_dagster.patches.asking.questions import Answer, Question
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 KEY = "ANTHROPIC_API_KEY"
 BASE_URL = "ANTHROPIC_BASE_URL"
+API = "https://api.anthropic.com"
 SECONDS = 240.0
 SILENCE_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
@@ -69,8 +72,21 @@ class Client:
             base_url=self._base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=anthropic.DefaultHttpxClient(timeout=timeout, transport=CappedTransport()),
+            http_client=anthropic.DefaultHttpxClient(
+                timeout=timeout, transport=CappedTransport(proxy=proxy_for(self._base_url or API))
+            ),
         )
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that this machine's environment names for an address, None for none.
+
+    The HTTP library asks for itself only where nobody hands it a transport.
+    """
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 class _Call:
