@@ -88,8 +88,9 @@ def read_answer(
         return Made(Result.MALFORMED, plain(str(fault))[:200])
     drafts: dict[str, Draft] = {}
     fates = []
+    repository = Repository(product)
     for one in answered.drafts[:most]:
-        draft, fate = _draft(one, product, spans, generator, strangers=strangers)
+        draft, fate = _draft(one, repository, spans, generator, strangers=strangers)
         if draft is not None and draft.patch in drafts:
             draft, fate = None, "is the same as one before"
         if draft is not None:
@@ -111,24 +112,23 @@ def _words(drafted: Drafted) -> str:
 
 
 def _draft(
-    drafted: Drafted, product: Product, spans: Spans, generator: str, *, strangers: bool
+    drafted: Drafted, repository: Repository, spans: Spans, generator: str, *, strangers: bool
 ) -> tuple[Draft | None, str]:
     """Return a draft, or None with the reason why it cannot be applied."""
     paths = {edit.path for edit in drafted.edits}
     if len(paths) != 1:
         return None, "changes no file" if not paths else "changes several files"
-    path = paths.pop()
+    path, product = paths.pop(), repository.product
     if path not in spans or not is_editable(path, product) or not product.has(path):
         return None, "changes a file that it may not change"
     old = product.read(path)
     new, fault = _applied(old, drafted.edits)
-    repository = Repository(product)
     fault = fault or _fault(old, new, product) or strays(old, new, spans[path])
     if not fault and strangers:
         fault = unknown_value(old, new, repository)
     if fault:
         return None, fault
-    draft = _made(path, old, new, product, repository, generator)
+    draft = _made(path, old, new, repository, generator)
     otherwise = dissent(draft, repository) if strangers else ""
     return (None, f"answers otherwise than {otherwise}") if otherwise else (draft, FITS)
 
@@ -166,9 +166,7 @@ def _fault(old: str, new: str, product: Product) -> str:
     return ""
 
 
-def _made(
-    path: str, old: str, new: str, product: Product, repository: Repository, generator: str
-) -> Draft:
+def _made(path: str, old: str, new: str, repository: Repository, generator: str) -> Draft:
     """Return a change as a draft. What it invents is read from its code, never from its words."""
     line = _first_change(old, new)
     function = Module(path, old).function_at(line)
@@ -184,7 +182,7 @@ def _made(
         tokens=changed_tokens(old, new),
         generator=generator,
     )
-    vouched = supports(draft, product) if is_one_treatment(old, new) else ()
+    vouched = supports(draft, repository.product) if is_one_treatment(old, new) else ()
     invented = told(draft, repository)[:MOST_INVENTS] or UNTOLD
     return msgspec.structs.replace(draft, supports=vouched, invented=invented)
 
