@@ -72,8 +72,9 @@ def measure(folder: Path, given: argparse.Namespace) -> Iterator[Row]:
     """Yield a row for each crash and generator, printed as it comes."""
     shop = folder / "shop"
     subprocess.run([sys.executable, SHOP / "make_history.py", shop], check=True, cwd=folder)
-    settings = load(shop)
-    product, history = open_product(shop, settings, folder / "tree", None, lambda _: None)
+    settings, tree = load(shop), folder / "tree"
+    tree.mkdir()
+    product, history = open_product(shop, settings, tree, None, lambda _: None)
     sandbox = BwrapSandbox(folder / "sandbox")
     print("| Crash | Generator | Reproducer | Tried | Verdict | Claim | Judged | Seconds | Cost |")
     print("|---|---|---|---|---|---|---|---|---|")
