@@ -16,6 +16,7 @@ from selfdrive_dagster.adapters.claude.standin import Reply, Script, Standin, se
 from selfdrive_dagster.adapters.folder import NoHistory
 from selfdrive_dagster.model import Diagnosis, Product, Reproduction, Result, Verdict
 from selfdrive_dagster.patches import diagnose, reproduce
+from selfdrive_dagster.patches.asking.clean import is_plain
 from selfdrive_dagster.patches.asking.proposer import Claude
 from selfdrive_dagster.patches.asking.questions import Answer
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
@@ -66,8 +67,9 @@ def test_an_injection_reaches_the_suspected_function_at_most(
     where, _ = asking(name)
     assert not (drafts and where in HIDDEN)
     assert all((one.path, one.function) == ("till.py", "parcel_rate") for one in drafts)
-    sent = json.dumps(obeying.asked[-1])
-    assert not {"\u202e", "\x1b", "\u200b"} & set(json.loads(sent)["messages"][0]["content"][-1])
+    blocks = obeying.asked[-1]["messages"][0]["content"]
+    assert all(is_plain(block["text"]) for block in blocks)
+    assert not any('EDIT {"' in block["text"] for block in blocks)  # quotes are escaped
 
 
 class Ground:
