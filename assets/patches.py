@@ -7,6 +7,7 @@ from selfdrive_dagster.orchestration import pages
 from selfdrive_dagster.orchestration.attempts import earlier_of
 from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_asset
 from selfdrive_dagster.patches import diagnose, reproduce
+from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
@@ -36,7 +37,9 @@ def reproducer(bench: Bench, found: Diagnosis) -> Made:
     """A test that fails on the base revision for the recorded reason, or why there is none."""
     product, _ = bench.workshop.product(found.revision)
     coverage = coverage_of(bench.workshop.base(found.revision, bench.say))
-    made = reproduce(found, product, bench.workshop.sandbox, bench.say, coverage=coverage)
+    sandbox, writers = bench.workshop.sandbox, bench.workshop.proposers(bench.change_id)
+    made = reproduce(found, product, sandbox, bench.say, coverage=coverage)
+    made = reproduce_by_writers(writers, found, made, product, sandbox, bench.say)
     return Made(made, pages.of_reproduction(made))
 
 

@@ -23,6 +23,7 @@ from rich.text import Text
 from selfdrive_dagster.cli.render import AsJson, clean, emit, progress
 from selfdrive_dagster.config import home_path, open_home
 from selfdrive_dagster.errors import BadInput, Refused
+from selfdrive_dagster.patches.asking.money import MICROS, dollars
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,7 +48,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     `diagnosis_only`: what is proposed holds no patch, so that nothing invented is on its branch.
     `breaker`: why no change of this service may meet users, "" while they may. `waits`: what an
-    approved change may wait for at the front.
+    approved change may wait for at the front. `cost_usd`: what models took, None for none asked.
     """
 
     change_id: str
@@ -72,6 +73,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None = None
     breaker: str = ""
     waits: str = ""
+    cost_usd: float | None = None
 
 
 def changes(
@@ -86,8 +88,27 @@ def changes(
         barred = open_breakers(engine)
         stories = teller.all(active=None if every else True)
         serves = served_now()
-        lines = tuple(line_of(story, barred, serves) for story in stories)
+        costs = costs_of(engine)
+        lines = tuple(
+            msgspec.structs.replace(
+                line_of(story, barred, serves), cost_usd=in_dollars(costs, story)
+            )
+            for story in stories
+        )
     emit(lines, lambda console: draw_board(console, lines, every, barred), as_json=as_json)
+
+
+def in_dollars(costs: dict[str, int], story: "Story") -> float | None:
+    """Return what models took for a change, None where none was asked."""
+    micros = costs.get(story.change.change_id)
+    return None if micros is None else micros / MICROS
+
+
+def costs_of(engine: "Engine") -> dict[str, int]:
+    """Return the micro-dollars that models took for each change."""
+    from selfdrive_dagster.adapters.spending import Spending
+
+    return {name: one.micros for name, one in Spending(engine).by_change().items()}
 
 
 def open_breakers(engine: "Engine") -> dict[str, str]:
@@ -101,9 +122,10 @@ def open_breakers(engine: "Engine") -> dict[str, str]:
 def show(change: Wanted, as_json: AsJson = False) -> None:
     """Show a change's page and its chain of evidence, each record with run and digest."""
     require_home(change)
-    with opened() as (teller, _):
+    with opened() as (teller, engine):
         story = teller.find(change)
-    emit(story, lambda console: draw_story(console, story), as_json=as_json)
+        cost = costs_of(engine).get(story.change.change_id)
+    emit(story, lambda console: draw_story(console, story, cost), as_json=as_json)
 
 
 def reject(
@@ -360,8 +382,8 @@ def verdict_of(line: Line, gap: str) -> Text:
     return Text.assemble(verdict, claim)
 
 
-def draw_story(console: Console, story: "Story") -> None:
-    """Draw the page, then the chain of evidence, then the moves."""
+def draw_story(console: Console, story: "Story", cost: int | None = None) -> None:
+    """Draw the page, then the chain of evidence, then the moves; `cost` is what models took."""
     change, proposal = story.change, story.proposal
     if proposal is None:
         console.print(Text(flat(story.title or ABSENT), style="bold"))
@@ -376,6 +398,8 @@ def draw_story(console: Console, story: "Story") -> None:
     for decision in story.waiting:
         console.print(Text(f"{decision.verdict} by {flat(decision.actor)} waits for the loop: "
                            f"{flat(decision.reason)}", style="yellow"))  # fmt: skip
+    if cost is not None:
+        console.print(f"Models were paid {dollars(cost)} for it; `selfdrive spend` tells more.")
     console.print(Text("\nEvidence", style="bold"))
     for piece in story.pieces:
         draw_piece(console, piece)

@@ -29,6 +29,7 @@ from selfdrive_dagster.issues import (
 from selfdrive_dagster.issues.business import business_of
 from selfdrive_dagster.issues.members import placed
 from selfdrive_dagster.issues.skips import standing
+from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
 WIDTH = 200
@@ -67,9 +68,10 @@ def issues(
         return
     if why:
         chosen = pick(ranked, why)
-        emit(chosen, lambda console: draw_one(console, chosen), as_json=as_json)
+        emit(chosen, lambda console: draw_one(console, chosen, {}), as_json=as_json)
         return
-    emit(ranked[:limit], lambda console: draw_all(console, ranked, limit), as_json=as_json)
+    spent = {} if file else spent_on_issues()
+    emit(ranked[:limit], lambda console: draw_all(console, ranked, limit, spent), as_json=as_json)
 
 
 def issue(
@@ -80,7 +82,8 @@ def issue(
 ) -> None:
     """Show one issue: where it happens, whom it hurts, and how its score is made."""
     chosen = pick(find(file, repo), issue_id)
-    emit(chosen, lambda console: draw_one(console, chosen), as_json=as_json)
+    spent = {} if file else spent_on_issues()
+    emit(chosen, lambda console: draw_one(console, chosen, spent), as_json=as_json)
 
 
 def find(file: Path | None, repo: Path | None) -> tuple[RankedIssue, ...]:
@@ -140,6 +143,21 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
     )
 
 
+def spent_on_issues() -> dict[str, int]:
+    """Return the micro-dollars of each issue where that can be read at once, else nothing.
+
+    A database that is not running is not started for it.
+    """
+    from selfdrive_dagster.cli.changes import URL, loop_is_running, opened
+
+    if not (os.environ.get(URL) or loop_is_running()):
+        return {}
+    from selfdrive_dagster.adapters.spending import Spending
+
+    with opened() as (_, engine):
+        return {name: one.micros for name, one in Spending(engine).by_issue().items()}
+
+
 def settings_of(repo: Path | None) -> Settings:
     """Return the product's settings. A working folder that is no product says nothing."""
     if repo is None and not Path(FILE_NAME).is_file():
@@ -157,8 +175,10 @@ def pick(ranked: tuple[RankedIssue, ...], wanted: str) -> RankedIssue:
     raise BadInput(f"There is {what} {wanted!r}.", remedy=f"choose one of: {ids or 'none yet'}")
 
 
-def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> None:
-    """Draw the ranking as a table."""
+def draw_all(
+    console: Console, ranked: tuple[RankedIssue, ...], limit: int, spent: dict[str, int]
+) -> None:
+    """Draw the ranking as a table; `spent` are micro-dollars by issue."""
     if not ranked:
         console.print("Nothing that hurts was reported: nothing to rank.")
         return
@@ -175,7 +195,7 @@ def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> N
             str(each.events_24h),
             known(each.users),
             each.issue_id,
-            Text.assemble(line(each.title), "\n", (line(each.culprit) or "no frames", "dim")),
+            Text.assemble(line(each.title), "\n", (where(each) + paid(each, spent), "dim")),
             Text(reason(each), style=COLOURS[each.triage.decision]),
         )
     console.print(table)
@@ -186,6 +206,16 @@ def draw_all(console: Console, ranked: tuple[RankedIssue, ...], limit: int) -> N
     )
 
 
+def where(each: RankedIssue) -> str:
+    """Return where an issue is raised."""
+    return line(each.culprit) or "no frames"
+
+
+def paid(each: RankedIssue, spent: dict[str, int]) -> str:
+    """Return what models were paid for an issue, "" where none was asked."""
+    return f"; models took {dollars(spent[each.issue_id])}" if each.issue_id in spent else ""
+
+
 def reason(each: RankedIssue) -> str:
     """Return the deciding reason of triage; of a skip also its end."""
     skip = each.triage.skip
@@ -193,7 +223,7 @@ def reason(each: RankedIssue) -> str:
     return each.triage.reasons[0] + end
 
 
-def draw_one(console: Console, each: RankedIssue) -> None:
+def draw_one(console: Console, each: RankedIssue, spent: dict[str, int]) -> None:
     """Draw one issue with the parts of its score."""
     console.print(Text(f"{each.issue_id}  {line(each.title)}", style="bold"))
     facts = (
@@ -209,9 +239,11 @@ def draw_one(console: Console, each: RankedIssue) -> None:
         ("triage", f"{each.triage.decision.value}: {', '.join(each.triage.reasons)}"),
         ("", line(each.triage.says)),
         ("example", line(each.sample_event_id)),
+        ("spent", dollars(spent[each.issue_id]) if each.issue_id in spent else ""),
     )
     for name, value in facts:
-        console.print(Text(f"  {name:<8}", style="dim") + Text(value))
+        if value or name != "spent":
+            console.print(Text(f"  {name:<8}", style="dim") + Text(value))
     draw_score(console, each)
 
 

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from selfdrive_dagster.config.detecting import Detect
 from selfdrive_dagster.config.discover import Found
+from selfdrive_dagster.config.prices import Prices
 
 Text = Annotated[str, Meta(description="text in quotes")]
 Texts = Annotated[tuple[str, ...], Meta(description='a list of texts, like ["a", "b"]')]
@@ -107,14 +108,25 @@ class Autonomy(msgspec.Struct, frozen=True, kw_only=True):
 class Patches(msgspec.Struct, frozen=True, kw_only=True):
     """`[patches]`: who drafts, and what it may cost.
 
-    "builtin" draws from templates; "drafts" takes patches that lie in `drafts/` of the home.
+    "builtin" draws from templates; "drafts" takes patches that lie in `drafts/` of the home;
+    "claude" asks Anthropic's API, for at most the day's budget, which is nothing until you set it.
+    A call, a change and an issue have caps of their own; a month's cap of 0 is none. `model` ""
+    is the one that `prices.toml` names; `prices` go before that table.
     """
 
     generators: Annotated[
         tuple[Generator, ...], Meta(description='a list out of "builtin", "drafts", "claude"')
     ] = BUILTIN
+    budget_usd_per_call: Dollars = 1.0
+    budget_usd_per_change: Dollars = 2.0
+    budget_usd_per_issue: Dollars = 4.0
     budget_usd_per_day: Dollars = 0.0
+    budget_usd_per_month: Dollars = 0.0
     model: Text = ""
+    max_output_tokens: Annotated[
+        int, Meta(ge=500, le=64_000, description="tokens of one answer, 500 to 64000")
+    ] = 16_000
+    prices: Prices = {}
     max_candidates: Count = 400
     seconds: Seconds = 600.0
 
@@ -249,9 +261,6 @@ IDLE = (
     Idle("[service] setup", lambda s: bool(s.service.setup)),
     Idle('[autonomy] level above "L3"', lambda s: s.autonomy.level == "L4"),
     Idle('[autonomy] level "L3" without a [rollout] actuator', lambda s: s.lacks_actuator()),
-    Idle('[patches] generators "claude"', lambda s: "claude" in s.patches.generators),
-    Idle("[patches] budget_usd_per_day", lambda s: s.patches.budget_usd_per_day > 0),
-    Idle("[patches] model", lambda s: bool(s.patches.model)),
     Idle("[notify] urls", lambda s: bool(s.notify.urls)),
 )
 """What is read, checked and then waits for the part of Selfdrive that will obey it."""

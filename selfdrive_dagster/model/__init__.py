@@ -3,6 +3,7 @@
 Belongs here: what a thing *is*. Does not belong: how it is found, drawn, stored or judged.
 """
 
+from selfdrive_dagster.model.asks import Ask, Result, Usage
 from selfdrive_dagster.model.changes import (
     Attempt,
     Candidate,
@@ -36,6 +37,7 @@ from selfdrive_dagster.model.ports import (
 from selfdrive_dagster.model.product import Product
 
 __all__ = [
+    "Ask",
     "Attempt",
     "Candidate",
     "Check",
@@ -57,11 +59,13 @@ __all__ = [
     "Report",
     "Reproducer",
     "Reproduction",
+    "Result",
     "Sandbox",
     "SandboxLevel",
     "Support",
     "SuspectCommit",
     "Suspicion",
+    "Usage",
     "Verdict",
     "Way",
     "canonical",

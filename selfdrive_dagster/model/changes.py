@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from selfdrive_dagster.model.asks import Ask
 from selfdrive_dagster.model.crashes import Crash
 
 
@@ -35,6 +36,7 @@ class Way(Enum):
     BORROWED_STATE = "borrowed_state"
     HTTP_REPLAY = "http_replay"
     FAILING_TEST = "failing_test"
+    WRITTEN_BY_MODEL = "written_by_model"
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,10 +130,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
-    """A reproducer, or the reasons there is none."""
+    """A reproducer, or the reasons there is none; `asks` are questions to a model about it."""
 
     reproducer: Reproducer | None
     attempts: tuple[Attempt, ...]
+    asks: tuple[Ask, ...] = ()
 
 
 class Support(msgspec.Struct, frozen=True, kw_only=True):

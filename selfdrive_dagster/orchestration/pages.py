@@ -12,9 +12,11 @@ import msgspec
 
 from selfdrive_dagster.audit.outcome import Outcome
 from selfdrive_dagster.issues import RankedIssue
-from selfdrive_dagster.model import Candidate, Diagnosis, Report, Reproduction
+from selfdrive_dagster.model import Ask, Candidate, Diagnosis, Report, Reproduction
 from selfdrive_dagster.model.drawing import as_markdown
 from selfdrive_dagster.orchestration.text import fenced, plain, table
+from selfdrive_dagster.patches.asking.edits import FITS
+from selfdrive_dagster.patches.asking.money import MICROS, dollars
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout import Proposal
 from selfdrive_dagster.rollout.approval import Approval
@@ -67,7 +69,7 @@ def of_reproduction(made: Reproduction) -> dict[str, Any]:
     shown["way"] = test.way.value if test else "none: nothing can be proven"
     if test is not None and test.source is not None:
         shown["test"] = fenced(test.source, "python")
-    return shown
+    return {**shown, **of_asks(made.asks)}
 
 
 def of_search(tried: Search) -> dict[str, Any]:
@@ -80,7 +82,28 @@ def of_search(tried: Search) -> dict[str, Any]:
         "stopped": tried.stopped,
         "candidates": table(("rank", "family", "claim", "invents", "file"), rows[:SHOWN]),
         "seconds": tried.seconds,
+        **of_asks(tried.asks),
     }
+
+
+def of_asks(asks: tuple[Ask, ...]) -> dict[str, Any]:
+    """Show what a model was asked and what it cost, nothing where none was."""
+    if not asks:
+        return {}
+    rows = [
+        (
+            one.purpose,
+            one.returned_model or one.model,
+            one.result.value,
+            one.says,
+            f"{one.drafts.count(FITS)} of {len(one.drafts)}",
+            dollars(one.spent_micros),
+        )
+        for one in asks
+    ]
+    heads = ("asked to", "model", "end", "why", "drafts fit", "cost")
+    spent = sum(one.spent_micros for one in asks)
+    return {"asked": table(heads, rows), "cost_usd": round(spent / MICROS, 6)}
 
 
 def of_proof(proof: Proof, tried: Search) -> dict[str, Any]:

@@ -6,7 +6,7 @@ address into stores, tables and a sandbox. Assets receive it; nothing else build
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from selfdrive_dagster.adapters.approving import Approvals, Desk
 from selfdrive_dagster.adapters.approving.amending import amended
 from selfdrive_dagster.adapters.bases import Bases
 from selfdrive_dagster.adapters.changes import Changes
+from selfdrive_dagster.adapters.claude.opening import caps_of, open_claude
 from selfdrive_dagster.adapters.decisions import Decisions
 from selfdrive_dagster.adapters.drafts import handed_in
 from selfdrive_dagster.adapters.evidence import Evidence
@@ -28,6 +29,7 @@ from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.adapters.proposals import released_head
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.adapters.spark import Spark
+from selfdrive_dagster.adapters.spending import Spending
 from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import SqlModel, load_models
 from selfdrive_dagster.adapters.warehouse.refresh import Answer, on_duckdb
@@ -35,6 +37,7 @@ from selfdrive_dagster.config import Settings, home_path, load
 from selfdrive_dagster.errors import MissingTool
 from selfdrive_dagster.model import History, Product, Progress
 from selfdrive_dagster.orchestration.instance import booted_at
+from selfdrive_dagster.patches.asking.proposer import Claude
 from selfdrive_dagster.patches.proposers import Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.validation.repair import measure_base
@@ -169,8 +172,19 @@ class Workshop:
         by_hand = amended(change_id, self.ledger, self.evidence, self.repository())
         if by_hand is not None:
             return (by_hand,)
-        known: dict[str, Proposer] = {"builtin": Templates(), "drafts": handed_in(self.home)}
-        return tuple(known[name] for name in self.settings.patches.generators if name in known)
+        makers: dict[str, Callable[[], Proposer]] = {
+            "builtin": Templates,
+            "drafts": lambda: handed_in(self.home),
+            "claude": lambda: self.claude(change_id),
+        }
+        return tuple(makers[name]() for name in self.settings.patches.generators)
+
+    def claude(self, change_id: str) -> Claude:
+        """Return Claude with the purse of one change."""
+        patches, change = self.settings.patches, self.changes.get(change_id)
+        issue_id = change.issue_id if change else ""
+        purse = Spending(self.engine).purse(change_id, issue_id, caps_of(patches))
+        return open_claude(patches, purse, os.environ)
 
     def close(self) -> None:
         """Give back connections and remove exported trees."""

@@ -21,7 +21,7 @@ from selfdrive_dagster.patches.ingredients import Repository
 # Families that choose a value or a branch; copies of code (donors, ingredients) agree with
 # their original by construction, which is no evidence.
 SUPPORTABLE = frozenset(
-    ("default", "guard", "catch", "translate", "widen", "condition", "handed_in")
+    ("default", "guard", "catch", "translate", "widen", "condition", "handed_in", "asked")
 )
 
 FAILING_TEST = "failing_test"
@@ -63,6 +63,30 @@ def sibling_idioms(
     ]
     agreeing = tuple(support for support in found if support)
     return agreeing if len(agreeing) == len(introduced) else ()
+
+
+def introduced(draft: Draft, repository: Repository) -> tuple[Idiom, ...]:
+    """Return the idioms that a draft brings into its file."""
+    before = repository.module(draft.path)
+    there = idioms_in(before.tree) if before else ()
+    known = Counter((idiom.place, idiom.key) for idiom in there)
+    after = idioms_in(ast.parse(draft.source.removeprefix("\ufeff")))
+    return tuple(idiom for idiom in after if _is_new(idiom, known))
+
+
+def dissent(draft: Draft, repository: Repository) -> str:
+    """Say which sibling answers otherwise than a draft does, "" where none is known to."""
+    for idiom in introduced(draft, repository):
+        for where, other in _others(idiom, draft.path, repository):
+            near = _is_near(idiom, other, draft.path == where)
+            if near and _dissents(idiom, draft.path, (where, other), _invents(idiom)):
+                return f"{_words(other)} at {where}:{other.line}"
+    return ""
+
+
+def told(draft: Draft, repository: Repository) -> str:
+    """Say in words what a draft makes up, as its code tells it; "" where no idiom does."""
+    return "; ".join(_words(idiom) for idiom in introduced(draft, repository) if _invents(idiom))
 
 
 _Where = tuple[tuple[str, str], tuple[str, str, str]]

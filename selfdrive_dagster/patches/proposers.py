@@ -6,12 +6,12 @@ an idea into drafts. Does not belong: trying or proving them, and where files li
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.model import Diagnosis, Product
+from selfdrive_dagster.model import Ask, Diagnosis, Product
 from selfdrive_dagster.patches.authors import author_of
 from selfdrive_dagster.patches.claims import supports
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
@@ -36,6 +36,38 @@ class Proposer(Protocol):
     def propose(self, diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
         """Yield at most `limit` drafts."""
         ...
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft and what our trial said of it."""
+
+    draft: Draft
+    outcome: str
+
+
+@runtime_checkable
+class Reviser(Protocol):
+    """A proposer that can draft anew, knowing what our trials said of its drafts."""
+
+    def revise(
+        self, diagnosis: Diagnosis, product: Product, tried: tuple[Tried, ...], *, limit: int
+    ) -> Iterator[Draft]:
+        """Yield at most `limit` drafts that differ from what was tried."""
+        ...
+
+
+@runtime_checkable
+class Asking(Proposer, Protocol):
+    """A proposer that asks a model, and keeps a record of each question. It costs money."""
+
+    def told(self) -> tuple[Ask, ...]:
+        """Return what was asked since the last call of this."""
+        ...
+
+
+def asks_of(proposer: Proposer) -> tuple[Ask, ...]:
+    """Return what a proposer asked a model since the last time, () for one that asks none."""
+    return proposer.told() if isinstance(proposer, Asking) else ()
 
 
 class Templates:

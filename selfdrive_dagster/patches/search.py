@@ -8,12 +8,13 @@ candidates that failed: where a sandbox ends before its time, `stopped` says so.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from selfdrive_dagster.model import (
+    Ask,
     Candidate,
     Claim,
     Diagnosis,
@@ -33,14 +34,12 @@ from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.ordering import rank_key
-from selfdrive_dagster.patches.proposers import Proposer, Templates
+from selfdrive_dagster.patches.proposers import Asking, Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
+from selfdrive_dagster.patches.waves import Wave, drafts_of, revised_by, waves
 
-ENOUGH = 10
-"""Plausible repairs to look for, as repair.md §8 advises: five to ten."""
-
-MITIGATIONS = 4
-"""Plausible mitigations to look for: their values are invented, so more tell no more."""
+ROOM_FOR_ASKED = 8
+"""Candidates kept free for each proposer that asks a model, which drafts late."""
 
 TOLD = 50
 
@@ -52,7 +51,8 @@ PROPOSERS: tuple[Proposer, ...] = (Templates(),)
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What was tried. `plausible` is ranked, the likeliest first; counts are candidates.
 
-    `barred` are drafts left out since an earlier change that did not hold was the same.
+    `barred` are drafts left out since an earlier change that did not hold was the same; `asks`
+    are the questions that a model was asked, with what each cost.
     """
 
     plausible: tuple[Candidate, ...]
@@ -62,6 +62,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     stopped: str
     barred: int = 0
+    asks: tuple[Ask, ...] = ()
 
 
 def search(
@@ -80,12 +81,28 @@ def search(
     """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
     start = time.monotonic()
     progress("drafting candidates")
-    drawn = tuple(_drafts(diagnosis, product, proposers, max_candidates))
     known = {one.essence for one in earlier if one.bars}
-    drafts = tuple(draft for draft in drawn if essence_of(draft.patch) not in known)
     tried: list[tuple[Draft, str]] = []
+    barred: list[Draft] = []
+
+    def fresh(drawn: Iterable[Draft]) -> tuple[Draft, ...]:
+        made = tuple(drawn)
+        again = [draft for draft in made if essence_of(draft.patch) in known]
+        barred.extend(again)
+        return tuple(draft for draft in made if draft not in again)
+
+    def asked() -> Iterator[tuple[Draft, ...]]:
+        for draw in (drafts_of, revised_by):
+            if time.monotonic() - start < seconds:
+                left = max_candidates - len(tried)
+                yield fresh(draw(diagnosis, product, asking, left, tried))
+
+    asking = tuple(one for one in proposers if isinstance(one, Asking))
+    others = tuple(one for one in proposers if not isinstance(one, Asking))
+    room = min(ROOM_FOR_ASKED * len(asking), max_candidates)
+    drafts = fresh(drafts_of(diagnosis, product, others, max_candidates - room))
     early, stopped = "", "the candidates are exhausted"
-    for wave in _waves(drafts, reproducer):
+    for wave in waves(drafts, reproducer, asked()):
         left = seconds - (time.monotonic() - start)
         if left <= 0:
             stopped = f"{seconds:g} s are over"
@@ -94,7 +111,7 @@ def search(
         tried += answers
         early = _early(wave, len(answers), ran, seconds) or early
         held = sum(outcome == "plausible" for _, outcome in tried)
-        progress(f"tried {len(tried)} of {len(drafts)} candidates, {held} plausible")
+        progress(f"tried {len(tried)} candidates, {held} plausible")
         if held:
             are = "is" if held == 1 else "are"
             stopped = f"{held} {are} plausible: {early or 'enough of the likeliest kind'}"
@@ -107,40 +124,9 @@ def search(
         families=dict(Counter(draft.family for draft, _ in tried)),
         seconds=round(time.monotonic() - start, 3),
         stopped=stopped,
-        barred=len(drawn) - len(drafts),
+        barred=len(barred),
+        asks=tuple(ask for one in asking for ask in one.told()),
     )
-
-
-def _drafts(
-    diagnosis: Diagnosis, product: Product, proposers: tuple[Proposer, ...], limit: int
-) -> Iterator[Draft]:
-    """Yield the drafts of all proposers: what somebody made for this very crash comes first."""
-    left = limit
-    for proposer in sorted(proposers, key=lambda one: one.name == BUILTIN):
-        for draft in proposer.propose(diagnosis, product, limit=left):
-            left -= 1
-            yield draft
-
-
-class _Wave(msgspec.Struct, frozen=True):
-    """Drafts that are tried in one sandbox, until `enough` of them are plausible."""
-
-    drafts: tuple[Draft, ...]
-    enough: int
-
-
-def _waves(drafts: tuple[Draft, ...], reproducer: Reproducer) -> Iterator[_Wave]:
-    """Yield what may be a repair first; mitigations only where no repair holds.
-
-    With a failing test of the product every draft may be a repair.
-    """
-    if reproducer.way is Way.FAILING_TEST:
-        yield _Wave(drafts, ENOUGH)
-        return
-    for kind, enough in ((True, ENOUGH), (False, MITIGATIONS)):
-        chosen = tuple(draft for draft in drafts if bool(draft.supports) is kind)
-        if chosen:
-            yield _Wave(chosen, enough)
 
 
 def search_if_reproduced(
@@ -159,8 +145,16 @@ def search_if_reproduced(
     """Search, or say that without a reproducer no patch can be tried."""
     if reproduction.reproducer is None:
         nothing = "there is no reproducer"
-        return Search(plausible=(), tried=0, outcomes={}, families={}, seconds=0.0, stopped=nothing)
-    return search(
+        return Search(
+            plausible=(),
+            tried=0,
+            outcomes={},
+            families={},
+            seconds=0.0,
+            stopped=nothing,
+            asks=reproduction.asks,
+        )
+    found = search(
         diagnosis,
         reproduction.reproducer,
         base,
@@ -172,10 +166,11 @@ def search_if_reproduced(
         proposers=proposers,
         earlier=earlier,
     )
+    return msgspec.structs.replace(found, asks=reproduction.asks + found.asks)
 
 
 def _try(
-    wave: _Wave,
+    wave: Wave,
     reproducer: Reproducer,
     base: SuiteRun,
     product: Product,
@@ -219,7 +214,7 @@ def _try(
     return answers, ran
 
 
-def _early(wave: _Wave, answered: int, ran: Ran, seconds: float) -> str:
+def _early(wave: Wave, answered: int, ran: Ran, seconds: float) -> str:
     """Say why a wave ended before its time, "" when it did not."""
     if any(line.get("kind") == "end" for line in ran.lines) and ran.ending is Ending.EXITED:
         silent_session = wave.drafts and not answered

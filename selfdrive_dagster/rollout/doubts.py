@@ -57,6 +57,15 @@ def _author(findings: Findings) -> Iterator[str]:
         yield "Who made the patch: it names nobody, so its author may approve it unnoticed."
 
 
+def _model(findings: Findings) -> Iterator[str]:
+    shown, crash = findings.shown, findings.diagnosis.crash
+    if crash and any(one.generator == shown.generator for one in findings.search.asks if shown):
+        yield (
+            "That nobody told the model what to write: it read the message and the arguments of "
+            "the crash, which strangers send. Read the diff as a stranger's."
+        )
+
+
 def _sandbox(findings: Findings) -> Iterator[str]:
     report = findings.report
     if report and report.sandbox_level != FULL:
@@ -93,6 +102,8 @@ def _reproducer(findings: Findings) -> Iterator[str]:
         return
     if made.way is Way.BORROWED_STATE:
         yield "That production had this state: the test borrows one from a passing test."
+    if made.way is Way.WRITTEN_BY_MODEL:
+        yield "That it happened like this: a model made up the test's state and arguments."
     for argument in made.arguments:
         if argument.expression is None:
             yield (
@@ -119,6 +130,7 @@ RULES: tuple[Callable[[Findings], Iterator[str]], ...] = (
     _checks,
     _judged,
     _author,
+    _model,
     _sandbox,
     _oracle,
     _neighbours,

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable
 
 from selfdrive_dagster.model import Candidate, Check, Claim, Way
+from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.earlier import essence_of
 from selfdrive_dagster.rollout.doubts import doubts
@@ -50,6 +51,7 @@ WAYS = {
     Way.CAPTURED_ARGUMENTS: "A test calls the function with the arguments that were recorded.",
     Way.BORROWED_STATE: "A passing test's own set-up is used, with the recorded arguments put in.",
     Way.HTTP_REPLAY: "A test sends the recorded request to the product's own application object.",
+    Way.WRITTEN_BY_MODEL: "A model wrote the test; it raises what was recorded, where it was.",
     Way.FAILING_TEST: "The product's own failing test shows it; nothing was added.",
 }
 
@@ -109,7 +111,18 @@ def _claim(findings: Findings) -> list[str]:
     ]
     if not supports and shown.claim is Claim.REPAIR:
         supports = ["- the product's own failing test"]
-    return [*_author(shown), claim, *_listed(supports)]
+    return [*_author(shown), *_model(findings), claim, *_listed(supports)]
+
+
+def _model(findings: Findings) -> list[str]:
+    """Say that a model drafted it, which, and what that cost; its words are not repeated."""
+    shown = findings.shown
+    asks = [one for one in findings.search.asks if shown and one.generator == shown.generator]
+    if not asks:
+        return []
+    models = ", ".join(dict.fromkeys(one.returned_model or one.model for one in asks))
+    spent = dollars(sum(one.spent_micros for one in asks))
+    return [f"A model drafted it: {code(models)}, for {spent}. Nothing rests on its word."]
 
 
 def _author(shown: Candidate) -> list[str]:

@@ -24,8 +24,10 @@ from selfdrive_dagster.model import (
     silent,
 )
 from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
+from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
-from selfdrive_dagster.patches.search import Search, search_if_reproduced
+from selfdrive_dagster.patches.proposers import Proposer
+from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.gate import prove_if_reproduced
 
@@ -103,6 +105,7 @@ def repair(
     crash: Crash | None,
     budget: Budget,
     progress: Progress = silent,
+    proposers: tuple[Proposer, ...] = PROPOSERS,
 ) -> Repair:
     """Take a crash to a proof; without a crash, the suite's failing tests, else one of them.
 
@@ -119,11 +122,18 @@ def repair(
         given = msgspec.structs.replace(budget, seconds=left if found else budget.seconds)
         if len(targets) > 1 and not found:  # keep time for each alone, should they be unrelated
             given = msgspec.structs.replace(budget, seconds=budget.seconds / 2)
-        found.append(_once(product, history, sandbox, crash, target, base, given, progress))
+        found.append(
+            _once(product, history, sandbox, crash, target, base, given, progress, proposers)
+        )
         if found[-1].best is not None:
             break
     best = next((one for one in found if one.best is not None), found[0])
-    return msgspec.structs.replace(best, seconds=round(time.monotonic() - start, 3))
+    asks = tuple(ask for one in found for ask in one.search.asks)
+    return msgspec.structs.replace(
+        best,
+        search=msgspec.structs.replace(best.search, asks=asks),
+        seconds=round(time.monotonic() - start, 3),
+    )
 
 
 def _targets(product: Product, crash: Crash | None, base: SuiteRun) -> tuple[tuple[str, ...], ...]:
@@ -165,10 +175,14 @@ def _once(
     base: SuiteRun,
     budget: Budget,
     progress: Progress,
+    proposers: tuple[Proposer, ...],
 ) -> Repair:
     """Take one target to a proof."""
     start = time.monotonic()
     diagnosis, reproduction = _understand(product, history, sandbox, crash, failing, base, progress)
+    reproduction = reproduce_by_writers(
+        proposers, diagnosis, reproduction, product, sandbox, progress
+    )
     found = search_if_reproduced(
         diagnosis,
         reproduction,
@@ -178,6 +192,7 @@ def _once(
         max_candidates=budget.max_candidates,
         seconds=budget.seconds,
         progress=progress,
+        proposers=proposers,
     )
     proof = prove_if_reproduced(
         found.plausible, reproduction, base, product, sandbox, progress, seed=budget.seed

@@ -79,6 +79,26 @@ def test_who_handed_a_patch_in_is_told(loop: NotedLoop, author: str, says: str) 
     assert says in answer["says"]
 
 
+def test_of_a_model_it_is_told_what_it_was_sent_and_what_it_was_paid(loop: NotedLoop) -> None:
+    loop.proposes(found.drafted())
+    _, [one] = told(found.CHANGE)
+    says = {answer["question"]: answer["says"] for answer in one["answers"]}
+    assert says["Who or what made it?"] == (
+        "the generator claude: claude-made-1-20260101 answered request req_1, prompt "
+        "abababababababab, asked to draft"
+    )
+    assert "prompt abababababababab to claude-made-1" in says["What left this machine?"]
+    assert "1 question to a model, $0.0115 (answered 1)" in says["What did it cost?"]
+
+
+def test_where_no_model_was_asked_nothing_left(loop: NotedLoop) -> None:
+    loop.proposes(found.certified())
+    _, [one] = told(found.CHANGE)
+    says = {answer["question"]: answer["says"] for answer in one["answers"]}
+    assert says["What left this machine?"] == "nothing was sent to a model"
+    assert "no model was asked" in says["What did it cost?"]
+
+
 ASSETS = (
     "patches/diagnosis",
     "patches/reproducer",

@@ -279,8 +279,28 @@ def test_a_key_for_claude_is_needed_only_when_chosen(shop: MadeRepository) -> No
     assert look("claude", patient(shop.path)).state is State.FINE
     shop.write("selfdrive.toml", '[patches]\ngenerators = ["builtin", "claude"]\n')
     assert look("claude", patient(shop.path)).state is State.MISSING
+
+
+CLAUDES = {
+    "no money": ("", State.DEGRADED, "budget_usd_per_day is 0"),
+    "no price": (
+        'budget_usd_per_day = 1\nmodel = "claude-nobody"\n', State.MISSING, "price of claude-nobody"
+    ),
+    "own price": (
+        'budget_usd_per_day = 1.5\nmodel = "mine"\nprices = {mine = {input = 1, output = 2}}\n',
+        State.FINE,
+        "mine at api.anthropic.com for at most $1.5 a day",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "state", "says"), CLAUDES.values(), ids=CLAUDES)
+def test_a_key_alone_does_not_make_claude_draft(
+    shop: MadeRepository, lines: str, state: State, says: str
+) -> None:
+    shop.write("selfdrive.toml", f'[patches]\ngenerators = ["builtin", "claude"]\n{lines}')
     found = look("claude", patient(shop.path, ANTHROPIC_API_KEY="hunter2"))
-    assert found.state is State.FINE
+    assert (found.state, says in found.says) == (state, True), found
     assert "hunter2" not in found.says
 
 

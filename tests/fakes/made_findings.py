@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from selfdrive_dagster.issues import IssueStats, IssueSummary, RankedIssue, rank
 from selfdrive_dagster.model import (
+    Ask,
     Attempt,
     Candidate,
     Check,
@@ -19,9 +20,11 @@ from selfdrive_dagster.model import (
     Report,
     Reproducer,
     Reproduction,
+    Result,
     Support,
     SuspectCommit,
     Suspicion,
+    Usage,
     Verdict,
     Way,
     digest,
@@ -247,6 +250,31 @@ def handed_in(author: str) -> Findings:
     return replace(
         made,
         search=replace(made.search, plausible=(best,)),
+        proof=replace(made.proof, best=best),
+    )
+
+
+def drafted() -> Findings:
+    """A repair that held and that a model drafted."""
+    best = candidate(generator="claude", family="asked")
+    ask = Ask(
+        generator="claude",
+        purpose="draft",
+        model="claude-made-1",
+        returned_model="claude-made-1-20260101",
+        result=Result.ANSWERED,
+        request_id="req_1",
+        prompt_sha256="ab" * 32,
+        usage=Usage(input_tokens=4_000, output_tokens=150),
+        reserved_micros=212_050,
+        spent_micros=11_472,
+        drafts=("fits",),
+        explanations=("Trust me: <b>it is right</b>",),
+    )
+    made = findings()
+    return replace(
+        made,
+        search=replace(made.search, plausible=(best,), asks=(ask,)),
         proof=replace(made.proof, best=best),
     )
 

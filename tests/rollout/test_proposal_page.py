@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes import made_findings as made
+from fakes.boards import crash
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
@@ -212,6 +213,18 @@ def test_the_page_names_the_author_of_what_was_handed_in() -> None:
     assert "names no author" in chapter(page, "The change")
     assert "it names nobody" in chapter(page, "What was NOT proven")
     assert "handed in" not in write_page(made.certified(), HERE)
+
+
+def test_a_page_says_that_a_model_drafted_it_and_repeats_none_of_its_words() -> None:
+    found = made.drafted()
+    crashed = replace(found, diagnosis=replace(found.diagnosis, crash=crash("shipping_cost")))
+    page = write_page(crashed, HERE)
+    told = chapter(page, "The change")
+    assert "A model drafted it: `claude-made-1-20260101`, for $0.0115" in told
+    assert "which strangers send" in chapter(page, "What was NOT proven")
+    assert "Trust me" not in page
+    assert "which strangers send" not in write_page(found, HERE)  # a failing test told of it
+    assert "model" not in write_page(made.certified(), HERE)
 
 
 def test_the_page_says_what_was_tried_before_and_why_it_did_not_hold() -> None:

@@ -181,6 +181,32 @@ MIGRATIONS = (
         CREATE INDEX skips_waiting ON selfdrive.skips (skip_id) WHERE ledger_seq IS NULL;
         """,
     ),
+    Migration(
+        7,
+        "money for models: set aside before a question is sent, settled after",
+        """
+        CREATE TABLE selfdrive.spend (
+            spend_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            at               timestamptz NOT NULL DEFAULT clock_timestamp(),
+            change_id        text NOT NULL,
+            issue_id         text NOT NULL,
+            model            text NOT NULL CHECK (model <> ''),
+            reserved_micros  bigint NOT NULL CHECK (reserved_micros > 0),
+            spent_micros     bigint CHECK (spent_micros >= 0),
+            settled_at       timestamptz,
+            result           text NOT NULL DEFAULT '',
+            ask              json,
+            CONSTRAINT settled_is_told CHECK (
+                (settled_at IS NULL) = (spent_micros IS NULL)
+                AND (settled_at IS NULL) = (result = '')
+            )
+        );
+        CREATE INDEX spend_by_time ON selfdrive.spend (at);
+        CREATE INDEX spend_by_change ON selfdrive.spend (change_id);
+        CREATE INDEX spend_by_issue ON selfdrive.spend (issue_id);
+        CREATE INDEX spend_open ON selfdrive.spend (at) WHERE settled_at IS NULL;
+        """,
+    ),
 )
 
 

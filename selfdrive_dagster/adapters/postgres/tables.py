@@ -114,3 +114,18 @@ effects = Table(
     Column("given_up", Text),
     Column("ledger_seq", BigInteger),
 )
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("spend_id", BigInteger, primary_key=True),
+    Column("at", DateTime(timezone=True)),
+    Column("change_id", Text),
+    Column("issue_id", Text),
+    Column("model", Text),
+    Column("reserved_micros", BigInteger),
+    Column("spent_micros", BigInteger),
+    Column("settled_at", DateTime(timezone=True)),
+    Column("result", Text),
+    Column("ask", JSON),
+)

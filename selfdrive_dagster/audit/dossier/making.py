@@ -1,10 +1,13 @@
 """Questions about how a change was made: what, why, by whom, proven how, at which cost."""
 
+from collections import Counter
+
 from selfdrive_dagster.audit.dossier.asking import Question
 from selfdrive_dagster.audit.dossier.case import Case
 from selfdrive_dagster.audit.ledger import Link
 from selfdrive_dagster.audit.outcome import Outcome
-from selfdrive_dagster.model import Diagnosis, Reproduction
+from selfdrive_dagster.model import Ask, Diagnosis, Reproduction
+from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.rollout.approval import Approval
@@ -54,8 +57,20 @@ def _maker(case: Case) -> str:
         return "nobody knows: the patch was handed in and names no author"
     if proof.best.author:
         return f"{proof.best.author}, as the patch says that was handed in; nothing proves it"
+    search: Search = case.record("patches/candidates")
+    asks = [one for one in search.asks if one.generator == proof.best.generator and one.drafts]
+    if asks:
+        return f"the generator {proof.best.generator}: {'; '.join(map(_asked, asks))}"
     return (
         f"the generator {proof.best.generator}, template {proof.best.family}; no model, no prompt"
+    )
+
+
+def _asked(ask: Ask) -> str:
+    """Return which model answered which prompt, under the name that the service knows it by."""
+    return (
+        f"{ask.returned_model} answered request {ask.request_id or 'without an id'}, prompt "
+        f"{ask.prompt_sha256[:16]}, asked to {ask.purpose}"
     )
 
 
@@ -133,7 +148,28 @@ def _cost(case: Case) -> str:
     search: Search = case.record("patches/candidates")
     proof: Proof = case.record("validation/report")
     seconds = search.seconds + sum(one.seconds for one in proof.reports)
-    return f"{seconds:.0f} s of this machine; no model was asked"
+    machine = f"{seconds:.0f} s of this machine"
+    if not search.asks:
+        return f"{machine}; no model was asked"
+    ends = Counter(one.result.value for one in search.asks)
+    told = ", ".join(f"{name} {count}" for name, count in ends.items())
+    spent = dollars(sum(one.spent_micros for one in search.asks))
+    return f"{machine}; {counted(len(search.asks), 'question')} to a model, {spent} ({told})"
+
+
+def _left(case: Case) -> str:
+    """Say what went to a model's service; the prompts themselves are not kept."""
+    search: Search = case.record("patches/candidates")
+    sent = [one for one in search.asks if one.reserved_micros]
+    if not sent:
+        return "nothing was sent to a model"
+    kept = len(search.asks) - len(sent)
+    prompts = ", ".join(dict.fromkeys(f"{one.prompt_sha256[:16]} to {one.model}" for one in sent))
+    held = f"; {counted(kept, 'question')} held back" if kept else ""
+    return (
+        f"code, the exception's message and arguments, past the detectors of secrets: prompt "
+        f"{prompts}{held}. The text of a prompt is not kept"
+    )
 
 
 DIAGNOSIS, REPRODUCER, CANDIDATES = "patches/diagnosis", "patches/reproducer", "patches/candidates"
@@ -143,7 +179,7 @@ QUESTIONS = (
     Question("What was changed?", (PROPOSAL,), _what),
     Question("Why, and why now?", (DIAGNOSIS,), _why_now),
     Question("Which telemetry told of it?", (DIAGNOSIS,), _telemetry),
-    Question("Who or what made it?", (REPORT,), _maker),
+    Question("Who or what made it?", (REPORT, CANDIDATES), _maker),
     Question("Which alternatives were not taken?", (CANDIDATES, REPORT), _alternatives),
     Question("How was the failure reproduced?", (REPRODUCER,), _reproduced),
     Question("Where and how was it tested?", (REPORT,), _tested),
@@ -155,6 +191,7 @@ QUESTIONS = (
 
 IN_THE_END = (
     Question("Did it work?", (), _worked, also=("audit/outcome",)),
+    Question("What left this machine?", (CANDIDATES,), _left),
     Question("What did it cost?", (CANDIDATES, REPORT), _cost),
 )
 """What came of it."""

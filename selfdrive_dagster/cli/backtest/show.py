@@ -8,6 +8,7 @@ from selfdrive_dagster.cli.backtest.record import Backtest
 from selfdrive_dagster.cli.backtest.trying import Outcome, Try
 from selfdrive_dagster.cli.issues import line
 from selfdrive_dagster.issues.replay import ReplayedIssue
+from selfdrive_dagster.patches.asking.money import dollars
 
 MARKS = {
     Outcome.REPRODUCED: ("reproduced", "green"),
@@ -100,4 +101,17 @@ def closing(made: Backtest) -> str:
         return f"{told}; --repo says which of them can be reproduced."
     count = {one: sum(each.outcome is one for each in made.tries) for one in Outcome}
     skipped = f", {count[Outcome.SKIPPED]} skipped" if count[Outcome.SKIPPED] else ""
-    return f"{told}, {count[Outcome.REPRODUCED]} reproducible{skipped}."
+    return f"{told}, {count[Outcome.REPRODUCED]} reproducible{skipped}.{asking(made.tries)}"
+
+
+def asking(tries: tuple[Try, ...]) -> str:
+    """Say what a model would have cost for those that were reproduced, "" where none was."""
+    known = [each.asking for each in tries if each.asking]
+    if not known:
+        return ""
+    likely = dollars(sum(one.likely_micros for one in known))
+    most = dollars(sum(one.most_micros for one in known))
+    return (
+        f" To ask Claude about {counted(len(known), 'reproduced issue')} once each would have cost "
+        f"about {likely}, at most {most}; nothing was sent."
+    )

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from selfdrive_dagster.adapters.claude.opening import terms_of
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import Crash, Progress, Sandbox, SandboxLevel
 from selfdrive_dagster.patches import diagnose, reproduce
+from selfdrive_dagster.patches.asking.proposer import Projection, project
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.validation.repair import measure_base
 
@@ -39,7 +41,10 @@ class Outcome(Enum):
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """One issue's try. `revision` is "" and `seconds` 0 where it was skipped; `says` tells why."""
+    """One issue's try. `revision` is "" and `seconds` 0 where it was skipped; `says` tells why.
+
+    `asking` is what a question to a model about it would cost; None where nobody knows.
+    """
 
     issue_id: str
     change_id: str
@@ -47,6 +52,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     says: str
     seconds: float
+    asking: Projection | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,5 +156,8 @@ def _try_revision(
             revision=product.revision,
             says=last if found is None else f"by {found.way.value.replace('_', ' ')}",
             seconds=round(time.monotonic() - start, 3),
+            asking=None
+            if found is None
+            else project(diagnosis, product, terms_of(settings.patches)),
         )
     return tries

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from selfdrive_dagster.cli.doctor.findings import Answer, Check, Patient, degraded, fine, missing
 from selfdrive_dagster.config import KILL_SWITCH, Settings
+from selfdrive_dagster.config.prices import price_of, shipped
 from selfdrive_dagster.errors import MissingTool
 
 WEBSERVER = ("127.0.0.1", 3000)
+KEY, BASE_URL = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
 PINNED = ("dagster-webserver", "dagster-graphql", "dagster-postgres")
 SECONDS = 3.0
 
@@ -114,13 +116,28 @@ def wanted_core(package: str) -> str:
 
 
 def claude(patient: Patient) -> Answer:
-    """A key for Claude, which only a chosen generator needs."""
-    chosen = "claude" in (patient.settings or Settings()).patches.generators
-    if patient.environ.get("ANTHROPIC_API_KEY"):
-        return fine("ANTHROPIC_API_KEY is set" + ", but not used: see [patches]" * (not chosen))
-    if chosen:
-        return missing("[patches] generators names claude", "export ANTHROPIC_API_KEY=…")
-    return fine("no key, none needed: the built-in engine drafts")
+    """Key, price and money for Claude, which only a chosen generator needs. Asks nobody."""
+    patches = (patient.settings or Settings()).patches
+    chosen, has_key = "claude" in patches.generators, bool(patient.environ.get(KEY))
+    if not chosen and has_key:
+        return fine(f"{KEY} is set, but not used: see [patches]")
+    if not chosen:
+        return fine("no key, none needed: the built-in engine drafts")
+    if not has_key:
+        return missing("[patches] generators names claude", f"export {KEY}=…")
+    table = shipped()
+    model = patches.model or table.default_model
+    if price_of(model, patches.prices, table) is None:
+        says = f"the price of {model} is unknown, so it is never asked"
+        return missing(says, "write it into [patches.prices] of selfdrive.toml")
+    if not patches.budget_usd_per_day:
+        says = "[patches] budget_usd_per_day is 0, so claude is never asked"
+        return degraded(says, "set it to what a day may cost in US dollars")
+    where = patient.environ.get(BASE_URL) or "api.anthropic.com"
+    return fine(
+        f"{KEY} is set; {model} at {where} for at most ${patches.budget_usd_per_day:g} a day. "
+        "Nobody was asked whether the key is valid"
+    )
 
 
 def kill_switch(patient: Patient) -> Answer:

@@ -1,5 +1,6 @@
-"""`selfdrive repair`: one crash, or one failing suite, to a proven patch. Nothing is sent.
+"""`selfdrive repair`: one crash, or one failing suite, to a proven patch.
 
+Nothing is sent anywhere, unless --generator claude asks for it.
 The product's folder is only read, unless --apply or --branch says otherwise.
 """
 
@@ -17,6 +18,7 @@ import typer
 
 from selfdrive_dagster.cli.endings import NO_PATCH, NO_REPRODUCER
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, emit, progress
+from selfdrive_dagster.cli.repair.drafting import Generator, drafting
 from selfdrive_dagster.cli.repair.show import NO_VARIABLES, lacks_variables, show
 from selfdrive_dagster.cli.repair.start import root_hint, unseen, writable
 from selfdrive_dagster.cli.repair.write import put_down
@@ -67,6 +69,14 @@ def repair(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of generated inputs.")] = 0,
     apply: Apply = False,
     branch: Branch = "",
+    generator: Annotated[
+        list[Generator],
+        typer.Option("--generator", help="Who drafts; may be given twice. claude sends code."),
+    ] = [Generator.BUILTIN],  # noqa: B006  typer wants a list
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", min=0, metavar="USD", help="What claude may cost in this run."),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print every check of every candidate.")
     ] = False,
@@ -87,6 +97,7 @@ def repair(
     redactor = Redactor(keeps_variables=settings.telemetry.capture_arguments)
     crash = read_trace(trace, redactor) if trace is not None else None
     limits = settings.patches
+    proposers = drafting(tuple(dict.fromkeys(generator)), limits, budget)
     repository = writable(repo, branch, apply=apply) if apply or branch else None
     notes = unseen(repo, revision)
     for note in notes:
@@ -117,6 +128,7 @@ def repair(
                 seed=seed,
             ),
             progress=say,
+            proposers=proposers,
         )
     found = msgspec.structs.replace(found, notes=notes)
     answer(found, repository, apply=apply, branch=branch, as_json=as_json, verbose=verbose)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from selfdrive_dagster.cli.render import clean
 from selfdrive_dagster.model import (
+    Ask,
     Candidate,
     Crash,
     Diagnosis,
@@ -16,6 +17,8 @@ from selfdrive_dagster.model import (
     Reproduction,
     Verdict,
 )
+from selfdrive_dagster.patches.asking.edits import FITS
+from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.patches.search import Search
 from selfdrive_dagster.validation.repair import Repair
 
@@ -104,6 +107,21 @@ def show_search(search: Search, console: Console) -> None:
     candidates = f"{search.tried} candidate{'s' * (search.tried != 1)}"
     say(f"{candidates} in {search.seconds:.1f} s ({counts or 'none'}); "
         f"stopped because {search.stopped}", console)  # fmt: skip
+
+    for ask in search.asks:
+        say(f"  {asked(ask)}", console)
+
+
+def asked(ask: Ask) -> str:
+    """Return a question to a model in a line: how it ended, and what it cost."""
+    parts = [f"{ask.result.value.replace('_', ' ')}" + (f": {ask.says}" if ask.says else "")]
+    if ask.drafts:
+        parts.append(f"{ask.drafts.count(FITS)} of {len(ask.drafts)} drafts fit")
+    if ask.usage:
+        parts.append(f"{ask.usage.read_tokens} tokens in, {ask.usage.output_tokens} out")
+    model = ask.returned_model or ask.model
+    told = ", ".join([*parts, dollars(ask.spent_micros)])
+    return f"{ask.generator} ({model}) was asked to {ask.purpose}: {told}"
 
 
 def show_proof(found: Repair, console: Console, *, verbose: bool = False) -> None:

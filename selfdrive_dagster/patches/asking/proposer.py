@@ -1,0 +1,147 @@
+"""Claude as a proposer: shown what the localiser found, it drafts, and our trials say what holds.
+
+The phases: what is suspected is localised by us; where our own ways made no reproducer, it may
+write a test, which counts only if it raises what was recorded where it was recorded; one question
+drafts several patches; after our trials, one more may be asked with what they said of the drafts.
+Whether anything is right is never the model's word. Belongs here: the order of questions. Does
+not belong: sending them (`conversing`), and what becomes of an answer (`edits`, `testing`).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import msgspec
+
+from selfdrive_dagster.model import Ask, Attempt, Diagnosis, Product, Usage
+from selfdrive_dagster.patches.asking.context import Shown, show
+from selfdrive_dagster.patches.asking.conversing import Asker, Terms
+from selfdrive_dagster.patches.asking.edits import SCHEMA, read_answer
+from selfdrive_dagster.patches.asking.money import Purse, cost, most
+from selfdrive_dagster.patches.asking.questions import Model, Question
+from selfdrive_dagster.patches.asking.testing import TEST_SCHEMA, ask_for_tests, read_tests
+from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.proposers import Tried
+from selfdrive_dagster.patches.reproduce.draft import Draft as TestDraft
+
+DRAFT, REVISE, REPRODUCE = "draft", "revise", "reproduce"
+NOTHING_SHOWN = "no code shown may be changed"
+
+
+class Claude:
+    """Drafts of a model, for one change. `told` gives away what was asked since the last time."""
+
+    name = "claude"
+
+    def __init__(
+        self,
+        model: Model,
+        purse: Purse,
+        terms: Terms,
+        *,
+        own_secrets: frozenset[str] = frozenset(),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._asker = Asker(self.name, model, purse, terms, own_secrets, sleep)
+
+    @property
+    def _terms(self) -> Terms:
+        return self._asker.terms
+
+    def propose(self, diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
+        """Yield the drafts of one answer that can be applied."""
+        shown = show(diagnosis, product, drafts=self._terms.drafts)
+        yield from self._drafts(shown, DRAFT, (), product, limit)
+
+    def revise(
+        self, diagnosis: Diagnosis, product: Product, tried: tuple[Tried, ...], *, limit: int
+    ) -> Iterator[Draft]:
+        """Yield further drafts, once our trials spoke against the first; nothing without any."""
+        failed = [one for one in tried if one.draft.generator == self.name]
+        if not failed:
+            return
+        shown = show(diagnosis, product, drafts=self._terms.drafts)
+        earlier = "\n\n".join(
+            f"This draft did not hold ({one.outcome}):\n```diff\n{one.draft.patch}```"
+            for one in failed[: self._terms.drafts]
+        )
+        drafts = self._drafts(shown, REVISE, (earlier,), product, limit)
+        known = {one.draft.patch for one in failed}
+        yield from (draft for draft in drafts if draft.patch not in known)
+
+    def tests(
+        self, diagnosis: Diagnosis, product: Product, attempts: tuple[Attempt, ...]
+    ) -> tuple[TestDraft, ...]:
+        """Return tests that might reproduce a crash, told how our own ways failed."""
+        shown = show(diagnosis, product, drafts=self._terms.drafts)
+        rules, more = ask_for_tests(diagnosis, product, attempts)
+        told = msgspec.structs.replace(shown, system=(rules, *shown.system[1:]))
+        question = _question(told, more, self._terms)
+        return self._asker.ask(
+            msgspec.structs.replace(question, schema=TEST_SCHEMA),
+            REPRODUCE,
+            partial(read_tests, diagnosis=diagnosis, product=product),
+            fault="" if shown.spans else NOTHING_SHOWN,
+        )
+
+    def told(self) -> tuple[Ask, ...]:
+        """Return the asks since the last call of this."""
+        return self._asker.told()
+
+    def _drafts(
+        self, shown: Shown, purpose: str, more: tuple[str, ...], product: Product, limit: int
+    ) -> tuple[Draft, ...]:
+        if limit < 1:
+            return ()
+        read = partial(
+            read_answer,
+            product=product,
+            spans=shown.spans,
+            generator=self.name,
+            most=self._terms.drafts,
+            strangers=shown.strangers,
+        )
+        question = _question(shown, more, self._terms)
+        fault = "" if shown.spans else NOTHING_SHOWN
+        return self._asker.ask(question, purpose, read, fault)[:limit]
+
+
+def _question(shown: Shown, more: tuple[str, ...], terms: Terms) -> Question:
+    return Question(
+        model=terms.model,
+        system=shown.system,
+        shown=tuple(part for part in (shown.code, shown.facts, *more) if part),
+        schema=SCHEMA,
+        max_tokens=terms.max_tokens,
+        caches=bool(terms.price and terms.price.has_cache),
+    )
+
+
+class Projection(msgspec.Struct, frozen=True, kw_only=True):
+    """What asking once would cost: about, and at most. Micro-dollars."""
+
+    likely_micros: int
+    most_micros: int
+
+
+LIKELY_BYTES_OF_A_TOKEN = 4
+LIKELY_ANSWER_TOKENS = 3_000
+"""Guesses, thinking included: a projection is told as one."""
+
+
+def project(diagnosis: Diagnosis, product: Product, terms: Terms) -> Projection | None:
+    """Return what one question on a diagnosis would cost; nothing is sent.
+
+    None where nobody knows, or where nothing would be asked.
+    """
+    shown = show(diagnosis, product, drafts=terms.drafts)
+    if terms.price is None or not shown.spans:
+        return None
+    size = _question(shown, (), terms).size()
+    read = Usage(
+        input_tokens=size // LIKELY_BYTES_OF_A_TOKEN,
+        output_tokens=min(LIKELY_ANSWER_TOKENS, terms.max_tokens),
+    )
+    likely = cost(read, terms.price)
+    assert likely is not None  # no cached tokens
+    return Projection(likely_micros=likely, most_micros=most(size, terms.max_tokens, terms.price))
