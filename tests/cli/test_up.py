@@ -44,7 +44,7 @@ def test_a_used_port_is_told_before_anything_starts(loop: Loop) -> None:
 
 def test_what_a_settings_file_does_unseen_is_said_first(loop: Loop) -> None:
     with (loop.product / "selfdrive.toml").open("a") as file:
-        file.write('forward = "https://hunter2@sentry.example/7"\n[notify]\nurls = ["x"]\n')
+        file.write('forward = "https://hunter2@sentry.example/7"\n[notify]\nurls = ["json://x"]\n')
     loop.home.mkdir(mode=0o700)
     (loop.home / "STOP").touch()
     with socket.socket() as taken:
