@@ -1,4 +1,4 @@
--- Requests that failed and that no reported exception explains: by its trace, or by method, path and two seconds.
+-- Requests that failed and that no reported exception explains: by its trace within an hour, or by method, path and two seconds.
 -- reads 1 hour before and 1 hour after
 WITH failed AS (
     SELECT * FROM requests
@@ -21,7 +21,10 @@ places AS (
 explained AS (
     SELECT failed.event_id
     FROM failed
-    INNER JOIN told ON failed.trace_id = told.trace_id
+    INNER JOIN told
+        ON failed.trace_id = told.trace_id
+        AND told.timestamp >= failed.timestamp - INTERVAL '1' HOUR
+        AND told.timestamp <= failed.timestamp + INTERVAL '1' HOUR
     UNION
     SELECT failed.event_id
     FROM failed
