@@ -94,7 +94,7 @@ def _reproducer(findings: Findings) -> Iterator[str]:
     if made.way is Way.BORROWED_STATE:
         yield "That production had this state: the test borrows one from a passing test."
     for argument in made.arguments:
-        if argument.expression is None:
+        if argument.expression is None or argument.unknown:
             yield (
                 f"The argument {code(argument.name)} of {code(argument.function)} as it was: "
                 f"{prose(argument.unknown)}."

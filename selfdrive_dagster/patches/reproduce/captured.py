@@ -4,7 +4,7 @@ In-app frames from the innermost outwards; the first whose parameters can all be
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from selfdrive_dagster.model import Attempt, Diagnosis, FrameFinding, Product, Way
 from selfdrive_dagster.patches.diagnosis.frames import Placed
@@ -21,7 +21,7 @@ from selfdrive_dagster.patches.reproduce.draft import (
     tests_folder,
 )
 from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Tree
-from selfdrive_dagster.patches.values import Import, Unknown
+from selfdrive_dagster.patches.values import Import, Rebuilt, Unknown, Value
 
 SHORT_RECEIVER = 30
 """A receiver's expression up to this length stays in the call; a longer one gets a name."""
@@ -50,7 +50,7 @@ def drafts(
         yield Draft(
             way=Way.CAPTURED_ARGUMENTS,
             path=test_path(tests_folder(product), diagnosis, finding.path, finding.function),
-            source=_source(tree, product, diagnosis, function, call),
+            source=_source(tree, product, diagnosis, function, call, notes_of(values, call.used)),
             target=finding,
             tried=f"{function.qualname} with its recorded arguments",
             arguments=tuple(
@@ -60,6 +60,12 @@ def drafts(
             ),
             production_values=literals(call.node),
         )
+
+
+def notes_of(values: dict[str, Value], used: Iterable[str]) -> tuple[str, ...]:
+    """Return what the rebuilt values do not tell of the originals."""
+    rebuilt = [value for name in used if isinstance(value := values.get(name), Rebuilt)]
+    return tuple(dict.fromkeys(note for value in rebuilt for note in value.notes))
 
 
 def _callers_first(tree: Tree, placed: tuple[Placed, ...]) -> tuple[Placed, ...]:
@@ -79,7 +85,12 @@ def _gave_up(finding: FrameFinding, reason: str) -> Attempt:
 
 
 def _source(
-    tree: Tree, product: Product, diagnosis: Diagnosis, function: Function, call: Call
+    tree: Tree,
+    product: Product,
+    diagnosis: Diagnosis,
+    function: Function,
+    call: Call,
+    notes: tuple[str, ...],
 ) -> str:
     width = writing.line_width(product)
     allowed = own_exceptions(tree, diagnosis)
@@ -88,7 +99,8 @@ def _source(
     head = writing.import_lines(imports, own, width)
     name = test_name(function.name, "call")
     gap = "\n" if head else ""
-    return f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\ndef {name}():\n{body}"
+    text = f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\ndef {name}():\n{body}"
+    return writing.finished(text, imports, notes, width)
 
 
 def _body(

@@ -8,6 +8,7 @@ import msgspec
 
 from selfdrive_dagster.model import Diagnosis, FrameFinding, ObservedInput, Product, Way, digest
 from selfdrive_dagster.model.product import is_test_path
+from selfdrive_dagster.patches.stand_ins import MADE_UP
 from selfdrive_dagster.patches.syntax import Class, Tree, exception_classes, last_name
 from selfdrive_dagster.patches.values import Import
 
@@ -114,11 +115,13 @@ def _ancestors(name: str, classes: dict[str, Class]) -> set[str]:
 def literals(node: ast.expr) -> tuple[str, ...]:
     """Return every literal below a node, for the reviewer.
 
-    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out.
+    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out, and so are stand-ins.
     """
     found = [
         ascii(one.value)
         for one in ast.walk(node)
-        if isinstance(one, ast.Constant) and one.value not in (None, True, False, "", 0, 1)
+        if isinstance(one, ast.Constant)
+        and one.value not in (None, True, False, "", 0, 1)
+        and one.value not in MADE_UP
     ]
     return tuple(dict.fromkeys(found))

@@ -41,14 +41,13 @@ from selfdrive_dagster.patches.reproduce.testcode import (
     cut_after,
     early_assertions,
 )
+from selfdrive_dagster.patches.stand_ins import REDACTED, stood_in
 from selfdrive_dagster.patches.syntax import Tree
-from selfdrive_dagster.patches.values import REDACTED, Unknown, literal
+from selfdrive_dagster.patches.values import Unknown, literal
 
 MOST_TESTS = 6
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options"})
 REQUEST_KEYWORDS = frozenset({"params", "json", "data", "content", "files", "query_string"})
-STAND_INS = {"[email]": "somebody@example.org"}
-STAND_IN = "filtered"
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -114,8 +113,8 @@ def replay(request: HttpRequest) -> Replayed | Unknown:
 
 def _stand_in(value: Any) -> tuple[Any, bool]:
     """Put a made-up text in place of each hidden one."""
-    if isinstance(value, str) and REDACTED.fullmatch(value):
-        return STAND_INS.get(value, STAND_IN), True
+    if isinstance(value, str) and REDACTED.search(value):
+        return stood_in(value), True
     if isinstance(value, dict):
         pairs = {key: _stand_in(one) for key, one in value.items()}
         return {key: one for key, (one, _) in pairs.items()}, any(h for _, h in pairs.values())
@@ -249,6 +248,9 @@ def _draft(
     name: str,
 ) -> Draft:
     hidden = ", with stand-ins for what was hidden" if replayed.has_stand_ins else ""
+    if replayed.has_stand_ins:
+        note = "made-up texts stand in for what was hidden in the request's body"
+        source = writing.finished(source, frozenset(), (note,), writing.WIDTH)
     values = [one for keyword in replayed.keywords for one in literals(keyword.value)]
     return Draft(
         way=Way.HTTP_REPLAY,
