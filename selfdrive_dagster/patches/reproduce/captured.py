@@ -119,9 +119,10 @@ def _body(
 def permit(
     inner: str, allowed: list[tuple[str, Import]], indent: int
 ) -> tuple[str, frozenset[Import]]:
-    """Let the product's own exceptions pass: they are its way to say no."""
+    """Let the exceptions pass by which the product says no."""
     names = ", ".join(name for name, _ in allowed)
-    imports = frozenset({Import("contextlib", "suppress"), *(one for _, one in allowed)})
+    own = (one for _, one in allowed if one.module != "builtins")
+    imports = frozenset({Import("contextlib", "suppress"), *own})
     return f"{' ' * indent}with suppress({names}):\n{inner}", imports
 
 
