@@ -80,7 +80,8 @@ class _State:
         """Return the product's own thing that the mark names."""
         module, _, qualname = str(self.inner).partition(":")
         first, *rest = qualname.split(".")
-        if not self.binds(module, first):
+        reachable = all(one.isidentifier() for one in (first, *rest))
+        if not reachable or not self.binds(module, first):
             raise CannotRebuildError(f"is a {_shown(qualname)}, which no import of ours reaches")
         node = self.builder.needs(module, first)
         for part in rest:

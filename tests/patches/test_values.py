@@ -158,6 +158,7 @@ STRANGERS = [
     ),
     ({"$object": "tempfile:_TemporaryFileCloser", "state": {"name": "'/x'"}}, "no import of ours"),
     ({"$name": "os:system"}, "no import of ours reaches"),
+    ({"$name": "shop.models:make.<locals>.f"}, "no import of ours reaches"),
     ({"$name": "builtins:eval"}, "no import of ours reaches"),
     ({"$method": "a.b", "of": "1"}, "cannot be read back"),
     ({"$record": "shop.models:Item", "state": {"a)": "1"}}, "cannot be read back"),

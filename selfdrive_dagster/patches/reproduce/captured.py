@@ -72,12 +72,28 @@ def _callers_first(tree: Tree, placed: tuple[Placed, ...]) -> tuple[Placed, ...]
     """Return frames innermost first; a function that refused its arguments itself comes last.
 
     Where the innermost line is a `raise`, the function did what it promises, and a test of it
-    alone would only accept patches that break the promise.
+    alone would only accept patches that break the promise. Where a method of the same class called
+    it that turns failures into the product's own exceptions, that one answers for them and comes
+    first: a test of the inner one alone would refuse a fix in the outer.
     """
     inner = placed[0][1]
     module = tree.module(inner.path)
-    refused = module is not None and module.raises_at(inner.line)
-    return (*placed[1:], placed[0]) if refused else placed
+    if module is not None and module.raises_at(inner.line):
+        return (*placed[1:], placed[0])
+    if len(placed) > 1 and _answers_for(tree, placed[1][1], inner):
+        return (placed[1], placed[0], *placed[2:])
+    return placed
+
+
+def _answers_for(tree: Tree, outer: FrameFinding, inner: FrameFinding) -> bool:
+    """Say whether the caller is a method of the same class that both handles and raises."""
+    module = tree.module(outer.path)
+    function = module.function(outer.function) if module else None
+    owners = [one.function.rpartition(".")[0] for one in (outer, inner)]
+    if function is None or outer.path != inner.path or not owners[0] or owners[0] != owners[1]:
+        return False
+    kinds = {type(one) for one in ast.walk(function.node)}
+    return {ast.ExceptHandler, ast.Raise} <= kinds
 
 
 def _gave_up(finding: FrameFinding, reason: str) -> Attempt:
