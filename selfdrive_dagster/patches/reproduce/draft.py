@@ -143,7 +143,7 @@ def _ancestors(name: str, classes: dict[str, Class]) -> set[str]:
     return found
 
 
-def literals(node: ast.expr) -> tuple[str, ...]:
+def literals(node: ast.AST) -> tuple[str, ...]:
     """Return every literal below a node, for the reviewer.
 
     `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out, and so are stand-ins.

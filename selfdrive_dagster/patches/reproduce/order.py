@@ -20,6 +20,7 @@ from selfdrive_dagster.patches.diagnosis.localise import Coverage, coverage_of
 from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
 from selfdrive_dagster.patches.reproduce.clock import stopped
 from selfdrive_dagster.patches.reproduce.draft import Draft
+from selfdrive_dagster.patches.reproduce.minimise import minimise
 from selfdrive_dagster.patches.reproduce.proving import prove
 from selfdrive_dagster.patches.reproduce.shrink import shrink
 from selfdrive_dagster.patches.suite import run_suite
@@ -113,7 +114,8 @@ class _Search:
             self.attempts.append(Attempt(way=one.way, target=one.tried, outcome=proof.outcome))
             if proof.confirmed:
                 self.progress("replacing what users wrote by made-up texts")
-                shrunk = shrink(one, self.diagnosis, self.product, self.sandbox)
+                small = minimise(one, self.diagnosis, self.product, self.sandbox)
+                shrunk = shrink(small, self.diagnosis, self.product, self.sandbox)
                 return self._reproducer(shrunk, proof.node_ids)
         return None
 
