@@ -59,6 +59,7 @@ def test_a_crash_of_its_time_comes_again_at_that_time(imports: str, tmp_path: Pa
     assert "# The clock is stopped at the moment of the recorded call." in made.source
     assert "NOW = datetime(2024, 2, 29, 23, 30, 5, tzinfo=timezone.utc)" in made.source
     assert "def test_share_survives_the_recorded_call(monkeypatch):" in made.source
+    assert ("class ThatDay" in made.source) == ("date.today" in READS[imports])
     fixed = product.read("club/dues.py").replace("cents //", "cents and 1 if True else cents //")
     run = run_suite(
         product,
@@ -75,6 +76,19 @@ def test_without_the_moment_it_does_not_come_again(tmp_path: Path) -> None:
     found = reproduced(product, timeless)
     assert found.reproducer is None
     assert "did not fail" in found.attempts[0].outcome
+
+
+def test_a_caller_that_reads_a_clock_does_not_stop_it_for_what_it_calls(tmp_path: Path) -> None:
+    product = product_of(tmp_path, "from datetime import date", "2024")
+    code = product.read("club/dues.py")
+    code += "\n\ndef bill(member):\n    return share(member.cents), date.today()\n"
+    (tmp_path / "club" / "dues.py").write_text(code)
+    crash = crash_of(product)
+    caller = Frame(path="/srv/club/dues.py", function="bill", line=9, variables={"member": "<M>"})
+    raised = msgspec.structs.replace(crash.raised, frames=(caller, *crash.raised.frames))
+    made = reproduced(product, msgspec.structs.replace(crash, exceptions=(raised,))).reproducer
+    assert made is not None
+    assert "monkeypatch" not in made.source
 
 
 def test_a_function_without_a_clock_gets_none(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ clocks (a database's, `monotonic`) are not stopped.
 
 import ast
 import re
+import sys
 from datetime import UTC
 
 import msgspec
 
-from selfdrive_dagster.model import Crash
+from selfdrive_dagster.model import Crash, Way
 from selfdrive_dagster.patches.diagnosis.frames import Placed
 from selfdrive_dagster.patches.reproduce import writing
 from selfdrive_dagster.patches.reproduce.draft import Draft
@@ -29,7 +30,8 @@ READS = {
 }
 """Calls that read a clock: module, name in it, method; and what stands in for the name."""
 
-HELPER = '''class Then(datetime):
+HELPERS = {
+    "Then": '''class Then(datetime):
     """The clock of the recorded call."""
 
     @classmethod
@@ -39,8 +41,8 @@ HELPER = '''class Then(datetime):
     utcnow = today = now
 
 
-'''
-DAY = '''class ThatDay(date):
+''',
+    "ThatDay": '''class ThatDay(date):
     """The day of the recorded call."""
 
     @classmethod
@@ -48,7 +50,8 @@ DAY = '''class ThatDay(date):
         return NOW.date()
 
 
-'''
+''',
+}
 
 
 def stopped(draft: Draft, tree: Tree, placed: tuple[Placed, ...], crash: Crash) -> Draft | None:
@@ -56,7 +59,8 @@ def stopped(draft: Draft, tree: Tree, placed: tuple[Placed, ...], crash: Crash) 
 
     None too where the moment is unknown, or the test can take no fixture (`unittest`).
     """
-    reads = clocks_of(tree, placed)
+    inside = placed if draft.way is Way.HTTP_REPLAY else placed[: draft.target.depth]
+    reads = clocks_of(tree, inside)
     if not reads or crash.timestamp is None:
         return None
     source = _with_clock(draft.source, reads, _moment(crash))
@@ -114,11 +118,13 @@ def _with_clock(source: str, reads: dict[str, str], moment: str) -> str | None:
     """Write the stopped clock into a test file: imports, helpers, one line for each name."""
     if re.search(r"\b(NOW|Then|ThatDay)\b", source):
         return None  # the test means something else by these names
-    names = {"datetime", "timezone"} | ({"date"} if "ThatDay" in reads.values() else set())
+    helpers = [text for name, text in HELPERS.items() if name in reads.values()]
+    names = sorted({"datetime", "timezone"} | ({"date"} if "ThatDay" in reads.values() else set()))
     try:
-        source = with_imports(source, frozenset(Import("datetime", name) for name in names))
+        whole = with_imports(source, frozenset(Import("datetime", name) for name in names))
     except CannotBorrowError:
         return None  # the test calls something else by these names
+    source = _importing(source, names) if "datetime" not in source else whole
     module = ast.parse(source)
     test = next((one for one in module.body if _is_test(one)), None)
     if not isinstance(test, FunctionNode):
@@ -132,10 +138,25 @@ def _with_clock(source: str, reads: dict[str, str], moment: str) -> str | None:
     if "monkeypatch" not in lines[test.lineno - 1]:
         return None  # the signature takes several lines
     above = min([test.lineno, *(one.lineno for one in test.decorator_list)]) - 1
-    helper = HELPER + (DAY if "ThatDay" in reads.values() else "")
-    lines[above:above] = [*f"{moment}\n\n{helper}".rstrip("\n").split("\n"), "", ""]
+    lines[above:above] = [*f"{moment}\n\n{''.join(helpers)}".rstrip("\n").split("\n"), "", ""]
     note = ("the clock is stopped at the moment of the recorded call",)
     return writing.finished("\n".join(lines), frozenset(), note, writing.WIDTH)
+
+
+def _importing(source: str, names: list[str]) -> str:
+    """Import names of datetime before all other imports, apart from those that are not standard."""
+    line = f"from datetime import {', '.join(names)}"
+    imports = [
+        one for one in ast.parse(source).body if isinstance(one, ast.Import | ast.ImportFrom)
+    ]
+    if not imports:
+        return with_imports(source, frozenset(Import("datetime", name) for name in names))
+    first = imports[0]
+    top = first.names[0].name if isinstance(first, ast.Import) else str(first.module)
+    gap = [] if top.partition(".")[0] in sys.stdlib_module_names else [""]
+    lines = source.split("\n")
+    lines[first.lineno - 1 : first.lineno - 1] = [line, *gap]
+    return "\n".join(lines)
 
 
 def _is_test(node: ast.stmt) -> bool:
