@@ -26,7 +26,7 @@ def diagnosis(bench: Bench, board: Board) -> Made:
     crash = bench.crash(board.crashes[issue.issue_id])
     product, history = bench.workshop.product(revision)
     coverage = coverage_of(bench.workshop.base(revision, bench.say))
-    found = diagnose(product, history, crash=crash, coverage=coverage)
+    found = diagnose(product, history, crash=crash, coverage=coverage, since=issue.first_seen)
     allowed = frozenset({Fact.BUDGET_LEFT, Fact.NOT_QUARANTINED})
     start = Move(State.DRAFT, Event.START, Actor.LOOP, allowed)
     return Made(found, pages.of_diagnosis(found, issue), start)

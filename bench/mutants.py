@@ -303,10 +303,13 @@ def reported(work: Path, settings: Settings, row: Row) -> Crash | None:
     return None
 
 
-def serve_and_visit(tree: Path, dsn: str, seed: int) -> None:
-    """Serve the shop with the SDK on, under traffic and then strangers, for some seconds."""
+def serve_and_visit(tree: Path, dsn: str, seed: int, *, hook: bool = False) -> None:
+    """Serve the shop with the SDK on, under traffic and then strangers, for some seconds.
+
+    With `hook` the file selfdrive_state.py beside the tree is named to the SDK.
+    """
     program = tree.parent / "serve.py"
-    program.write_text(SERVE)
+    program.write_text(HOOKED + SERVE if hook else SERVE)
     subprocess.run(
         [sys.executable, "-B", str(program), str(VISITS), str(SHOP / "traffic.py"), str(seed)],
         cwd=tree,
@@ -323,6 +326,11 @@ def serve_and_visit(tree: Path, dsn: str, seed: int) -> None:
     )
 
 
+# What a team adds to its set-up; the shop itself stays as it is.
+HOOKED = """\
+import functools, sentry_sdk, selfdrive_state
+sentry_sdk.init = functools.partial(sentry_sdk.init, before_send=selfdrive_state.before_send)
+"""
 # The shop as `python -m shop` starts it, on a free port; its visitors come over HTTP.
 SERVE = """\
 import importlib.util, random, socket, sys, threading, time

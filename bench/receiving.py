@@ -6,6 +6,7 @@ the crash is read back from there.
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,13 @@ import msgspec
 
 from selfdrive_dagster.adapters.intake import read_deliveries
 from selfdrive_dagster.adapters.segments import SegmentWriter, closed_segments
+from selfdrive_dagster.hooks import state
 from selfdrive_dagster.model import Crash
 
+HOOK_INIT = (
+    "import sentry_sdk, selfdrive_state\n"
+    "sentry_sdk.init(dsn={dsn!r}, release={release!r}, before_send=selfdrive_state.before_send)\n"
+)
 STOCK_INIT = "import sentry_sdk\nsentry_sdk.init(dsn={dsn!r}, release={release!r})\n"
 
 
@@ -54,11 +60,29 @@ def stored_crashes(home: Path) -> list[Crash]:
     ]
 
 
-def crash_of(trigger: str, product: Path, roots: tuple[str, ...], python: str, home: Path) -> Crash:
-    """Run a few lines against a product until they crash; return what came out of the segment."""
+def lay_hook(folder: Path) -> None:
+    """Copy the opt-in hook into a folder, as a product's team would."""
+    shutil.copy(state.__file__, folder / "selfdrive_state.py")
+
+
+def crash_of(
+    trigger: str,
+    product: Path,
+    roots: tuple[str, ...],
+    python: str,
+    home: Path,
+    *,
+    hook: bool = False,
+) -> Crash:
+    """Run a few lines against a product until they crash; return what came out of the segment.
+
+    With `hook` the product's team has added the opt-in hook to the SDK.
+    """
     program = home / "trigger.py"
+    lay_hook(home)
+    init = HOOK_INIT if hook else STOCK_INIT
     with receiver(home, product.name) as dsn:
-        program.write_text(STOCK_INIT.format(dsn=dsn, release=product.name) + trigger)
+        program.write_text(init.format(dsn=dsn, release=product.name) + trigger)
         subprocess.run(
             [python, "-B", str(program)],
             cwd=product,

@@ -76,7 +76,10 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObservedInput(msgspec.Struct, frozen=True, kw_only=True):
-    """A parameter of a frame: `expression` rebuilds it, or `unknown` says why nothing can."""
+    """A parameter of a frame: `expression` rebuilds it, or `unknown` says why nothing can.
+
+    Beside an expression `unknown` tells what the expression leaves out or makes up.
+    """
 
     function: str
     name: str

@@ -73,6 +73,7 @@ def run_suite(
     canary: dict[str, str] | None = None,
     hash_seed: int = 0,
     seconds: float = SUITE_SECONDS,
+    deadline_seconds: float = DEADLINE_SECONDS,
     on_test: Callable[[str], None] | None = None,
 ) -> SuiteRun:
     """Run all tests, or only `node_ids`, on the product with `overlay` laid over it.
@@ -92,7 +93,7 @@ def run_suite(
             "node_ids": None if node_ids is None else list(node_ids),
             "lines": lines,
             "sources": list(product.source) or ["."],
-            "deadline_seconds": DEADLINE_SECONDS,
+            "deadline_seconds": deadline_seconds,
             "extra_canary": canary,
         },
     )

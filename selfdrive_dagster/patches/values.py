@@ -5,7 +5,8 @@ Sentry sends a variable as JSON: leaves are reprs in strings, containers are lis
 call in them must name a known type of the standard library or a class of the product's own.
 
 What stock SDKs cut or hide counts as unknown, never as empty: containers of exactly ten
-entries, containers below depth four, filtered and redacted texts, objects without a repr.
+entries, containers below depth four, objects without a repr. What the opt-in hook marks is read
+by `states`. For a text that was hidden a made-up one stands in, and a note says so.
 """
 
 import ast
@@ -30,6 +31,9 @@ from selfdrive_dagster.patches.spellings import (
     angles,
     hinted,
 )
+from selfdrive_dagster.patches.stand_ins import REDACTED, stand_in, stood_in
+from selfdrive_dagster.patches.states import CannotRebuildError as _CannotRebuildError
+from selfdrive_dagster.patches.states import is_state, read_state
 from selfdrive_dagster.patches.syntax import Class, Module, Tree, dotted, last_name
 
 SDK_BREADTH = 10
@@ -37,22 +41,23 @@ SDK_DEPTH = 4
 LONGEST_TEXT = 2_000
 LONGEST_EXPRESSION = 6_000
 
-REDACTED = re.compile(r"\[(?:Filtered|secret|cut|[a-z_]{2,12})\]")
-"""What the SDK and our own redaction put in place of a value or a part of it."""
-
 
 class Import(msgspec.Struct, frozen=True, order=True):
-    """`from module import name`, or `import module` when `name` is empty."""
+    """`from module import name`, or `import module` when `name` is empty.
+
+    An empty module means a helper that the test itself defines (`writing.HELPERS`).
+    """
 
     module: str
     name: str = ""
 
 
 class Rebuilt(msgspec.Struct, frozen=True, eq=False):
-    """An expression and what it needs to be imported."""
+    """An expression, what it needs to be imported, and what it does not tell of the original."""
 
     node: ast.expr
     imports: frozenset[Import] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def expression(self) -> str:
@@ -69,17 +74,13 @@ class Unknown(msgspec.Struct, frozen=True):
 Value = Rebuilt | Unknown
 
 
-class _CannotRebuildError(Exception):
-    """Carries the reason out of the recursion."""
-
-
 def rebuild(recorded: Any, tree: Tree, annotation: ast.expr | None = None) -> Value:
     """Rebuild a recorded variable: leaves are reprs. The annotation chooses between look-alikes.
 
     A JSON list may have been a list, tuple or set, and a key `"1"` an integer: without an
     annotation they become lists and texts.
     """
-    return _guarded(lambda: _Builder(tree).recorded(recorded, annotation, 0))
+    return _guarded(lambda: _Builder(tree).build(recorded, annotation))
 
 
 def literal(value: Any) -> Value:
@@ -151,17 +152,40 @@ class _Builder:
         self._tree = tree
         self._imports: set[Import] = set()
         self._angles: list[str] = []
+        self._notes: list[str] = []
 
-    def recorded(self, value: Any, hint: ast.expr | None, depth: int) -> Rebuilt:
-        node = self._recorded(value, hint, depth)
-        return Rebuilt(node, frozenset(self._imports))
+    def build(self, value: Any, hint: ast.expr | None) -> Rebuilt:
+        return self._made(self._recorded(value, hint, 0))
 
     def repr(self, text: str) -> Rebuilt:
-        return Rebuilt(self._repr(text), frozenset(self._imports))
+        return self._made(self._repr(text))
+
+    def _made(self, node: ast.expr) -> Rebuilt:
+        return Rebuilt(node, frozenset(self._imports), tuple(dict.fromkeys(self._notes)))
+
+    def recorded(self, value: Any) -> ast.expr:
+        return self._recorded(value, None, 0)
+
+    def needs(self, module: str, name: str) -> ast.expr:
+        self._imports.add(Import(module, name))
+        return _name(name or module)
+
+    def tells(self, note: str) -> None:
+        self._notes.append(note)
+
+    def attempt(self, value: Any) -> ast.expr | str:
+        imports, notes = set(self._imports), list(self._notes)
+        try:
+            return self.recorded(value)
+        except _CannotRebuildError as reason:
+            self._imports, self._notes = imports, notes
+            return str(reason)
 
     def _recorded(self, value: Any, hint: ast.expr | None, depth: int) -> ast.expr:
         if isinstance(value, str):
-            return self._repr(value)
+            return self._stand_in(value, hint) if REDACTED.fullmatch(value) else self._repr(value)
+        if isinstance(value, Mapping) and is_state(value):
+            return read_state(value, self._tree, self)
         if isinstance(value, list | Mapping):
             self._refuse_container(value, hint, depth)
         if isinstance(value, list):
@@ -207,13 +231,20 @@ class _Builder:
 
     def _repr(self, text: str) -> ast.expr:
         if REDACTED.fullmatch(text):
-            raise _CannotRebuildError(f"was hidden by the sender ({text})")
+            return self._stand_in(text, None)
         bare = self._takeangles(text)
         try:
             node = ast.parse(bare, mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             raise _CannotRebuildError(_unreadable(text)) from None
         return self._value(node)
+
+    def _stand_in(self, placeholder: str, hint: ast.expr | None) -> ast.expr:
+        made = stand_in(placeholder, hinted(hint)[0])
+        if made is None:
+            raise _CannotRebuildError(f"was hidden by the sender ({placeholder})")
+        self.tells(f"{made!r} stands in for what was hidden as {placeholder}")
+        return ast.Constant(made)
 
     def _takeangles(self, text: str) -> str:
         """Put a name in place of each `<…>` outside of quotes, and keep what it said."""
@@ -229,9 +260,9 @@ class _Builder:
     def _value(self, node: ast.expr) -> ast.expr:
         match node:
             case ast.Constant(value=str() as text):
-                if REDACTED.search(text):
-                    raise _CannotRebuildError("was hidden in part before it was stored")
-                return _text(text)
+                if hidden := REDACTED.search(text):
+                    self.tells(f"made-up text stands in for what was hidden as {hidden[0]}")
+                return _text(stood_in(text))
             case ast.Constant(value=value) if value is not ...:
                 return node
             case ast.UnaryOp(

@@ -105,7 +105,7 @@ def _reproducer(findings: Findings) -> Iterator[str]:
     if made.way is Way.WRITTEN_BY_MODEL:
         yield "That it happened like this: a model made up the test's state and arguments."
     for argument in made.arguments:
-        if argument.expression is None:
+        if argument.expression is None or argument.unknown:
             yield (
                 f"The argument {code(argument.name)} of {code(argument.function)} as it was: "
                 f"{prose(argument.unknown)}."

@@ -195,6 +195,14 @@ def test_nobody_is_suspected_of_what_came_later(product: Product) -> None:
     assert diagnose(product, Blame(line9="2026-12-24"), crash=crash(PRICE)).suspect is None
 
 
+def test_what_came_after_the_issue_was_first_seen_did_not_bring_it(product: Product) -> None:
+    """The telling crash is the newest; the issue may be older than the last change there."""
+    history = Blame(line9="2026-11-10")
+    assert diagnose(product, history, crash=crash(PRICE)).suspect is not None
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    assert diagnose(product, history, crash=crash(PRICE), since=since).suspect is None
+
+
 def test_inputs_of_a_real_event_are_told(tmp_path: Path) -> None:
     product = product_of("rebound_parameter", tmp_path)
     found = diagnosis_of("rebound_parameter", product)

@@ -2,15 +2,25 @@
 
 import ast
 import math
+import sys
 from pathlib import Path
 
 import pytest
+from fakes.plain_sandbox import PlainSandbox
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selfdrive_dagster.model import FrameFinding, Product
-from selfdrive_dagster.patches.diagnosis.localise import TestLines, from_tests, from_trace, ochiai
+from selfdrive_dagster.patches.diagnosis.localise import (
+    TestLines,
+    coverage_of,
+    from_tests,
+    from_trace,
+    ochiai,
+    weigh_commit,
+)
 from selfdrive_dagster.patches.diagnosis.rebound import rebound_before
+from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.syntax import Tree
 
 CODE = '''def outer(x):
@@ -69,6 +79,125 @@ def test_failing_tests_point_at_what_only_they_run(tree: Tree) -> None:
     assert found[0].score == 1.0
     assert {one.line for one in found} == {3, 4, 8, 9}
     assert found[0].why == "1 of 1 failing and 0 passing tests ran it"
+
+
+RECURSIVE = """def walk(node, seen):
+    for child in node:
+        seen.add(child)
+        walk(child, seen)
+
+
+def start(node):
+    return walk(node, set())
+"""
+
+
+def test_a_recursion_counts_as_one_function(tmp_path: Path) -> None:
+    """A thousand frames of walk must not put the caller, which gave it a circle, out of sight."""
+    (tmp_path / "code.py").write_text(RECURSIVE)
+    tree = Tree(Product(name="code", root=str(tmp_path), python="", source=("code.py",)))
+    inner = [
+        FrameFinding(path="code.py", line=4, function="walk", depth=1 + n) for n in range(1000)
+    ]
+    outer = FrameFinding(path="code.py", line=8, function="start", depth=1001)
+    found = {one.line: one for one in from_trace(tree, (*inner, outer), None)}
+    assert found[8].score == 0.5
+    assert found[4].score == 1.0
+    assert "walk called itself 999 times" in found[4].why
+    assert found[8].why == "called from here, 1 function out"
+
+
+CIRCLE = """def even(n):
+    return odd(n - 1)
+
+
+def odd(n):
+    return even(n - 1)
+"""
+
+
+def test_functions_that_call_each_other_in_a_circle_are_equally_near(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(CIRCLE)
+    tree = Tree(Product(name="code", root=str(tmp_path), python="", source=("code.py",)))
+    names = ["even", "odd"] * 20
+    frames = tuple(
+        FrameFinding(path="code.py", line=2 if name == "even" else 6, function=name, depth=n + 1)
+        for n, name in enumerate(names)
+    )
+    scores = {one.line: one.score for one in from_trace(tree, frames, None)}
+    assert scores == {2: 1.0, 6: 1.0}
+
+
+DECORATED = """import functools
+
+
+@functools.lru_cache(maxsize=0)
+def price(tag):
+    return int(tag)
+"""
+
+
+def test_a_decorator_is_suspected_though_no_test_runs_its_line(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(DECORATED)
+    tree = Tree(Product(name="code", root=str(tmp_path), python="", source=("code.py",)))
+    coverage = (lines("bad", 6, failed=True),)
+    by_tests = {one.line: one for one in from_tests(tree, coverage)}
+    frame = FrameFinding(path="code.py", line=6, function="price", depth=1)
+    by_trace = {one.line: one for one in from_trace(tree, (frame,), None)}
+    for found in (by_tests, by_trace):
+        assert found[6].score > found[4].score > 0
+        assert found[4].why == "decorates price, and runs when the module is imported"
+
+
+def test_a_hanging_test_points_at_the_function_it_hung_in(tree: Tree, tmp_path: Path) -> None:
+    """All of outer and inner ran before the alarm; only inner was running when it rang."""
+    stuck = TestLines(
+        node_id="bad",
+        failed=True,
+        lines=frozenset(("code.py", one) for one in (3, 4, 8, 9)),
+        stack=(("tests/test_code.py", 5), ("code.py", 9)),
+        hung=True,
+    )
+    found = {one.line: one for one in from_tests(tree, (stuck,))}
+    assert found[9].score == found[8].score == 1.0
+    assert found[3].score == found[4].score == 0.5
+    assert "a test hung in inner" in found[9].why
+
+
+def test_a_real_hanging_test_leaves_its_lines_and_its_stack(tmp_path: Path) -> None:
+    (tmp_path / "loops.py").write_text(
+        "def prepare():\n    return 1\n\n\ndef wait():\n    while True:\n        pass\n"
+    )
+    (tmp_path / "test_code.py").write_text(
+        "import loops\n\n\ndef test_it():\n    loops.prepare()\n    loops.wait()\n"
+    )
+    product = Product(
+        name="code", root=str(tmp_path), python=sys.executable, source=("loops.py",), tests=("-q",)
+    )
+    run = run_suite(product, PlainSandbox(), lines=True, deadline_seconds=1.0)
+    found = from_tests(Tree(product), coverage_of(run))
+    assert found[0].function == "wait"
+    assert "a test hung in wait" in found[0].why
+    assert {one.function for one in found} == {"wait", "prepare"}
+
+
+def test_a_stack_that_holds_only_the_test_changes_nothing(tree: Tree) -> None:
+    bad = TestLines(
+        node_id="bad",
+        failed=True,
+        lines=frozenset({("code.py", 3), ("code.py", 9)}),
+        stack=(("tests/test_code.py", 5),),
+    )
+    assert {one.score for one in from_tests(tree, (bad,))} == {1.0}
+
+
+def test_the_suspect_commit_comes_first_among_equals(tree: Tree) -> None:
+    found = from_tests(tree, (lines("bad", 3, 4, 8, 9, failed=True),))
+    weighed = weigh_commit(found, lambda _path, line: "new" if line == 9 else "old", "new")
+    assert [one.line for one in weighed] == [9, 3, 4, 8]
+    assert weighed[0].score == 1.0
+    assert weighed[0].why.endswith("; the suspect commit wrote it")
+    assert {one.score for one in weighed[1:]} == {0.7}
 
 
 def test_what_a_failing_assertion_prints_is_hardly_suspect(tmp_path: Path) -> None:

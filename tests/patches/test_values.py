@@ -126,6 +126,57 @@ def test_the_products_own_names_are_found(
     assert modules == (set() if imported is None else {imported or "shop.models"})
 
 
+HIDDEN = [
+    ("[Filtered]", "str", "'filtered'"),
+    ("[secret]", None, "'filtered'"),
+    ("[email]", "str | None", "'somebody@example.org'"),
+    ("[secret]", "bytes", "b'filtered'"),
+    ("[card]", "int", "4111111111111111"),
+    ("'write to [email] from [ip]'", None, "'write to somebody@example.org from 192.0.2.1'"),
+]
+
+
+@pytest.mark.parametrize(("recorded", "annotation", "expression"), HIDDEN)
+def test_a_valid_value_of_its_type_stands_in_for_a_hidden_one(
+    tree: Tree, recorded: str, annotation: str | None, expression: str
+) -> None:
+    hint = ast.parse(annotation, mode="eval").body if annotation else None
+    found = rebuild(recorded, tree, hint)
+    assert isinstance(found, Rebuilt)
+    assert found.expression == expression
+    assert "stands in for what was hidden" in found.notes[0]
+
+
+def test_a_hidden_value_of_a_type_of_the_product_stays_unknown(tree: Tree) -> None:
+    assert isinstance(rebuild("[secret]", tree, ast.Name("Item")), Unknown)
+
+
+STRANGERS = [
+    (
+        {"$object": "subprocess:Popen", "made": "row", "state": {"args": "'id'"}},
+        "no import of ours",
+    ),
+    ({"$object": "tempfile:_TemporaryFileCloser", "state": {"name": "'/x'"}}, "no import of ours"),
+    ({"$name": "os:system"}, "no import of ours reaches"),
+    ({"$name": "shop.models:make.<locals>.f"}, "no import of ours reaches"),
+    ({"$name": "builtins:eval"}, "no import of ours reaches"),
+    ({"$method": "a.b", "of": "1"}, "cannot be read back"),
+    ({"$record": "shop.models:Item", "state": {"a)": "1"}}, "cannot be read back"),
+    ({"$list": "'x'"}, "cannot be read back"),
+    ({"$cut": "socket"}, "is a socket: its state was not sent"),
+]
+
+
+@pytest.mark.parametrize(("recorded", "reason"), STRANGERS)
+def test_a_state_calls_nothing_but_the_products_own(
+    tree: Tree, recorded: dict[str, Any], reason: str
+) -> None:
+    """Anybody may send a state: it must not choose what a committed test runs."""
+    found = rebuild(recorded, tree)
+    assert isinstance(found, Unknown)
+    assert reason in found.reason
+
+
 @pytest.mark.parametrize(
     ("recorded", "reason"),
     [
@@ -134,9 +185,7 @@ def test_the_products_own_names_are_found(
         ("Item(nom='a')", "is a Item whose constructor does not take nom"),
         ("Stranger(name='a')", "is a Stranger: no such class is in the tree"),
         ("<Color.BLUE: 3>", "is Color.BLUE, which is not in the tree"),
-        ("[Filtered]", "was hidden by the sender ([Filtered])"),
-        ("'write to [email] now'", "was hidden in part before it was stored"),
-        ("[secret]", "was hidden by the sender ([secret])"),
+        ("[cut]", "was hidden by the sender ([cut])"),
         ("'cut off by the s...", "was cut by the sender"),
         ("<cyclic>", "was sent as <cyclic>, which cannot be read back"),
         (["1"] * 10, "has exactly ten entries, so the sender may have cut it"),

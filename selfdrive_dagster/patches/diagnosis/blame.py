@@ -21,7 +21,7 @@ def suspect_commit(
         commit = history.blame(frame.path, line)
         if commit is not None:
             commits.append(commit)
-    earlier = [commit for commit in commits if when is None or _moment(commit) <= _aware(when)]
+    earlier = [commit for commit in commits if when is None or _moment(commit) <= moment(when)]
     if not earlier:
         return None
     newest = max(earlier, key=_moment)
@@ -41,10 +41,11 @@ def _blamed(function: Function | None, line: int) -> range:
 
 def _moment(commit: Commit) -> datetime:
     try:
-        return _aware(datetime.fromisoformat(commit.when))
+        return moment(datetime.fromisoformat(commit.when))
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _aware(when: datetime) -> datetime:
+def moment(when: datetime) -> datetime:
+    """Return a time that can be compared: without a zone it is UTC."""
     return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -5,6 +5,8 @@ revision, without variables, or hold no frame of ours: each of these ends in a d
 an honest note, never in an error.
 """
 
+from datetime import datetime
+
 from selfdrive_dagster.model import (
     Crash,
     Diagnosis,
@@ -12,9 +14,11 @@ from selfdrive_dagster.model import (
     History,
     Product,
     RaisedException,
+    SuspectCommit,
+    Suspicion,
 )
 from selfdrive_dagster.patches.diagnosis import localise
-from selfdrive_dagster.patches.diagnosis.blame import suspect_commit
+from selfdrive_dagster.patches.diagnosis.blame import moment, suspect_commit
 from selfdrive_dagster.patches.diagnosis.frames import place, plain
 from selfdrive_dagster.patches.diagnosis.inputs import observe
 from selfdrive_dagster.patches.diagnosis.localise import Coverage
@@ -28,26 +32,45 @@ def diagnose(
     crash: Crash | None,
     failing_tests: tuple[str, ...] = (),
     coverage: Coverage | None = None,
+    since: datetime | None = None,
 ) -> Diagnosis:
-    """Say what is known of a crash, or of failing tests, at the product's revision."""
+    """Say what is known of a crash, or of failing tests, at the product's revision.
+
+    `since` is when the issue was first seen: what was written later did not bring it.
+    """
     tree = Tree(product)
     if crash is None:
         return _of_tests(product, tree, history, failing_tests, coverage)
     raised, placed, notes = place(tree, crash)
     frames = tuple(finding for _, finding in placed)
     inputs, more = observe(tree, placed)
+    when = min((one for one in (since, crash.timestamp) if one), default=None, key=moment)
+    suspect = suspect_commit(tree, history, frames[0], when) if frames else None
     return Diagnosis(
         revision=product.revision,
         sentence=_sentence(raised, frames),
         crash=crash,
         failing_tests=failing_tests,
         frames=frames,
-        suspicions=localise.from_trace(tree, frames, coverage),
+        suspicions=_weighed(localise.from_trace(tree, frames, coverage), history, suspect),
         inputs=inputs,
-        suspect=suspect_commit(tree, history, frames[0], crash.timestamp) if frames else None,
+        suspect=suspect,
         exception_type=type_of(raised),
         notes=(*notes, *more),
     )
+
+
+def _weighed(
+    suspicions: tuple[Suspicion, ...], history: History, suspect: SuspectCommit | None
+) -> tuple[Suspicion, ...]:
+    if suspect is None:
+        return suspicions
+
+    def written_by(path: str, line: int) -> str:
+        commit = history.blame(path, line)
+        return commit.sha if commit else ""
+
+    return localise.weigh_commit(suspicions, written_by, suspect.commit.sha)
 
 
 def type_of(raised: RaisedException) -> str:

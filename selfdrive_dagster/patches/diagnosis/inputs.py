@@ -28,7 +28,10 @@ def observe(tree: Tree, placed: tuple[Placed, ...]) -> tuple[tuple[ObservedInput
 def observed(function: str, name: str, value: Value) -> ObservedInput:
     """Return a value as the record that reviewers see."""
     if isinstance(value, Rebuilt):
-        return ObservedInput(function=function, name=name, expression=value.expression)
+        told = "; ".join(value.notes)
+        return ObservedInput(
+            function=function, name=name, expression=value.expression, unknown=told
+        )
     return ObservedInput(function=function, name=name, expression=None, unknown=value.reason)
 
 

@@ -3,8 +3,10 @@
 A line's suspicion is Ochiai's coefficient, `ef / sqrt(total_failed * (ef + ep))`, where `ef`
 and `ep` are the failing and passing tests that ran it (Abreu et al., "On the Accuracy of
 Spectrum-based Fault Localization", 2007). With a trace it is weighted by 1/depth, counted
-from the innermost frame. Without passing tests the trace alone speaks: nothing is ever
-divided by the number of passes.
+from the innermost function; a function that called itself counts once. Without passing tests the
+trace alone speaks: nothing is ever divided by the number of passes. Lines of a decorator run when
+a module is imported, in no test's name: they take a share of what they decorate. Lines that the
+suspect commit did not write weigh less.
 
 Belongs here: coverage and suspicion. Does not belong: running tests, editing lines.
 """
@@ -12,12 +14,13 @@ Belongs here: coverage and suspicion. Does not belong: running tests, editing li
 import ast
 import math
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from selfdrive_dagster.model import FrameFinding, Suspicion
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.syntax import Function, Module, Tree
+from selfdrive_dagster.patches.syntax import Function, Module, Tree, last_name
 
 NEIGHBOUR = 0.5
 """What another line of a crashing function weighs, against the line that raised."""
@@ -29,9 +32,20 @@ RENDERING = 0.1
 """What a line of `__repr__` and its like weighs: a failing assertion renders its operands, so
 these lines run because the test failed and not the other way round."""
 
+DECORATING = 0.4
+"""What the lines of a decorator weigh, against the most suspect line of what they decorate."""
+
+OFF_STACK = 0.5
+"""What a line weighs that a failing test ran, but that was not on the stack when it was stopped
+or raised."""
+
+OLDER = 0.7
+"""What a line weighs that others wrote before the suspect commit."""
+
 RENDERERS = ("__repr__", "__str__", "__format__")
 
 LIMIT = 200
+MOST_BLAMED = 30
 
 Line = tuple[str, int]
 
@@ -44,6 +58,8 @@ class TestLines(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
     failed: bool
     lines: frozenset[Line]
+    stack: tuple[Line, ...] = ()
+    hung: bool = False
 
 
 Coverage = tuple[TestLines, ...]
@@ -56,6 +72,8 @@ def coverage_of(run: SuiteRun) -> Coverage:
             node_id=node_id,
             failed=run.tests[node_id].outcome in ("failed", "error"),
             lines=frozenset((path, line) for path, lines in files.items() for line in lines),
+            stack=tuple((one.path, one.line) for one in run.tests[node_id].frames),
+            hung=run.tests[node_id].exception_type.endswith("SelfdriveDeadline"),
         )
         for node_id, files in run.lines.items()
         if node_id in run.tests and run.tests[node_id].outcome in ("passed", "failed", "error")
@@ -78,16 +96,62 @@ def from_trace(
     """
     passes = Counter(line for test in coverage or () if not test.failed for line in test.lines)
     found: dict[Line, Suspicion] = {}
-    for frame in frames:
+    for frame, depth, again in _functions(frames):
         module = tree.module(frame.path)
         function = module.function(frame.function) if module else None
-        for line, share, why in _lines_of(module, function, frame):
+        for line, share, why in _lines_of(module, function, frame, depth):
             passed = passes[frame.path, line]
-            score = share / frame.depth * ochiai(1, passed, 1)
+            score = share / depth * ochiai(1, passed, 1)
+            if again:
+                why = f"{why}; {last_name(frame.function)} called itself {again} times"
             if coverage:
                 why = f"{why}; {passed} passing test{'s' * (passed != 1)} ran it"
             _keep(found, frame.path, line, frame.function, score, why)
+    _add_decorators(tree, found)
     return _ranked(found)
+
+
+def _functions(frames: tuple[FrameFinding, ...]) -> Iterator[tuple[FrameFinding, int, int]]:
+    """Yield frames with the depth of their function, and how often it was on the stack besides.
+
+    A recursion fills a trace with one function: its callers are as near as if it had called
+    itself never, and all functions of the circle are equally near.
+    """
+    times = Counter((frame.path, frame.function) for frame in frames)
+    depths: dict[tuple[str, str], int] = {}
+    circle: int | None = None
+    for frame in frames:
+        key = (frame.path, frame.function)
+        if key not in depths:
+            recursive = times[key] > 1
+            nearest = len(set(depths.values())) + 1
+            depths[key] = circle if recursive and circle else nearest
+            circle = depths[key] if recursive else circle
+        yield frame, depths[key], times[key] - 1
+
+
+def weigh_commit(
+    suspicions: tuple[Suspicion, ...], written_by: Callable[[str, int], str], suspect: str
+) -> tuple[Suspicion, ...]:
+    """Return suspicions with lines of the suspect commit before others that score alike.
+
+    `written_by` returns the commit that last wrote a line, "" if nobody knows; it is asked about
+    the MOST_BLAMED likeliest only. `suspect` is the id of the commit.
+    """
+    first = [
+        _by_commit(one, written_by(one.path, one.line), suspect) for one in suspicions[:MOST_BLAMED]
+    ]
+    rest = [
+        msgspec.structs.replace(one, score=round(one.score * OLDER, 6))
+        for one in suspicions[MOST_BLAMED:]
+    ]
+    return _ranked({(one.path, one.line): one for one in [*first, *rest]})
+
+
+def _by_commit(one: Suspicion, sha: str, suspect: str) -> Suspicion:
+    if sha == suspect:
+        return msgspec.structs.replace(one, why=f"{one.why}; the suspect commit wrote it")
+    return msgspec.structs.replace(one, score=round(one.score * OLDER, 6))
 
 
 def from_tests(tree: Tree, coverage: Coverage) -> tuple[Suspicion, ...]:
@@ -95,6 +159,8 @@ def from_tests(tree: Tree, coverage: Coverage) -> tuple[Suspicion, ...]:
     failed = Counter(line for test in coverage if test.failed for line in test.lines)
     passed = Counter(line for test in coverage if not test.failed for line in test.lines)
     total = sum(test.failed for test in coverage)
+    own = {path for test in coverage for path, _ in test.lines}
+    stacked = {path: lines for path, lines in _stacked(coverage).items() if path in own}
     found: dict[Line, Suspicion] = {}
     for (path, line), times in failed.items():
         module = tree.module(path)
@@ -102,16 +168,43 @@ def from_tests(tree: Tree, coverage: Coverage) -> tuple[Suspicion, ...]:
         if function is None or line == function.first_line:
             continue
         why = f"{times} of {total} failing and {passed[path, line]} passing tests ran it"
-        weight = RENDERING if function.name in RENDERERS else 1.0
+        weight, more = _on_stack(stacked, (path, line), function)
+        weight *= RENDERING if function.name in RENDERERS else 1.0
         score = weight * ochiai(times, passed[path, line], total)
-        _keep(found, path, line, function.qualname, score, why)
+        _keep(found, path, line, function.qualname, score, why + more)
+    _add_decorators(tree, found)
     return _ranked(found)
 
 
+def _stacked(coverage: Coverage) -> dict[str, dict[int, str]]:
+    """Return the lines on the stacks of failing tests by file, and why they stood there."""
+    found: dict[str, dict[int, str]] = {}
+    for test in coverage:
+        for path, line in test.stack if test.failed else ():
+            how = "a test hung in" if test.hung else "the exception went through"
+            found.setdefault(path, {})[line] = how
+    return found
+
+
+def _on_stack(
+    stacked: dict[str, dict[int, str]], place: Line, function: Function
+) -> tuple[float, str]:
+    """Return a line's weight by the stacks of failing tests, and the reason to tell.
+
+    Stacks that hold nothing of the product say nothing: a test asserted by itself.
+    """
+    if not stacked:
+        return 1.0, ""
+    body = range(function.first_line, function.last_line + 1)
+    how = [how for line, how in stacked.get(place[0], {}).items() if line in body]
+    return (1.0, f"; {how[0]} {function.name}") if how else (OFF_STACK, "")
+
+
 def _lines_of(
-    module: Module | None, function: Function | None, frame: FrameFinding
+    module: Module | None, function: Function | None, frame: FrameFinding, depth: int
 ) -> list[tuple[int, float, str]]:
-    place = "raised here" if frame.depth == 1 else f"called from here, {frame.depth - 1} frames out"
+    out = f"{depth - 1} function{'s' * (depth != 2)} out" if depth > 1 else "by itself"
+    place = "raised here" if frame.depth == 1 else f"called from here, {out}"
     lines = [(frame.line, 1.0, place)]
     if module is None or function is None:
         return lines
@@ -136,6 +229,20 @@ def _statements(function: Function) -> set[int]:
         for node in ast.walk(statement)
         if isinstance(node, ast.stmt)
     }
+
+
+def _add_decorators(tree: Tree, found: dict[Line, Suspicion]) -> None:
+    """Suspect the lines of decorators with what they decorate."""
+    best: dict[tuple[str, str], Suspicion] = {}
+    for one in found.values():
+        key = (one.path, one.function)
+        best[key] = max(best.get(key, one), one, key=lambda each: each.score)
+    for (path, name), one in best.items():
+        module = tree.module(path)
+        function = module.function(name) if module else None
+        for node in function.node.decorator_list if function else ():
+            why = f"decorates {last_name(name)}, and runs when the module is imported"
+            _keep(found, path, node.lineno, name, DECORATING * one.score, why)
 
 
 def _keep(

@@ -14,7 +14,7 @@ from selfdrive_dagster.patches.diagnosis.inputs import arguments_of, observed, p
 from selfdrive_dagster.patches.diagnosis.localise import Coverage, TestLines
 from selfdrive_dagster.patches.reproduce import writing
 from selfdrive_dagster.patches.reproduce.call import arguments, form_of
-from selfdrive_dagster.patches.reproduce.captured import perform, permit
+from selfdrive_dagster.patches.reproduce.captured import notes_of, perform, permit
 from selfdrive_dagster.patches.reproduce.draft import (
     Draft,
     literals,
@@ -160,6 +160,7 @@ def _draft(
         )
     except CannotBorrowError as reason:
         return _gave_up(target, str(reason))
+    source = writing.finished(source, more, notes_of(values, merged), width)
     folder = test.path.rpartition("/")[0]
     used = [value.node for name, value in recorded.items() if name in merged]
     return Draft(

@@ -4,7 +4,7 @@ In-app frames from the innermost outwards; the first whose parameters can all be
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from selfdrive_dagster.model import Attempt, Diagnosis, FrameFinding, Product, Way
 from selfdrive_dagster.patches.diagnosis.frames import Placed
@@ -21,7 +21,7 @@ from selfdrive_dagster.patches.reproduce.draft import (
     tests_folder,
 )
 from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Tree
-from selfdrive_dagster.patches.values import Import, Unknown
+from selfdrive_dagster.patches.values import Import, Rebuilt, Unknown, Value
 
 SHORT_RECEIVER = 30
 """A receiver's expression up to this length stays in the call; a longer one gets a name."""
@@ -50,7 +50,7 @@ def drafts(
         yield Draft(
             way=Way.CAPTURED_ARGUMENTS,
             path=test_path(tests_folder(product), diagnosis, finding.path, finding.function),
-            source=_source(tree, product, diagnosis, function, call),
+            source=_source(tree, product, diagnosis, function, call, notes_of(values, call.used)),
             target=finding,
             tried=f"{function.qualname} with its recorded arguments",
             arguments=tuple(
@@ -62,16 +62,38 @@ def drafts(
         )
 
 
+def notes_of(values: dict[str, Value], used: Iterable[str]) -> tuple[str, ...]:
+    """Return what the rebuilt values do not tell of the originals."""
+    rebuilt = [value for name in used if isinstance(value := values.get(name), Rebuilt)]
+    return tuple(dict.fromkeys(note for value in rebuilt for note in value.notes))
+
+
 def _callers_first(tree: Tree, placed: tuple[Placed, ...]) -> tuple[Placed, ...]:
     """Return frames innermost first; a function that refused its arguments itself comes last.
 
     Where the innermost line is a `raise`, the function did what it promises, and a test of it
-    alone would only accept patches that break the promise.
+    alone would only accept patches that break the promise. Where a method of the same class called
+    it that turns failures into the product's own exceptions, that one answers for them and comes
+    first: a test of the inner one alone would refuse a fix in the outer.
     """
     inner = placed[0][1]
     module = tree.module(inner.path)
-    refused = module is not None and module.raises_at(inner.line)
-    return (*placed[1:], placed[0]) if refused else placed
+    if module is not None and module.raises_at(inner.line):
+        return (*placed[1:], placed[0])
+    if len(placed) > 1 and _answers_for(tree, placed[1][1], inner):
+        return (placed[1], placed[0], *placed[2:])
+    return placed
+
+
+def _answers_for(tree: Tree, outer: FrameFinding, inner: FrameFinding) -> bool:
+    """Say whether the caller is a method of the same class that both handles and raises."""
+    module = tree.module(outer.path)
+    function = module.function(outer.function) if module else None
+    owners = [one.function.rpartition(".")[0] for one in (outer, inner)]
+    if function is None or outer.path != inner.path or not owners[0] or owners[0] != owners[1]:
+        return False
+    kinds = {type(one) for one in ast.walk(function.node)}
+    return {ast.ExceptHandler, ast.Raise} <= kinds
 
 
 def _gave_up(finding: FrameFinding, reason: str) -> Attempt:
@@ -79,7 +101,12 @@ def _gave_up(finding: FrameFinding, reason: str) -> Attempt:
 
 
 def _source(
-    tree: Tree, product: Product, diagnosis: Diagnosis, function: Function, call: Call
+    tree: Tree,
+    product: Product,
+    diagnosis: Diagnosis,
+    function: Function,
+    call: Call,
+    notes: tuple[str, ...],
 ) -> str:
     width = writing.line_width(product)
     allowed = own_exceptions(tree, diagnosis)
@@ -88,7 +115,8 @@ def _source(
     head = writing.import_lines(imports, own, width)
     name = test_name(function.name, "call")
     gap = "\n" if head else ""
-    return f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\ndef {name}():\n{body}"
+    text = f"{writing.docstring(sentence_of(diagnosis))}\n{gap}{head}\n\ndef {name}():\n{body}"
+    return writing.finished(text, imports, notes, width)
 
 
 def _body(
@@ -107,9 +135,10 @@ def _body(
 def permit(
     inner: str, allowed: list[tuple[str, Import]], indent: int
 ) -> tuple[str, frozenset[Import]]:
-    """Let the product's own exceptions pass: they are its way to say no."""
+    """Let the exceptions pass by which the product says no."""
     names = ", ".join(name for name, _ in allowed)
-    imports = frozenset({Import("contextlib", "suppress"), *(one for _, one in allowed)})
+    own = (one for _, one in allowed if one.module != "builtins")
+    imports = frozenset({Import("contextlib", "suppress"), *own})
     return f"{' ' * indent}with suppress({names}):\n{inner}", imports
 
 

@@ -1,6 +1,7 @@
 """A test that might reproduce the crash, before anything proved it."""
 
 import ast
+import builtins
 import re
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import msgspec
 
 from selfdrive_dagster.model import Diagnosis, FrameFinding, ObservedInput, Product, Way, digest
 from selfdrive_dagster.model.product import is_test_path
-from selfdrive_dagster.patches.syntax import Class, Tree, exception_classes, last_name
+from selfdrive_dagster.patches.stand_ins import MADE_UP
+from selfdrive_dagster.patches.syntax import (
+    Class,
+    FunctionNode,
+    Tree,
+    dotted,
+    exception_classes,
+    last_name,
+)
 from selfdrive_dagster.patches.values import Import
 
 _FOREIGN = ("node_modules", "site-packages", "venv", "build", "dist")
@@ -77,10 +86,11 @@ def tests_folder(product: Product) -> str:
 
 
 def own_exceptions(tree: Tree, diagnosis: Diagnosis) -> list[tuple[str, Import]]:
-    """Return the product's own exceptions that the crashing code knows, bases before all.
+    """Return the exceptions by which the crashing code says no, bases before all.
 
-    Raising one of them is the product's way to say no; a patch may choose it. Neither the
-    recorded type is among them nor anything that it inherits from.
+    Raising one of them is the product's own way; a patch may choose it. They are the product's
+    classes that the file knows, and builtin ones that the crashing function itself raises.
+    Neither the recorded type is among them nor anything that it inherits from.
     """
     classes = {one.node.name: one for one in exception_classes(tree)}
     recorded = last_name(diagnosis.exception_type)
@@ -91,7 +101,29 @@ def own_exceptions(tree: Tree, diagnosis: Diagnosis) -> list[tuple[str, Import]]
     words = set(re.findall(r"\w+", module.text))
     known = {name for name in classes if name in words and name not in forbidden}
     roots = sorted(name for name in known if not _ancestors(name, classes) & known)
-    return [(name, Import(classes[name].module, name)) for name in roots if _top(classes, name)]
+    own = [(name, Import(classes[name].module, name)) for name in roots if _top(classes, name)]
+    function = module.function(diagnosis.frames[0].function)
+    return own + [
+        (name, Import("builtins", name))
+        for name in (_raised_builtins(function.node, recorded) if function else ())
+    ]
+
+
+def _raised_builtins(node: FunctionNode, recorded: str) -> list[str]:
+    """Return the builtin exceptions that a function raises by name, none wider than `recorded`."""
+    raised = {
+        dotted(getattr(one.exc, "func", one.exc))
+        for one in ast.walk(node)
+        if isinstance(one, ast.Raise)
+    }
+    kind = getattr(builtins, recorded, Exception)
+    found = [name for name in raised if isinstance(getattr(builtins, name, None), type)]
+    return sorted(
+        name
+        for name in found
+        if issubclass(getattr(builtins, name), Exception)
+        and not issubclass(kind, getattr(builtins, name))
+    )
 
 
 def _top(classes: dict[str, Class], name: str) -> bool:
@@ -111,14 +143,16 @@ def _ancestors(name: str, classes: dict[str, Class]) -> set[str]:
     return found
 
 
-def literals(node: ast.expr) -> tuple[str, ...]:
+def literals(node: ast.AST) -> tuple[str, ...]:
     """Return every literal below a node, for the reviewer.
 
-    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out.
+    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out, and so are stand-ins.
     """
     found = [
         ascii(one.value)
         for one in ast.walk(node)
-        if isinstance(one, ast.Constant) and one.value not in (None, True, False, "", 0, 1)
+        if isinstance(one, ast.Constant)
+        and one.value not in (None, True, False, "", 0, 1)
+        and one.value not in MADE_UP
     ]
     return tuple(dict.fromkeys(found))

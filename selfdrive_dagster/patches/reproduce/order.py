@@ -1,6 +1,6 @@
 """Tries the ways in order and keeps what each attempt came to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from selfdrive_dagster.model import (
@@ -18,7 +18,9 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.diagnosis.frames import place
 from selfdrive_dagster.patches.diagnosis.localise import Coverage, coverage_of
 from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
+from selfdrive_dagster.patches.reproduce.clock import stopped
 from selfdrive_dagster.patches.reproduce.draft import Draft
+from selfdrive_dagster.patches.reproduce.minimise import minimise
 from selfdrive_dagster.patches.reproduce.proving import prove
 from selfdrive_dagster.patches.reproduce.shrink import shrink
 from selfdrive_dagster.patches.suite import run_suite
@@ -60,6 +62,7 @@ class _Search:
         coverage: Coverage | None,
     ) -> None:
         self.diagnosis = diagnosis
+        self.crash = crash
         self.product = product
         self.sandbox = sandbox
         self.progress = progress
@@ -100,7 +103,7 @@ class _Search:
 
     def _first(self, found: Iterable[Draft | Attempt]) -> Reproducer | None:
         """Prove a way's drafts together; record all attempts, return the first that holds."""
-        given = tuple(found)
+        given = tuple(self._stopped_first(found))
         drafts = tuple(one for one in given if isinstance(one, Draft))
         proofs = prove(drafts, self.diagnosis, self.product, self.sandbox) if drafts else {}
         for one in given:
@@ -111,9 +114,18 @@ class _Search:
             self.attempts.append(Attempt(way=one.way, target=one.tried, outcome=proof.outcome))
             if proof.confirmed:
                 self.progress("replacing what users wrote by made-up texts")
-                shrunk = shrink(one, self.diagnosis, self.product, self.sandbox)
+                small = minimise(one, self.diagnosis, self.product, self.sandbox)
+                shrunk = shrink(small, self.diagnosis, self.product, self.sandbox)
                 return self._reproducer(shrunk, proof.node_ids)
         return None
+
+    def _stopped_first(self, found: Iterable[Draft | Attempt]) -> Iterator[Draft | Attempt]:
+        """Try a draft with the clock of the crash first, if its functions read one."""
+        for one in found:
+            then = None
+            if isinstance(one, Draft):
+                then = stopped(one, self.tree, self.placed, self.crash)
+            yield from (one,) if then is None else (then, one)
 
     def _reproducer(self, draft: Draft, node_ids: tuple[str, ...]) -> Reproducer:
         inner = self.diagnosis.frames[0]

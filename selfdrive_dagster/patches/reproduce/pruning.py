@@ -202,7 +202,7 @@ def with_imports(text: str, imports: frozenset[Import]) -> str:
     own = [one for one in module.body if isinstance(one, ast.Import | ast.ImportFrom)]
     bound = {_visible(alias): (node, alias) for node in own for alias in node.names}
     wanted = []
-    for one in sorted(imports):
+    for one in sorted(one for one in imports if one.module):
         name = one.name or one.module.partition(".")[0]
         if name in bound and not _is_same(*bound[name], one):
             raise CannotBorrowError(f"it uses the name {name} for something else")

@@ -26,7 +26,13 @@ from selfdrive_dagster.patches.diagnosis.frames import Placed
 from selfdrive_dagster.patches.diagnosis.localise import Coverage
 from selfdrive_dagster.patches.reproduce import writing
 from selfdrive_dagster.patches.reproduce.borrowed import reaching, ways
-from selfdrive_dagster.patches.reproduce.clients import Client, application_clients, fixture_clients
+from selfdrive_dagster.patches.reproduce.clients import (
+    Client,
+    application_clients,
+    fixture_clients,
+    framework_of,
+    last_word,
+)
 from selfdrive_dagster.patches.reproduce.draft import (
     Draft,
     literals,
@@ -41,14 +47,21 @@ from selfdrive_dagster.patches.reproduce.testcode import (
     cut_after,
     early_assertions,
 )
-from selfdrive_dagster.patches.syntax import Tree
-from selfdrive_dagster.patches.values import REDACTED, Unknown, literal
+from selfdrive_dagster.patches.stand_ins import REDACTED, stood_in
+from selfdrive_dagster.patches.syntax import Tree, dotted, last_name
+from selfdrive_dagster.patches.values import Unknown, literal
 
 MOST_TESTS = 6
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options"})
-REQUEST_KEYWORDS = frozenset({"params", "json", "data", "content", "files", "query_string"})
-STAND_INS = {"[email]": "somebody@example.org"}
-STAND_IN = "filtered"
+REQUEST_KEYWORDS = frozenset(
+    {"params", "json", "data", "content", "files", "query_string", "query_params", "content_type"}
+)
+SPELLED = {
+    ("django", "json"): ("data", "application/json"),
+    ("django", "content"): ("data", "text/plain"),
+    ("flask", "content"): ("data", ""),
+}
+"""How clients spell a body where not like httpx: the keyword, and the content type to name."""
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -81,18 +94,19 @@ def drafts(
     if request is None:
         yield _gave_up("the request", "the event carries no request")
         return
-    replayed = replay(request)
+    framework = framework_of(tree)
+    replayed = replay(request, framework)
     if isinstance(replayed, Unknown):
         yield _gave_up(_name(request), f"the body of the request {replayed.reason}")
         return
     yield from _from_tests(tree, product, diagnosis, placed, coverage, replayed)
-    for client in fixture_clients(product):
+    for client in fixture_clients(product, framework):
         yield _fresh(product, tree, diagnosis, replayed, client)
     for client in application_clients(tree):
         yield _fresh(product, tree, diagnosis, replayed, client)
 
 
-def replay(request: HttpRequest) -> Replayed | Unknown:
+def replay(request: HttpRequest, framework: str = "starlette") -> Replayed | Unknown:
     """Return the request as arguments, with stand-ins for what was hidden; or what is missing."""
     parts = urlsplit(request.url)
     query = request.query or parts.query
@@ -109,13 +123,21 @@ def replay(request: HttpRequest) -> Replayed | Unknown:
     form = "form" in headers.get("content-type", "")
     text = isinstance(body, str)
     keyword = "data" if form else "content" if text else "json"
-    return Replayed(request.method.upper(), url, (ast.keyword(keyword, built.node),), hidden)
+    keywords = _spelled(framework, keyword, built.node)
+    return Replayed(request.method.upper(), url, keywords, hidden)
+
+
+def _spelled(framework: str, keyword: str, body: ast.expr) -> tuple[ast.keyword, ...]:
+    """Spell a body as the framework's client wants it."""
+    name, content_type = SPELLED.get((framework, keyword), (keyword, ""))
+    more = [ast.keyword("content_type", ast.Constant(content_type))] if content_type else []
+    return (ast.keyword(name, body), *more)
 
 
 def _stand_in(value: Any) -> tuple[Any, bool]:
     """Put a made-up text in place of each hidden one."""
-    if isinstance(value, str) and REDACTED.fullmatch(value):
-        return STAND_INS.get(value, STAND_IN), True
+    if isinstance(value, str) and REDACTED.search(value):
+        return stood_in(value), True
     if isinstance(value, dict):
         pairs = {key: _stand_in(one) for key, one in value.items()}
         return {key: one for key, (one, _) in pairs.items()}, any(h for _, h in pairs.values())
@@ -155,7 +177,11 @@ def _best_call(test: TestCode, replayed: Replayed) -> ast.Call | None:
 
 def _is_request(call: ast.Call) -> bool:
     """Say whether a call looks like `client.get("/…")`."""
-    if not isinstance(call.func, ast.Attribute) or not isinstance(call.func.value, ast.Name):
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    held = call.func.value  # `client`, or `self.client` of a test case
+    name = last_word(last_name(dotted(held))) if isinstance(held, ast.Attribute) else "client"
+    if name != "client" or not isinstance(held, ast.Name | ast.Attribute):
         return False
     if call.func.attr not in METHODS | {"request", "open"}:
         return False
@@ -249,6 +275,9 @@ def _draft(
     name: str,
 ) -> Draft:
     hidden = ", with stand-ins for what was hidden" if replayed.has_stand_ins else ""
+    if replayed.has_stand_ins:
+        note = "made-up texts stand in for what was hidden in the request's body"
+        source = writing.finished(source, frozenset(), (note,), writing.WIDTH)
     values = [one for keyword in replayed.keywords for one in literals(keyword.value)]
     return Draft(
         way=Way.HTTP_REPLAY,

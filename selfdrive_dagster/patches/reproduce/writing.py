@@ -7,12 +7,23 @@ become code, and nothing invisible (control characters, bidirectional marks) sta
 import ast
 import re
 import sys
+import textwrap
 import tomllib
 
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.values import Import
 
 WIDTH = 88
+HELPERS = {
+    "restored": '''def restored(cls, **attributes):
+    """Make an object with recorded attributes, without its constructor."""
+    made = object.__new__(cls)
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
+    return made
+''',
+}
+"""Functions that a test defines when it needs them; an Import without a module asks for one."""
 _MARK = re.compile(r"__text_(\d+)__")
 
 
@@ -116,7 +127,7 @@ def statement(node: ast.expr, indent: int, width: int, *, target: str = "") -> s
 def import_lines(imports: frozenset[Import], own: frozenset[str], width: int) -> str:
     """Return sorted import statements in three groups: standard library, others, the product's."""
     groups: tuple[list[str], list[str], list[str]] = ([], [], [])
-    modules = sorted({one.module for one in imports})
+    modules = sorted({one.module for one in imports if one.module})
     for module in modules:
         top = module.partition(".")[0]
         group = groups[2 if top in own else 0 if top in sys.stdlib_module_names else 1]
@@ -134,6 +145,35 @@ def _from_import(module: str, names: list[str], width: int) -> str:
     if len(line) - 1 <= width:
         return line
     return f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
+
+
+def finished(source: str, imports: frozenset[Import], notes: tuple[str, ...], width: int) -> str:
+    """Return a test file with the helpers it needs, and notes as comments below its docstring.
+
+    A module docstring comes first in `source`.
+    """
+    module = ast.parse(source)
+    wanted = sorted(one.name for one in imports if not one.module)
+    lines = source.split("\n")
+    if wanted:
+        last = max(n for n, one in enumerate(module.body) if n == 0 or _is_import(one))
+        at = module.body[last].end_lineno or 1
+        helpers = "\n\n".join(f"\n{HELPERS[name].rstrip()}" for name in wanted)
+        lines[at:at] = ["", *helpers.split("\n")]
+    if notes:
+        at = module.body[0].end_lineno or 1
+        lines[at:at] = [line for note in notes for line in _comment(note, width)]
+    return "\n".join(lines)
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _comment(note: str, width: int) -> list[str]:
+    plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in note)
+    shown = f"{plain[:1].upper()}{plain[1:]}."
+    return textwrap.wrap(shown, width, initial_indent="# ", subsequent_indent="#   ")
 
 
 def snake(name: str) -> str:

@@ -19,6 +19,7 @@ from selfdrive_dagster.telemetry.arrivals import (
     split_type,
 )
 from selfdrive_dagster.telemetry.bounds import flag, label, text
+from selfdrive_dagster.telemetry.otlp.state import with_state
 from selfdrive_dagster.telemetry.otlp.values import Origin, read_person, read_time, rest_json
 from selfdrive_dagster.telemetry.rows import ExceptionRow
 from selfdrive_dagster.telemetry.stacktrace import find_tracebacks
@@ -114,6 +115,7 @@ def _chain(said: dict[str, Any], stack: str, arrival: Arrival) -> tuple[RaisedEx
         module=module if type_ and (module or type_ != last.type) else last.module,
         value=text(message) if message is not None else last.value,
         handled=handled,
+        frames=with_state(last.frames, said, arrival),
     )
     return tuple(
         msgspec.structs.replace(

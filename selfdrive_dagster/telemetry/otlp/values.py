@@ -114,6 +114,7 @@ COLUMNS = frozenset(
         "exception.message",
         "exception.stacktrace",
         "exception.escaped",
+        "selfdrive.state",
     }
 )
 """Attributes that have a column of their own: never in `attributes_json`; persons neither."""

@@ -1,0 +1,317 @@
+"""From the state that the opt-in hook sends to the expression that makes such an object again.
+
+The hook (`selfdrive_dagster/hooks/state.py`) marks what Python had by a key with `$`. Nothing in
+it is trusted: objects are made only of the product's own classes, names lead only to the product
+and to harmless functions of the standard library, and no constructor of others is called, since
+a stranger could otherwise choose what a committed test runs.
+
+An attribute that cannot be rebuilt is left out and told. Belongs here: marks and how an object
+is made. Does not belong: reprs of plain values.
+"""
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from selfdrive_dagster.patches.spellings import BUILTIN_TYPES, STANDARD_ENUMS
+from selfdrive_dagster.patches.syntax import Class, Tree, dotted, last_name
+
+HARMLESS = frozenset({"operator", "math", "statistics", "string", "random", "time", "json"})
+"""Modules of the standard library whose functions may be named."""
+
+BUILTINS = BUILTIN_TYPES | frozenset(
+    {"len", "sum", "min", "max", "sorted", "abs", "repr", "any", "all", "round", "hash", "ord"}
+)
+SEQUENCES = ("$list", "$tuple", "$set", "$frozenset", "$deque")
+MAPPINGS = {"$ordered": "OrderedDict", "$default": "defaultdict", "$counter": "Counter"}
+MODELS = ("model", "row")
+
+
+class CannotRebuildError(Exception):
+    """Carries the reason out of the recursion."""
+
+
+class Builder(Protocol):
+    """What states need of the reader of plain values."""
+
+    def recorded(self, value: Any) -> ast.expr:
+        """Rebuild a value as recorded: a repr, or a state."""
+
+    def needs(self, module: str, name: str) -> ast.expr:
+        """Import a name and return it; `module` "" is a helper that the test defines."""
+
+    def attempt(self, value: Any) -> ast.expr | str:
+        """Rebuild a value, or return why that fails, as if it had never been tried."""
+
+    def tells(self, note: str) -> None:
+        """Keep a sentence for the reviewer."""
+
+
+def is_state(value: Mapping[str, Any]) -> bool:
+    """Say whether the hook wrote this mapping."""
+    return any(key in READERS for key in value)
+
+
+def read_state(value: Mapping[str, Any], tree: Tree, builder: Builder) -> ast.expr:
+    """Return the expression of a state. Raises CannotRebuildError with the reason."""
+    key = next(key for key in value if key in READERS)
+    return READERS[key](_State(value, key, tree, builder))
+
+
+class _State:
+    """One marked mapping; `inner` is what stands under its mark."""
+
+    def __init__(self, value: Mapping[str, Any], key: str, tree: Tree, builder: Builder) -> None:
+        self.value, self.key, self.tree, self.builder = value, key, tree, builder
+        self.inner = value[key]
+
+    def items(self) -> list[ast.expr]:
+        """Rebuild a list of values."""
+        return [self.builder.recorded(one) for one in _list(self.inner)]
+
+    def named(self, key: str) -> dict[str, Any]:
+        """Return the values by name under a key, none of which a call could not take."""
+        found = self.value.get(key)
+        if not isinstance(found, dict) or not all(one.isidentifier() for one in found):
+            raise CannotRebuildError("was sent in a form that cannot be read back")
+        return found
+
+    def owned(self) -> ast.expr:
+        """Return the product's own thing that the mark names."""
+        module, _, qualname = str(self.inner).partition(":")
+        first, *rest = qualname.split(".")
+        reachable = all(one.isidentifier() for one in (first, *rest))
+        if not reachable or not self.binds(module, first):
+            raise CannotRebuildError(f"is a {_shown(qualname)}, which no import of ours reaches")
+        node = self.builder.needs(module, first)
+        for part in rest:
+            node = ast.Attribute(node, part, ast.Load())
+        return node
+
+    def binds(self, module: str, name: str) -> bool:
+        """Say whether a module of the product binds a name at its top."""
+        found = next((one for one in self.tree.modules if one.name == module), None)
+        return found is not None and any(name in _bound(node) for node in found.tree.body)
+
+    def class_of(self) -> Class | None:
+        """Return the product's class that the mark names."""
+        found = self.tree.classes_named(str(self.inner).replace(":", "."))
+        return found[0] if len(found) == 1 else None
+
+
+def _list(sent: Any) -> list[Any]:
+    if not isinstance(sent, list):
+        raise CannotRebuildError("was sent in a form that cannot be read back")
+    return sent
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Assign):
+        return {dotted(target) for target in node.targets}
+    return {dotted(node.target)} if isinstance(node, ast.AnnAssign) else set()
+
+
+def _shown(text: str) -> str:
+    return ascii(text)[1:-1][:60]
+
+
+def _call(func: ast.expr, *args: ast.expr, **named: ast.expr) -> ast.expr:
+    return ast.Call(func, [*args], [ast.keyword(name, one) for name, one in named.items()])
+
+
+def _sequence(state: _State) -> ast.expr:
+    items, kind = state.items(), state.key[1:]
+    if kind == "list":
+        return ast.List(items, ast.Load())
+    if kind == "tuple":
+        return ast.Tuple(items, ast.Load())
+    if kind == "set" and items:
+        return ast.Set(items)
+    func = (
+        state.builder.needs("collections", "deque")
+        if kind == "deque"
+        else ast.Name(kind, ast.Load())
+    )
+    return _call(func, *([ast.List(items, ast.Load())] if items else []))
+
+
+def _mapping(state: _State) -> ast.expr:
+    node = _dict(state)
+    name = MAPPINGS.get(state.key)
+    if name is None:
+        return node
+    func = state.builder.needs("collections", name)
+    first = [state.builder.recorded(state.value.get("factory"))] if name == "defaultdict" else []
+    return _call(func, *first, *([node] if node.keys else []))
+
+
+def _dict(state: _State) -> ast.Dict:
+    if isinstance(state.inner, dict):
+        values = [state.builder.recorded(one) for one in state.inner.values()]
+        return ast.Dict([ast.Constant(key) for key in state.inner], values)
+    pairs = [_list(pair) for pair in _list(state.inner)]
+    both = [(state.builder.recorded(k), state.builder.recorded(v)) for k, v in pairs]
+    return ast.Dict([k for k, _ in both], [v for _, v in both])
+
+
+def _enum(state: _State) -> ast.expr:
+    member = str(state.value.get("name"))
+    name = last_name(str(state.inner).partition(":")[2])
+    if not member.isidentifier():
+        raise CannotRebuildError(f"is a {_shown(name)} without a name of its own")
+    standard = STANDARD_ENUMS.get(name)
+    owner = state.builder.needs(standard, name) if standard else state.owned()
+    return ast.Attribute(owner, member, ast.Load())
+
+
+def _name(state: _State) -> ast.expr:
+    module, _, qualname = str(state.inner).lstrip("_").partition(":")
+    if module == "builtins" and qualname in BUILTINS:
+        return ast.Name(qualname, ast.Load())
+    if module in HARMLESS and qualname.isidentifier():
+        return state.builder.needs(module, qualname)
+    return state.owned()
+
+
+def _method(state: _State) -> ast.expr:
+    owner = state.value.get("of")
+    name = str(state.inner)
+    if not name.isidentifier():
+        raise CannotRebuildError("was sent in a form that cannot be read back")
+    if isinstance(owner, dict) and owner.get("$object") == "random:Random":
+        return state.builder.needs("random", name)
+    return ast.Attribute(state.builder.recorded(owner), name, ast.Load())
+
+
+def _pattern(state: _State) -> ast.expr:
+    flags = state.value.get("flags")
+    more = [ast.Constant(flags)] if isinstance(flags, int) and flags not in (0, 32) else []
+    func = state.builder.needs("re", "")
+    compile_ = ast.Attribute(func, "compile", ast.Load())
+    return _call(compile_, state.builder.recorded(state.inner), *more)
+
+
+def _partial(state: _State) -> ast.expr:
+    func = state.builder.needs("functools", "partial")
+    args = state.builder.recorded(state.value.get("args"))
+    named = state.builder.recorded(state.value.get("keywords"))
+    keywords = [ast.keyword(None, named)] if getattr(named, "keys", None) else []
+    inner = state.builder.recorded(state.inner)
+    return ast.Call(func, [inner, *getattr(args, "elts", [])], keywords)
+
+
+def _record(state: _State) -> ast.expr:
+    fields = {k: state.builder.recorded(v) for k, v in state.named("state").items()}
+    return _call(state.owned(), **fields)
+
+
+def _cut(state: _State) -> ast.expr:
+    raise CannotRebuildError(f"is a {_shown(str(state.inner))}: its state was not sent")
+
+
+def _object(state: _State) -> ast.expr:
+    """Make an object by its constructor where that makes the recorded state, else without it."""
+    made, sent = state.class_of(), state.named("state")
+    owner = state.owned()
+    name = last_name(str(state.inner).partition(":")[2])
+    tried = {one: state.builder.attempt(value) for one, value in sent.items()}
+    fields = {one: node for one, node in tried.items() if not isinstance(node, str)}
+    lost = {one: node for one, node in tried.items() if isinstance(node, str)}
+    if sent and not fields:
+        raise CannotRebuildError(f"is a {_shown(name)}: none of its attributes can be rebuilt")
+    for one, reason in lost.items():
+        state.builder.tells(f"{_shown(name)}.{_shown(one)} is left out: it {reason}")
+    how = state.value.get("made")
+    whole = fields
+    fields = _as_written(made, fields) if made is not None and how != "object" else fields
+    if how in MODELS:
+        plain = how == "row" or not (lost or (made and _has_alias(made)))
+        return _call(
+            owner if plain else ast.Attribute(owner, "model_construct", ast.Load()), **fields
+        )
+    named = None if lost or made is None else constructing(made, fields, how == "dataclass")
+    if named is not None:
+        return _call(owner, **named)
+    return _call(state.builder.needs("", "restored"), owner, **whole)
+
+
+def _declared(made: Class) -> dict[str, ast.expr | None]:
+    """Return the fields that a class body declares, with their defaults, in order."""
+    found = (node for node in made.node.body if isinstance(node, ast.AnnAssign))
+    return {dotted(node.target): node.value for node in found}
+
+
+def _as_written(made: Class, fields: dict[str, ast.expr]) -> dict[str, ast.expr]:
+    """Return fields in the order of the class, without those that have their default."""
+    order = _declared(made)
+    ordered = sorted(fields, key=lambda name: [*order, name].index(name))
+    defaults = {name: ast.dump(value) for name, value in order.items() if value is not None}
+    return {name: fields[name] for name in ordered if defaults.get(name) != ast.dump(fields[name])}
+
+
+def _has_alias(made: Class) -> bool:
+    return any(
+        isinstance(one, ast.keyword) and "alias" in str(one.arg) for one in ast.walk(made.node)
+    )
+
+
+def constructing(
+    made: Class, fields: dict[str, ast.expr], is_dataclass: bool
+) -> dict[str, ast.expr] | None:
+    """Return the constructor's arguments that make just these attributes, if its text shows it."""
+    if is_dataclass:
+        names = _declared(made)
+        hidden = any("init" in ast.dump(value) for value in names.values() if value)
+        needed = {name for name, default in names.items() if default is None}
+        return fields if needed <= fields.keys() <= names.keys() and not hidden else None
+    init = made.method("__init__")
+    if init is None or init.args.vararg or init.args.kwarg or set(made.bases) - {"", "object"}:
+        return None
+    this = (init.args.posonlyargs + init.args.args)[0].arg
+    given = {one.arg for one in [*init.args.args, *init.args.kwonlyargs]} - {this}
+    arguments: dict[str, ast.expr] = {}
+    fixed: set[str] = set()
+    for name, value in _assigned(made, init, this):
+        if isinstance(value, ast.Name) and value.id in given and name in fields:
+            arguments[value.id] = fields[name]
+        elif value is None or ast.dump(value) != ast.dump(fields.get(name, ast.Pass())):
+            return None
+        fixed.add(name)
+    whole = arguments.keys() == given and fixed == fields.keys()
+    return arguments if whole else None
+
+
+def _assigned(
+    made: Class, init: ast.FunctionDef | ast.AsyncFunctionDef, this: str
+) -> list[tuple[str, ast.expr | None]]:
+    """Return what a constructor assigns to its object; (…, None) for what it does besides."""
+    found: list[tuple[str, ast.expr | None]] = []
+    for node in init.body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        one = targets[0]
+        plain = isinstance(node, ast.Assign | ast.AnnAssign) and len(targets) == 1
+        if not plain or not isinstance(one, ast.Attribute) or dotted(one.value) != this:
+            return [("", None)]
+        private = one.attr.startswith("__") and not one.attr.endswith("__")
+        prefix = f"_{made.node.name.lstrip('_')}" if private else ""
+        found.append((prefix + one.attr, getattr(node, "value", None)))
+    return found
+
+
+READERS: dict[str, Callable[[_State], ast.expr]] = {
+    **dict.fromkeys(SEQUENCES, _sequence),
+    **dict.fromkeys(("$dict", *MAPPINGS), _mapping),
+    "$enum": _enum,
+    "$name": _name,
+    "$method": _method,
+    "$pattern": _pattern,
+    "$partial": _partial,
+    "$record": _record,
+    "$object": _object,
+    "$cut": _cut,
+}
+"""What each mark of the hook reads as."""
