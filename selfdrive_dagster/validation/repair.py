@@ -25,7 +25,7 @@ from selfdrive_dagster.model import (
 )
 from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
 from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
-from selfdrive_dagster.patches.diagnosis.localise import coverage_of
+from selfdrive_dagster.patches.diagnosis.localise import TestLines, coverage_of
 from selfdrive_dagster.patches.proposers import Proposer
 from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
@@ -222,7 +222,11 @@ def _understand(
         progress(diagnosis.sentence)
         return diagnosis, reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
     # Other failing tests say nothing of this target: neither that its lines are sound nor guilty.
-    told = tuple(test for test in coverage if not test.failed or test.node_id in failing)
+    told = tuple(one for one in coverage if _speaks(one, failing))
     diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=told)
     progress(diagnosis.sentence)
     return diagnosis, failing_test_reproducer(product, sandbox, progress, node_ids=failing)
+
+
+def _speaks(test: TestLines, failing: tuple[str, ...]) -> bool:
+    return not test.failed or not test.watched or test.node_id in failing
