@@ -14,6 +14,7 @@ from selfdrive_dagster.model import (
     Crash,
     Diagnosis,
     Ending,
+    GoodCall,
     History,
     Product,
     Progress,
@@ -106,6 +107,7 @@ def repair(
     budget: Budget,
     progress: Progress = silent,
     proposers: tuple[Proposer, ...] = PROPOSERS,
+    calls: tuple[GoodCall, ...] = (),
 ) -> Repair:
     """Take a crash to a proof; without a crash, the suite's failing tests, else one of them.
 
@@ -123,7 +125,7 @@ def repair(
         if len(targets) > 1 and not found:  # keep time for each alone, should they be unrelated
             given = msgspec.structs.replace(budget, seconds=budget.seconds / 2)
         found.append(
-            _once(product, history, sandbox, crash, target, base, given, progress, proposers)
+            _once(product, history, sandbox, crash, target, base, given, progress, proposers, calls)
         )
         if found[-1].best is not None:
             break
@@ -176,6 +178,7 @@ def _once(
     budget: Budget,
     progress: Progress,
     proposers: tuple[Proposer, ...],
+    calls: tuple[GoodCall, ...],
 ) -> Repair:
     """Take one target to a proof."""
     start = time.monotonic()
@@ -195,7 +198,14 @@ def _once(
         proposers=proposers,
     )
     proof = prove_if_reproduced(
-        found.plausible, reproduction, base, product, sandbox, progress, seed=budget.seed
+        found.plausible,
+        reproduction,
+        base,
+        product,
+        sandbox,
+        progress,
+        seed=budget.seed,
+        calls=calls,
     )
     return Repair(
         diagnosis=diagnosis,
