@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+import pytest
+
 MESSAGE_LIMIT = 2_000
 FRAME_LIMIT = 200
 CHAIN_LIMIT = 10
@@ -63,6 +65,19 @@ def settle(config: Any) -> None:
         plugin = config.pluginmanager.get_plugin(name)
         if plugin is not None:
             config.pluginmanager.unregister(plugin)
+
+
+class Unreported:
+    """A plugin that ends a session where its report would begin.
+
+    Nobody reads that report, and some plugins import half of themselves to write theirs: a second
+    of each session where hypothesis is installed.
+    """
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave when every other plugin has finished; the exit status stays as it is."""
+        pytest.exit("the report is left out")
 
 
 @contextmanager

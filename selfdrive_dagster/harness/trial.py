@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 from . import fork, live
-from .session import SelfdriveDeadline, arguments, deadline, settle
+from .fragments import Layout, layout
+from .session import SelfdriveDeadline, Unreported, arguments, deadline, settle
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -39,7 +40,11 @@ def main(spec: dict[str, Any], emit: Emit) -> int:
 def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
     """Run pytest over the files of these tests with one plugin of ours."""
     files = list(dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids))
-    return int(pytest.main([*arguments(options(args), os.getcwd()), *files], plugins=[plugin]))
+    return int(
+        pytest.main(
+            [*arguments(options(args), os.getcwd()), *files], plugins=[plugin, Unreported()]
+        )
+    )
 
 
 def options(args: list[str]) -> list[str]:
@@ -64,6 +69,7 @@ class Zygote:
         self.emit = emit
         self.killers: list[str] = []
         self.alive: dict[str, live.Alive] = {}
+        self.layouts: dict[str, Layout] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -79,6 +85,7 @@ class Zygote:
         survivors = 0
         paths = {candidate["path"] for candidate in self.spec["candidates"]}
         self.alive = {path: live.living(path) for path in paths}
+        self.layouts = {path: layout(path, read_text(path)) for path in paths}
         gc.freeze()  # a collection in a child would copy every page that it looks at
         gc.disable()
         for candidate in self.spec["candidates"]:
@@ -110,7 +117,7 @@ class Zygote:
         """Runs in a child: swap the candidate in, run the tests, stop at the first failure."""
         path = candidate["path"]
         try:
-            live.swap(path, read_text(path), candidate["source"], self.alive[path])
+            live.swap(self.layouts[path], candidate["source"], self.alive[path])
         except live.Cold:
             return {"outcome": "broken", "by": "", "cold": True}
         for item, following in zip(items, [*items[1:], None], strict=True):
