@@ -81,22 +81,31 @@ class Unreported:
 
 
 @contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
-    """Raise SelfdriveDeadline in the main thread after `seconds`, and each second after that."""
+def deadline(seconds: float | None, computing: float | None = None) -> Iterator[None]:
+    """Raise SelfdriveDeadline in the main thread after `seconds`, and each second after that.
+
+    `computing` bounds the processor time of this process too, which a busy machine does not use up.
+    """
     if not seconds or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise SelfdriveDeadline(f"still running after {seconds:g} s")
+        raise SelfdriveDeadline("still running after its deadline")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    alarms = [(signal.SIGALRM, signal.ITIMER_REAL, seconds)]
+    if computing:
+        alarms.append((signal.SIGPROF, signal.ITIMER_PROF, computing))
+    before = [(number, signal.signal(number, ring)) for number, _, _ in alarms]
+    for _, clock, left in alarms:
+        signal.setitimer(clock, left, 1.0)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+        for _, clock, _ in alarms:
+            signal.setitimer(clock, 0.0)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def qualified(kind: type) -> str:
