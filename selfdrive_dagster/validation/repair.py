@@ -235,7 +235,9 @@ def _understand(
     told = tuple(one for one in coverage if _speaks(one, failing))
     diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=told)
     progress(diagnosis.sentence)
-    return diagnosis, failing_test_reproducer(product, sandbox, progress, node_ids=failing)
+    return diagnosis, failing_test_reproducer(
+        product, sandbox, progress, node_ids=failing, base=base
+    )
 
 
 def _speaks(test: TestLines, failing: tuple[str, ...]) -> bool:
