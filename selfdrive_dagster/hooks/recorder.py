@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 SECRETS = re.compile(
     r"pass|pwd|secret|token|auth|cookie|credential|api_?key|private|csrf|session_?id|salt", re.I
@@ -147,7 +147,7 @@ class Asgi:
         headers = {name.lower(): value for name, value in scope["headers"]}
         kind = _kind(headers.get(b"content-type", b"").decode("latin-1"))
         query = scope.get("query_string", b"").decode("latin-1")
-        call = {"method": scope["method"], "path": scope["path"], "query": query}
+        call = {"method": scope["method"], "path": quote(scope["path"]), "query": query}
         if headers.get(b"content-length", b"0") in (b"0", b"%d" % len(body)):
             self._book.keep(call, kind, bytes(body), status[0])
         return None
@@ -183,7 +183,7 @@ class Wsgi:
         path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")) or "/"
         call = {
             "method": environ["REQUEST_METHOD"],
-            "path": path.encode("latin-1").decode("utf-8", "replace"),
+            "path": quote(path.encode("latin-1")),
             "query": environ.get("QUERY_STRING", ""),
         }
         kind = _kind(environ.get("CONTENT_TYPE") or "")

@@ -6,6 +6,7 @@ Belongs here: reading lines. Does not belong: finding the file, sending a call a
 """
 
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -37,7 +38,9 @@ def _read(line: bytes, redactor: Redactor) -> GoodCall | None:
         return None  # torn by a full disk, or no line of ours
     method, url = text(said.get("method")).upper(), _url(said)
     status = whole(said.get("status")) or 0
-    if method not in METHODS or not url or not 200 <= status < 400 or redactor.text(url) != url:
+    if method not in METHODS or not url or not 200 <= status < 400:
+        return None
+    if any(redactor.text(one) != one for one in (url, unquote_plus(url))):
         return None  # an address that holds something secret cannot be asked again
     kind = text(said.get("content_type"))[:100]
     request = HttpRequest(

@@ -35,6 +35,7 @@ REFUSED = {
     "a failure": {**GOOD, "status": 500},
     "no status": {**GOOD, "status": "fine"},
     "a secret in the address": {**GOOD, "query": "to=ada@example.com"},
+    "a secret in disguise": {**GOOD, "path": "/to/ada%40example.com"},
 }
 
 
