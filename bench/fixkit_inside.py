@@ -1,9 +1,9 @@
 """Run FixKit on one product, as its README says, within a time. Runs in FixKit's own environment.
 
 Reads one JSON object: `src`, `out`, `cov`, `excludes`, `failing` and `passing` [node id],
-`approach`, `seconds` of search after localisation, `seed`. Prints lines of JSON: `localised`; `plausible` with
-the files of the first candidate that passes all those tests; `end` with those of its best after
-its own minimisation, or why it ended. Its time is counted from when it has localised.
+`approach`, `seconds` of search after localisation, `seed`. Prints lines of JSON: `localised`;
+`plausible` with the files of the first candidate that passes all those tests; `end` with those of
+its best after its own minimisation. Its time is counted from when it has localised.
 
 Differences from the README's example, each needed to run at all or to be fair: `w_mut`, which the
 example leaves out and the call demands (0.06, as in its own tests); node ids in place of a file of

@@ -1,10 +1,10 @@
 """Generated bugs: one edit by cosmic-ray in a well-tested package, which its own suite notices.
 
 The packages are others than those the templates were tuned on, and the edits are another
-project's. A seeded draw takes mutants of lines that a passing test runs, in turn from each family of
-operators and none twice from one line, so that the operators with most variants do not crowd out
-the others. All are tried against the suite in one process; those that a test notices are the bugs.
-What is made of the same release by the same draw is always the same, so `prepared.py` keeps it.
+project's. A seeded draw takes mutants of lines that a passing test runs, in turn from each family
+of operators and none twice from one line, so that the operators with most variants do not crowd out
+the others. They are tried against the suite, a batch in one process; those that a test notices are
+the bugs. What is made of the same release by the same draw is always the same, so `prepared.py` keeps it.
 """
 
 import json
@@ -112,7 +112,7 @@ def mutants(
 ) -> list[Bug]:
     """Return at most MOST_TRIED mutants of a release, whether a test notices them or not.
 
-    `ran` are the lines of each file that a passing test runs; a mutant elsewhere is noticed by none.
+    `ran` are the lines of each file that a passing test runs: elsewhere none is noticed.
     """
     found = [one for one in places(source, package, python) if one.line in ran.get(one.path, ())]
     drawn = list(islice(in_turn(found, chance), MOST_TRIED))

@@ -28,9 +28,7 @@ PACKAGES = (
     Package("voluptuous", "0.16.0", ("voluptuous",), "pytest -q voluptuous/tests/tests.py"),
     Package("schema", "0.7.8", ("schema",)),
     Package("unidiff", "1.0.1", ("src/unidiff", "unidiff")),
-    Package("pyrsistent", "0.20.0", ("pyrsistent",)),
     Package("python-slugify", "9.1.3", ("slugify", "src/slugify")),
-    Package("mistune", "3.4.0", ("src/mistune",)),
     Package("boltons", "26.2.0", ("boltons",)),
     Package("more-itertools", "10.8.0", ("more_itertools",)),
     Package("cssselect", "1.3.0", ("cssselect",)),
@@ -40,6 +38,8 @@ PACKAGES = (
     Package("xmltodict", "1.0.4", ("xmltodict.py",)),
     Package("configobj", "5.0.9", ("src/configobj", "src/validate")),
     Package("simpleeval", "1.0.8", ("simpleeval.py",)),
+    Package("pyrsistent", "0.20.0", ("pyrsistent",)),
+    Package("mistune", "3.4.0", ("src/mistune",)),
 )
 
 REQUIREMENTS = (

@@ -29,9 +29,9 @@ from selfdrive_dagster.patches.suite import run_suite
 
 PINS = ("fixkit==0.0.1", "sflkit==0.2.21", "tests4py<0.1", *REQUIREMENTS)
 APPROACHES = ("PyGenProg",)
-"""The README's, and the only one that mends its control. PyMutRepair replaces an operator only where
-a whole statement is one, and PyCardumen copies every combination of the names in scope before it
-evaluates anything: on four lines it evaluates nothing in a minute."""
+"""The README's, and the only one that mends its control. PyMutRepair replaces an operator only
+where a whole statement is one, and PyCardumen copies every combination of the names in scope before
+it evaluates anything: on a function of four lines it evaluates nothing in a minute."""
 
 LOCALISING = 120.0
 """Seconds beyond the budget after which a run is ended from outside."""

@@ -30,7 +30,9 @@ from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.model import History, Product
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 
-MOST_KEPT = 40
+MOST_KEPT = 24
+BATCH = 40
+"""Mutants that the suite is asked about at once."""
 MOST_REACHING = 60
 
 
@@ -94,7 +96,11 @@ def make(package: Package, seed: int, cache: Path) -> Prepared:
             why = (*base.errors, base.stderr, "no test passes")
             raise products.NotToBeHad(f"its suite does not run here: {why[0]}")
         drawn = mutants(source, package, cosmic, random.Random(seed), lines_run(base))
-        bugs = noticed(drawn, base, original, box)
+        bugs: list[Bug] = []
+        tried = 0
+        while len(bugs) < MOST_KEPT and tried < len(drawn):
+            bugs += noticed(drawn[tried : tried + BATCH], base, original, box)
+            tried = min(tried + BATCH, len(drawn))
     return Prepared(
         package=package,
         bugs=tuple(
@@ -104,7 +110,7 @@ def make(package: Package, seed: int, cache: Path) -> Prepared:
             Passed(i, base.tests[i].seconds, tuple(base.lines.get(i, ())))
             for i in base.with_outcome("passed")
         ),
-        tried=len(drawn),
+        tried=tried,
         suite_seconds=round(base.seconds, 2),
         making_seconds=round(time.monotonic() - start, 1),
     )
@@ -161,7 +167,8 @@ def in_parallel(
 
 def told(one: Prepared) -> str:
     """Return a package's counts in a line."""
-    name, half = f"{one.package.name} {one.package.version}", "blind" if one.package.blind else "open"
+    name = f"{one.package.name} {one.package.version}"
+    half = "blind" if one.package.blind else "open"
     if one.says:
         return f"{name:24} {half:5} not run: {one.says}"
     return (
