@@ -4,7 +4,7 @@ The packages are others than those the templates were tuned on, and the edits ar
 project's. A seeded draw takes mutants of lines that a passing test runs, in turn from each family
 of operators and none twice from one line, so that the operators with most variants do not crowd out
 the others. They are tried against the suite, a batch in one process; those that a test notices are
-the bugs. What is made of the same release by the same draw is always the same, so `prepared.py` keeps it.
+the bugs. What the same draw makes of a release is always the same, so `prepared.py` keeps it.
 """
 
 import json

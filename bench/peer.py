@@ -37,6 +37,9 @@ LOCALISING = 120.0
 """Seconds beyond the budget after which a run is ended from outside."""
 
 
+CONTROL_SECONDS = 60.0
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """What a run of FixKit told. `files` is its best patch, None without one."""
 
@@ -240,7 +243,7 @@ def controls(cache: Path, seconds: float, seed: int) -> Iterator[str]:
                 "failing": ["test_control.py"],
                 "passing": [],
             }
-            ended = run(root, spec, seconds, cache)
+            ended = run(root, spec, max(seconds, CONTROL_SECONDS), cache)
             first = "-" if ended.first is None else f"{ended.first:.1f} s"
             says = "mends" if ended.files else f"does not mend ({ended.error or 'nothing held'})"
             yield (

@@ -35,7 +35,7 @@ from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.config import load
 from selfdrive_dagster.errors import SelfdriveError
-from selfdrive_dagster.model import Product
+from selfdrive_dagster.model import Candidate, Product
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.text import apply_patch
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
@@ -204,14 +204,15 @@ def _run(
     row.seconds = round(time.monotonic() - start, 1)
     fill(row, found)
     if found.best is not None:
-        judge(row, found, product, hidden, new, work / "new", box)
+        judge(row, pair, found.best, product, hidden, new, work / "new", box)
     if row.track == TRACE and pair.name == "parse 1.4" and found.reproduction.reproducer:
         row.statements = on_parse(found.reproduction.reproducer, product, box)
 
 
 def judge(
     row: Row,
-    found: Repair,
+    pair: Pair,
+    best: Candidate,
     product: Product,
     hidden: dict[str, str],
     new: Path,
@@ -219,13 +220,13 @@ def judge(
     box: BwrapSandbox,
 ) -> None:
     """Hold the best patch to the new release: its tests, and its answers."""
-    best = found.best
-    assert best is not None
     products.lay_out(new, folder, product.python)
     fixed = judging.at(product, folder)
     wanted = run_suite(fixed, box, lines=True)
     judged = judging.judge(best.patch, product, hidden, wanted, box)
     patched = apply_patch(product.read, best.patch)[best.path] or ""
+    for quote in "'\"":  # a release names its version, which is no part of a fix
+        patched = patched.replace(f"{quote}{pair.old}{quote}", f"{quote}{pair.new}{quote}")
     reaching = [i for i in wanted.with_outcome("passed") if best.path in wanted.lines.get(i, {})]
     held = equal.compare(fixed, best.path, patched, reaching[:60], box)
     row.broken, row.answers, row.differing = judged.broken[:5], held.how, held.differing

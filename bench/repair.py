@@ -18,6 +18,7 @@ tables of rows that are there. Exit code 1 when fewer bugs than asked for were m
 
 import argparse
 import functools
+import hashlib
 import os
 import random
 import subprocess
@@ -65,7 +66,7 @@ def main() -> int:
         max_candidates=chosen.max_candidates,
         engine=engine(),
     )
-    out = chosen.out or cache / "repair.jsonl"
+    out = chosen.out or cache / f"repair-{short(msgspec.json.encode(run))}.jsonl"
     rows = read_rows(out, run) if chosen.resume and out.exists() else []
     if not rows:
         out.write_bytes(msgspec.json.encode(run) + b"\n")
@@ -102,14 +103,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="bugs at a time, a process each")
     parser.add_argument("--only", action="append", default=[], help="a package's name")
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--out", type=Path, help="rows; else repair.jsonl in the cache")
+    parser.add_argument(
+        "--out", type=Path, help="rows; else in the cache, one file for each engine"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the rows of --out")
     parser.add_argument("--tables", type=Path, help="print the tables of a file of rows")
     return parser.parse_args()
 
 
 def engine() -> str:
-    """Return git's name of the library's tree, and whether it was edited since."""
+    """Return git's name of the library's tree, and a name of what was edited since."""
     here = Path(__file__).parent.parent
 
     def ask(*words: str) -> subprocess.CompletedProcess[str]:
@@ -118,8 +121,13 @@ def engine() -> str:
         )
 
     tree = ask("rev-parse", "HEAD:selfdrive_dagster").stdout.strip()
-    edited = ask("diff", "--quiet", "HEAD", "--", "selfdrive_dagster").returncode
-    return tree + (" edited" if edited else "")
+    edited = ask("diff", "HEAD", "--", "selfdrive_dagster").stdout
+    return tree + (f" edited {short(edited.encode())}" if edited else "")
+
+
+def short(told: bytes) -> str:
+    """Return 12 hex digits that name some bytes."""
+    return hashlib.sha256(told).hexdigest()[:12]
 
 
 def read_rows(file: Path, run: Run | None) -> list[Row]:
