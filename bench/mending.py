@@ -29,8 +29,9 @@ class Row(msgspec.Struct, kw_only=True):
     """What one tool made of one bug.
 
     `first` is seconds from the start to the first plausible patch, `searching` the seconds of the
-    search alone, `test_ms` the median time of the failing and covering tests on the original.
-    `right` is text, syntax, answers, different or unknown (`equal.py`), "" without a patch.
+    search alone on `cores` (the machine's, shared out over the runs at a time), `test_ms` the
+    median time of the failing and covering tests on the original. `right` is text, syntax,
+    answers, different or unknown (`equal.py`), "" without a patch.
     `verdict` is the gate's word; a peer has no gate, so its patches are `claimed`.
     """
 
@@ -47,6 +48,7 @@ class Row(msgspec.Struct, kw_only=True):
     differing: str = ""
     tried: int = 0
     searching: float = 0.0
+    cores: float = 1.0
     seconds: float = 0.0
     first: float | None = None
     test_ms: float = 0.0
@@ -66,10 +68,11 @@ def row_of(prepared: Prepared, bug: Bug, tool: str) -> Row:
     )
 
 
-def mend(prepared: Prepared, number: int, cache: Path, budget: Budget) -> Row:
+def mend(prepared: Prepared, number: int, cache: Path, budget: Budget, cores: float) -> Row:
     """Repair one bug from its failing tests; an engine that breaks is told in `ended`."""
     bug = prepared.bugs[number]
     row = row_of(prepared, bug, ENGINE)
+    row.cores = cores
     try:
         with tempfile.TemporaryDirectory() as folder:
             _mend(prepared, bug, row, Path(folder), cache, budget)

@@ -82,7 +82,9 @@ def main() -> int:
     if chosen.fixkit:
         print("\n".join(peer.controls(cache, chosen.seconds, chosen.seed)), flush=True)
     budget = Budget(seconds=chosen.seconds, max_candidates=chosen.max_candidates)
-    for row in in_pool(wanted, chosen.jobs, functools.partial(run_one, cache, budget, chosen.seed)):
+    cores = max(1.0, (os.cpu_count() or 1) / chosen.jobs)
+    run_each = functools.partial(run_one, cache, budget, chosen.seed, cores)
+    for row in in_pool(wanted, chosen.jobs, run_each):
         rows.append(row)
         with out.open("ab") as file:
             file.write(msgspec.json.encode(row) + b"\n")
@@ -170,11 +172,11 @@ def _in_turn(drawn: Iterable[tuple[str, Prepared, Iterable[int]]]) -> Iterator[T
         yield from (task for task in turn if task is not None)
 
 
-def run_one(cache: Path, budget: Budget, seed: int, task: Task) -> Row:
-    """Run one tool on one bug."""
+def run_one(cache: Path, budget: Budget, seed: int, cores: float, task: Task) -> Row:
+    """Run one tool on one bug. The engine uses all cores it finds, so its share is counted."""
     tool, one, number = task
     if tool == ENGINE:
-        return mend(one, number, cache, budget)
+        return mend(one, number, cache, budget, cores)
     return peer.mend(one, number, cache, tool, budget.seconds, seed)
 
 

@@ -114,11 +114,11 @@ def pace(rows: Sequence[Row]) -> list[str]:
 
 
 def rate(rows: Sequence[Row]) -> str:
-    """Return candidates over seconds of search, in sum and at the median of bugs."""
+    """Return candidates over seconds of search on a core, in sum and at the median of bugs."""
     if not rows:
         return "no such bug"
-    each = statistics.median(row.tried / row.searching for row in rows)
-    whole = sum(row.tried for row in rows) / sum(row.searching for row in rows)
+    each = statistics.median(row.tried / row.searching / row.cores for row in rows)
+    whole = sum(row.tried for row in rows) / sum(row.searching * row.cores for row in rows)
     return f"{whole:.1f} in sum, {each:.1f} at the median of {len(rows)} bugs"
 
 
