@@ -116,15 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"load at the start: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}", flush=True)
     products.interpreter("libraries", REQUIREMENTS, cache)
     run = functools.partial(run_pair, cache=cache, seconds=options.seconds)
-    rows = []
+    rows: list[Row] = []
+    out = options.out or cache / "real_bugs.json"
+    diffs = options.diffs or cache / "real_bugs_diffs.txt"
     with ProcessPoolExecutor(options.jobs) as pool:
         for row in pool.map(run, *zip(*wanted, strict=True)):
             rows.append(row)
             print(f"{row.track:13} {row.package}: {row.verdict or row.outcome}", flush=True)
+            out.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
+            diffs.write_text("\n".join(beside(rows)) + "\n")
     print_table(rows)
-    out = options.out or cache / "real_bugs.json"
-    out.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
-    (options.diffs or cache / "real_bugs_diffs.txt").write_text("\n".join(beside(rows)) + "\n")
     print(f"\nload at the end: {os.getloadavg()[0]:.1f}; written to {out}")
     wrong = [row.package for row in rows if row.verdict == "certified" and row.right is False]
     broken = [row.package for row in rows if row.statements and not holds(row.statements)]
