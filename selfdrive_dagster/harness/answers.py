@@ -72,20 +72,16 @@ class Study:
         found = {item.nodeid: item for item in session.items}
         items = [found[one] for one in self.spec["node_ids"] if one in found]
         for item, following in zip(items, [*items[1:], None], strict=False):
-            outcome = run_item(item, following, TEST_SECONDS)
+            # From the fixtures on: a client may start the application's thread in one of them.
+            threading.settrace(self._watch)
+            sys.settrace(self._watch)
+            try:
+                outcome = run_item(item, following, TEST_SECONDS)
+            finally:
+                sys.settrace(None)
+                threading.settrace(None)
             self.emit({"kind": "test", "id": item.nodeid, "outcome": outcome})
         return True
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self) -> Any:
-        """Watch the calls of the test itself, in every thread."""
-        threading.settrace(self._watch)
-        sys.settrace(self._watch)
-        try:
-            return (yield)
-        finally:
-            sys.settrace(None)
-            threading.settrace(None)
 
     def _watch(self, frame: types.FrameType, event: str, _arg: Any) -> Any:
         code = frame.f_code

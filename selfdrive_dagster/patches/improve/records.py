@@ -10,11 +10,11 @@ from selfdrive_dagster.patches.drafts import Draft
 
 
 class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that production served; `status` is what it answered. Milliseconds."""
+    """A request that production served, and with what. None where that is unknown."""
 
     request: HttpRequest
     status: int | None
-    duration_ms: float
+    duration_ms: float | None
 
 
 class SlowPath(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ not belong: where the issue came from, and what becomes of the result.
 """
 
 import time
+from statistics import median
 
 import msgspec
 
@@ -23,8 +24,12 @@ from selfdrive_dagster.patches.improve import (
 )
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.syntax import Tree
+from selfdrive_dagster.validation.improve.gain import Gain
 from selfdrive_dagster.validation.improve.proving import Proven, prove_improvements
 from selfdrive_dagster.validation.repair import measure_base
+
+LIKENESS = 0.1
+"""Of a request's time in production, that its replay must take to count as the same."""
 
 
 class Improvement(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,17 +80,34 @@ def improve(
     progress(f"{len(drawn)} ideas for {len(seen.hot)} hot functions")
     tried = prove_improvements(drawn, workload, run, product, sandbox, seed=seed, progress=progress)
     return _ended(slow, start, handler=handler, workload=workload, seen=seen, tried=tried,
-                  abstained=_why_none(tried, seen), notes=notes)  # fmt: skip
+                  abstained=_why_none(slow, workload, tried, seen), notes=notes)  # fmt: skip
 
 
-def _why_none(tried: tuple[Proven, ...], seen: Profile) -> str:
+def _why_none(slow: SlowPath, workload: Workload, tried: tuple[Proven, ...], seen: Profile) -> str:
     if tried and tried[0].report.verdict is Verdict.CERTIFIED:
-        return ""
+        return unlike(slow, workload, tried[0].gain)
     if not tried:
         hottest = seen.hot[0] if seen.hot else None
         where = f", most of all in {hottest.function} ({hottest.path})" if hottest else ""
         return f"no template fits the functions in which the time is spent{where}"
     return f"of {len(tried)} ideas none was proven; {tried[0].report.reason}"
+
+
+def unlike(slow: SlowPath, workload: Workload, gain: Gain | None) -> str:
+    """Say why a workload is not what production found slow, "" where it may be.
+
+    A host of production may be quicker or slower than the sandbox, but not by so much.
+    """
+    told = [one.duration_ms for one in slow.requests if one.duration_ms is not None]
+    if not told or gain is None:
+        return ""
+    recorded, replayed = median(told), gain.base_ms / len(workload.node_ids)
+    if replayed >= LIKENESS * recorded:
+        return ""
+    return (
+        f"a replayed request takes {replayed:,.0f} ms where production took {recorded:,.0f}: what "
+        "is slow there is not what was measured here"
+    )
 
 
 def _ended(
