@@ -201,17 +201,17 @@ def giving(chance: random.Random) -> Walk:
     return False
 
 
-def looking(chance: random.Random) -> Walk:
-    """Compare things that have names alike; only a shop with the pages of `slow/` has them."""
-    yield Ask("GET", "/")
-    for product_id in chance.sample(range(1, 8), 2):
-        yield Ask("GET", f"/products/{product_id}/alike")
+def mistyping(chance: random.Random) -> Walk:
+    """Search for words that nobody sells; only a shop with the help of `slow/` knows better."""
+    word = chance.choice(("sencah", "kettel", "marmeld", "marmeld", "toastr"))
+    yield Ask("GET", "/products", query={"q": word})
+    yield Ask("GET", f"/did-you-mean/{word}")
     return False
 
 
 ALSO: dict[str, tuple[Callable[[random.Random], Walk], int]] = {
     "giving": (giving, 10),
-    "looking": (looking, 10),
+    "mistyping": (mistyping, 10),
 }
 """Journeys that are walked only when they are asked for, with their shares."""
 

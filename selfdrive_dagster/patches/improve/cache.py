@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from selfdrive_dagster.patches.improve.edits import Rewrite, Spot
 from selfdrive_dagster.patches.improve.handlers import imports_of
 from selfdrive_dagster.patches.improve.scope import annotation_names
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.text import Edit
 
 KEYS = frozenset({"str", "int", "bool", "bytes", "None", "date"})
 ANSWERS = frozenset({"str", "int", "bool", "bytes", "None", "date", "float"})
 SIZE = 4096
+DEEP = "{name} calls itself: through a cache it reaches the recursion limit at a lesser depth"
 IMPORT = "from functools import lru_cache"
 
 
@@ -53,10 +55,17 @@ def pure_function(spot: Spot) -> Iterator[Rewrite]:
         assumes=(
             f"{spot.function.name} depends on its arguments alone",
             f"up to {SIZE} arguments and answers stay in memory for each process",
+            *([DEEP.format(name=spot.function.name)] if _calls_itself(spot) else []),
         ),
         keys=tuple(spot.scope.parameters),
         deterministic=True,
     )
+
+
+def _calls_itself(spot: Spot) -> bool:
+    own = spot.function.name
+    return any(dotted(one.func) == own for one in ast.walk(spot.function.node)
+               if isinstance(one, ast.Call))  # fmt: skip
 
 
 def _imports_it(spot: Spot) -> bool:
@@ -82,17 +91,17 @@ def _import(spot: Spot) -> Edit:
     body = spot.module.tree.body
     imports = [one for one in body if isinstance(one, ast.Import | ast.ImportFrom)]
     first = [one for one in imports if getattr(one, "module", "") != "__future__"]
-    later = [one for one in first if _sorts(one) > (1, "functools")]
+    earlier = [one for one in first if _sorts(one) < (1, "functools")]
     newline = spot.module.newline
-    if later:
-        at = spot.module.lines.starts[later[0].lineno - 1]
+    if first and not earlier:
+        at = spot.module.lines.starts[first[0].lineno - 1]
         return Edit(at, at, IMPORT + newline)
     docstring = [one for one in body[:1] if isinstance(one, ast.Expr)]
-    before: list[ast.stmt] = [*docstring, *imports]
+    before: list[ast.stmt] = [*docstring, *imports[:1], *earlier]
     if not before:
         return Edit(spot.module.lines.starts[0], spot.module.lines.starts[0], IMPORT + newline)
     end = spot.module.lines.bounds(before[-1].end_lineno or 1)[1]
-    gap = "" if imports else newline
+    gap = "" if earlier else newline
     return Edit(end, end, newline + gap + IMPORT)
 
 
