@@ -45,7 +45,7 @@ def pure_function(spot: Spot) -> Iterator[Rewrite]:
     decorator = f"{indent}@{name}(maxsize={SIZE}, typed=True){spot.module.newline}"
     edits = [Edit(start, start, decorator)]
     if name == "lru_cache" and not _imports_it(spot):
-        edits.append(_import(spot))
+        edits = _joined(_import(spot), edits[0])
     yield Rewrite(
         family="cache",
         edits=tuple(edits),
@@ -99,10 +99,18 @@ def _import(spot: Spot) -> Edit:
     docstring = [one for one in body[:1] if isinstance(one, ast.Expr)]
     before: list[ast.stmt] = [*docstring, *imports[:1], *earlier]
     if not before:
-        return Edit(spot.module.lines.starts[0], spot.module.lines.starts[0], IMPORT + newline)
+        at = spot.module.lines.starts[0]
+        return Edit(at, at, IMPORT + 3 * newline)
     end = spot.module.lines.bounds(before[-1].end_lineno or 1)[1]
     gap = "" if earlier else newline
     return Edit(end, end, newline + gap + IMPORT)
+
+
+def _joined(first: Edit, second: Edit) -> list[Edit]:
+    """Return two insertions in this order, as one where both stand at one place."""
+    if first.start == second.start:
+        return [Edit(first.start, first.end, first.new + second.new)]
+    return [first, second]
 
 
 def _sorts(node: ast.stmt) -> tuple[int, str]:
