@@ -7,10 +7,11 @@ from rich.markup import escape
 from rich.syntax import Syntax
 
 from selfdrive_dagster.cli.render import clean
+from selfdrive_dagster.cli.repair.show import asked
 from selfdrive_dagster.model import Candidate
 
 if TYPE_CHECKING:
-    from selfdrive_dagster.validation.improve import Improvement
+    from selfdrive_dagster.validation.improve import AskedImprovement, Improvement
 
 MARKS = {True: "✓", False: "✗", None: "?"}
 HOT = 5
@@ -64,3 +65,21 @@ def message_of(found: "Improvement", best: Candidate) -> str:
 
 def _say(console: Console, sentence: str) -> None:
     console.print(escape(clean(sentence)), soft_wrap=True, highlight=False)
+
+
+def show_asked(found: "AskedImprovement", console: Console) -> None:
+    """Draw what came of asking a model."""
+    _say(console, f"{found.hurt.kind.replace('_', ' ')}: {found.hurt.subject}. {found.hurt.says}")
+    for ask in found.asks:
+        _say(console, f"  {asked(ask)}")
+    for tried in found.tried:
+        _say(console, f"\n{tried.asked.draft.path}: {tried.report.verdict.value}")
+        for check in tried.report.checks:
+            _say(console, f"  {MARKS[check.passed]} {check.name}: {check.says}")
+    if found.best is None:
+        _say(console, f"\nAbstained: {found.abstained}.")
+        return
+    console.print(Syntax(clean(found.best.draft.patch), "diff", theme="ansi_dark"))
+    console.print(Syntax(clean(found.best.test), "python", theme="ansi_dark"))
+    _say(console, f"Expected: {found.best.effect.says}.")
+    _say(console, "A person decides on it: an improvement is never merged by itself.")

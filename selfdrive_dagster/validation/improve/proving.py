@@ -25,6 +25,7 @@ from selfdrive_dagster.model import (
     short_id,
     silent,
 )
+from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.improve import Idea, Workload
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import apply_patch
@@ -146,7 +147,11 @@ def verdict_of(found: tuple[Check, ...]) -> tuple[Verdict, str]:
 
 def candidate_of(idea: Idea, rank: int) -> Candidate:
     """Return an idea as the candidate that reports and pages name."""
-    draft = idea.draft
+    return candidate_of_draft(idea.draft, rank)
+
+
+def candidate_of_draft(draft: Draft, rank: int) -> Candidate:
+    """Return a draft, whoever made it, as a candidate that claims an improvement."""
     return Candidate(
         id=short_id("cnd", draft.patch),
         generator=draft.generator,
