@@ -25,9 +25,12 @@ def page(items):
     return slow(40) + len(quick(items))
 
 
-def moody(number, seen=[]):
-    seen.append(number)
-    return len(seen)
+SEEN = []
+
+
+def moody(number):
+    SEEN.append(number)
+    return len(SEEN)
 """
 TESTS = """\
 import threading
@@ -81,7 +84,7 @@ def run(tree: Path, program: str, **spec: Any) -> list[dict[str, Any]]:
 
 def test_the_profile_charges_the_function_in_which_the_time_goes(tree: Path) -> None:
     lines = run(
-        tree, "hot", node_ids=[f"{FILE}::test_page"], sources=["shop.py"], seconds=2.0, samples=60
+        tree, "hot", node_ids=[f"{FILE}::test_page"], sources=["shop.py"], seconds=1.0, samples=60
     )
     hot = {line["function"]: line for line in lines if line["kind"] == "hot"}
     end = lines[-1]
