@@ -10,10 +10,13 @@ from selfdrive_dagster.adapters.warehouse.store import Warehouse
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues.rank import RankedIssue
 from selfdrive_dagster.model import HttpRequest
-from selfdrive_dagster.patches.improve import SlowPath, SlowRequest
+from selfdrive_dagster.patches.improve import Effect, SlowPath, SlowRequest
+from selfdrive_dagster.patches.improve.effects import SIGNAL
 
 KIND = "slow_path"
 LOOKED_BACK = timedelta(hours=24)
+SIGHTING = timedelta(hours=1)
+"""A finding is seen in full hours, told by their starts."""
 RECORDED = 20
 
 _SERVED = """
@@ -49,7 +52,7 @@ def slow_path_of(warehouse: Warehouse, issue: RankedIssue) -> SlowPath:
             remedy="`selfdrive issues` shows the kinds; crashes go to `selfdrive repair`",
         )
     service = issue.services[0] if issue.services else ""
-    begin, last = issue.last_seen - LOOKED_BACK, issue.last_seen + LOOKED_BACK
+    begin, last = issue.last_seen - LOOKED_BACK, issue.last_seen + SIGHTING
     asked = {"service": service, "route": issue.culprit, "begin": begin, "last": last}
     [served] = warehouse.query(_SERVED, asked).to_dicts()
     rows = warehouse.query(_REQUESTS, {**asked, "most": RECORDED}).to_dicts()
@@ -71,3 +74,27 @@ def slow_path_of(warehouse: Warehouse, issue: RankedIssue) -> SlowPath:
         p95_ms=served["p95_ms"],
         seen=served["seen"],
     )
+
+
+_SIGNAL = """
+SELECT count(*) AS seen, quantile_cont(duration_ms, 0.95) AS value
+FROM requests
+WHERE
+    service_name = $service AND route = $route AND service_version = $version
+    AND duration_ms IS NOT NULL
+"""
+
+
+def signal_of(warehouse: Warehouse, effect: Effect, version: str) -> tuple[float | None, int]:
+    """Return the signal of an effect over the requests that a release served, and how many.
+
+    Raises BadInput for a signal that the tables do not hold.
+    """
+    if effect.signal != SIGNAL:
+        raise BadInput(
+            f"The signal {effect.signal} cannot be read here.",
+            remedy=f"only {SIGNAL} is; look at the issue with `selfdrive issue`",
+        )
+    asked = {"service": effect.service_name, "route": effect.subject, "version": version}
+    [row] = warehouse.query(_SIGNAL, asked).to_dicts()
+    return row["value"], row["seen"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfdrive_dagster.cli.endings import NO_PATCH, NO_REPRODUCER
+from selfdrive_dagster.cli.improve.outcome import look_up
 from selfdrive_dagster.cli.improve.show import show, show_asked
 from selfdrive_dagster.cli.improve.write import commit, commit_asked
 from selfdrive_dagster.cli.issues import find, pick
@@ -60,6 +61,13 @@ def improve(
     branch: Annotated[
         str, typer.Option("--branch", help="Commit the best patch to this new branch.")
     ] = "",
+    outcome: Annotated[
+        Path | None,
+        typer.Option("--outcome", help="The JSON of an earlier run: did its effect come true?"),
+    ] = None,
+    version: Annotated[
+        str, typer.Option("--version", help="The release that --outcome looks at.")
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of generated inputs.")] = 0,
     as_json: AsJson = False,
 ) -> int:
@@ -68,6 +76,8 @@ def improve(
     The built-in engine makes slow paths faster: equal answers on recorded calls, and a gain
     beyond doubt. Claude also drafts for friction, leaks and features that nobody uses.
     """
+    if outcome is not None:
+        return look_up(outcome, version, as_json=as_json)
     if bool(issue) == bool(route):
         raise BadInput(
             "Give either an issue of the ranking or --route.",
