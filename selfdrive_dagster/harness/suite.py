@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 
 from .lines import Lines
-from .session import arguments, deadline, describe, settle
+from .session import Unreported, arguments, deadline, describe, settle
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -38,7 +38,9 @@ def main(spec: dict[str, Any], emit: Emit) -> int:
     sys.dont_write_bytecode = True
     cwd = os.path.realpath(os.getcwd())
     recorder = Recorder(spec, emit, cwd)
-    code = int(pytest.main(arguments(list(spec.get("args") or []), cwd), plugins=[recorder]))
+    code = int(
+        pytest.main(arguments(list(spec.get("args") or []), cwd), plugins=[recorder, Unreported()])
+    )
     if not recorder.collected:
         emit({"kind": "collected", "node_ids": [], "errors": recorder.errors})
     emit({"kind": "end", "exit": code})

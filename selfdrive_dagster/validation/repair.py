@@ -225,4 +225,6 @@ def _understand(
     told = tuple(test for test in coverage if not test.failed or test.node_id in failing)
     diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=told)
     progress(diagnosis.sentence)
-    return diagnosis, failing_test_reproducer(product, sandbox, progress, node_ids=failing)
+    return diagnosis, failing_test_reproducer(
+        product, sandbox, progress, node_ids=failing, base=base
+    )
