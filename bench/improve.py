@@ -104,7 +104,7 @@ def walk(repo: Path, home: Path, journey: str, seconds: float, seed: int) -> Non
             wait_for(f"{url}/health")
             done = subprocess.run(
                 [sys.executable, str(SHOP / "traffic.py"), "--url", url, "--seconds", str(seconds),
-                 "--rate", "6", "--seed", str(seed), "--also", journey],
+                 "--rate", "3", "--seed", str(seed), "--also", journey],
                 check=True, text=True, capture_output=True,
             )  # fmt: skip
             print(done.stdout.splitlines()[-1])

@@ -196,14 +196,14 @@ def giving(chance: random.Random) -> Walk:
     """Look for a present; only a shop with the gift finder of `slow/` has them."""
     yield Ask("GET", "/")
     for _ in range(chance.randint(1, 2)):
-        yield Ask("GET", f"/gifts/{chance.choice((80, 100, 150, 200))}")
+        yield Ask("GET", f"/gifts/{chance.choice((140, 150, 160))}")
     yield put(chance.choice((1, 5, 7)))
     return False
 
 
 def mistyping(chance: random.Random) -> Walk:
     """Search for words that nobody sells; only a shop with the help of `slow/` knows better."""
-    word = chance.choice(("sencah", "kettel", "marmeld", "marmeld", "toastr"))
+    word = chance.choice(("marmelde", "pepermnt", "darjelng", "toastrak"))
     yield Ask("GET", "/products", query={"q": word})
     yield Ask("GET", f"/did-you-mean/{word}")
     return False

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from selfdrive_dagster.patches.improve.edits import Rewrite, Spot, fresh_name, in_front
 from selfdrive_dagster.patches.improve.purity import SCALARS
-from selfdrive_dagster.patches.improve.scope import annotation_names
+from selfdrive_dagster.patches.improve.scope import COMPREHENSIONS, LOOPS, annotation_names
 from selfdrive_dagster.patches.syntax import Function, dotted, last_name
 
 CHEAP = frozenset({"len", "abs", "bool", "isinstance", "range", "enumerate", "zip", "reversed",
@@ -35,6 +35,8 @@ def steady_call(spot: Spot) -> Iterator[Rewrite]:
             continue
         text = spot.module.source(call)
         same = _same(spot, call, loops[-1])
+        if not any(_is_unconditional(spot, one, loops[-1]) for one in same):
+            continue
         name = fresh_name(spot, _name_of(call))
         placed = in_front(spot, statement, f"{name} = {text}")
         if placed is None:
@@ -74,7 +76,42 @@ def _stays(spot: Spot, name: str, loop: ast.AST) -> bool:
     if kinds is not None and kinds <= SCALARS:
         return not any(one.id == name and not isinstance(one.ctx, ast.Load)
                        for one in ast.walk(loop) if isinstance(one, ast.Name))  # fmt: skip
-    return spot.scope.is_steady(name, loop)
+    return spot.scope.is_steady(name, loop) and spot.purity.is_quiet(spot.module, spot.scope, loop)
+
+
+def _is_unconditional(spot: Spot, call: ast.Call, loop: ast.AST) -> bool:
+    """Say whether a loop's first turn makes a call whatever happens in it.
+
+    A call behind a condition may be one that would have failed.
+    """
+    below: ast.AST = call
+    for up in spot.module.ancestors(call):
+        if isinstance(up, ast.Try | ast.TryStar | ast.ExceptHandler | ast.Match):
+            return False
+        if (
+            isinstance(up, ast.If | ast.IfExp | ast.While)
+            and below is not up.test
+            and up is not loop
+        ):
+            return False
+        if isinstance(up, ast.BoolOp) and below is not up.values[0]:
+            return False
+        if isinstance(up, ast.Compare) and len(up.ops) > 1 and below in up.comparators[1:]:
+            return False
+        if isinstance(up, COMPREHENSIONS) and any(one.ifs for one in up.generators):
+            return False
+        if (isinstance(below, ast.stmt) and up is loop) or isinstance(up, LOOPS):
+            body: list[ast.AST] = list(getattr(up, "body", []))
+            before = body[: body.index(below)] if below in body else []
+            if any(isinstance(one, _LEAVES) for each in before for one in ast.walk(each)):
+                return False
+        if up is loop:
+            return True
+        below = up
+    return False
+
+
+_LEAVES = (ast.Continue, ast.Break, ast.Return, ast.Raise)
 
 
 def _bound_by(loop: ast.AST) -> frozenset[str]:

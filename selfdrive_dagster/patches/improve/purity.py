@@ -77,6 +77,19 @@ class Purity:
         """Return why an expression of a function may not be pure, "" when it is."""
         return next(_Body(self, module, scope, 0).faults(node), "")
 
+    def is_quiet(self, module: Module, scope: Scope, loop: ast.AST) -> bool:
+        """Say whether a loop calls nothing that could change a value held elsewhere.
+
+        A list that was handed in may be the caller's own: whatever the loop calls could reach it by
+        another way, and other tasks run wherever it waits.
+        """
+        body = _Body(self, module, scope, 0)
+        waits = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
+        return all(
+            not isinstance(node, waits) and not (isinstance(node, ast.Call) and body.is_loud(node))
+            for node in ast.walk(loop)
+        )
+
     def called(self, module: Module, name: str) -> Function | Class | None:
         """Return what a bare name means when a module calls it, if that is the product's own."""
         own = module.function(name) or _class(module, name)
@@ -218,6 +231,15 @@ class _Body:
             yield from self._method_call(node.func)
         else:
             yield f"it calls {ast.unparse(node.func)[:60]}"
+
+    def is_loud(self, node: ast.Call) -> bool:
+        """Say whether a call may change more than what this function made itself."""
+        if not isinstance(node.func, ast.Attribute):
+            return any(self._call(node))
+        root = dotted(node.func).partition(".")[0]
+        if node.func.attr in MUTATORS:
+            return not self._is_fresh(node.func.value)
+        return node.func.attr not in PURE_METHODS and root not in PURE_MODULES
 
     def _named_call(self, name: str) -> Iterator[str]:
         if name in self.scope.parameters or self.scope.bindings(name):

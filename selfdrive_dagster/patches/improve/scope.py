@@ -77,11 +77,24 @@ class Scope:
         return list(dict.fromkeys(found))
 
     def is_steady(self, name: str, loop: ast.AST) -> bool:
-        """Say whether a name means the same, unchanged value all through a loop."""
+        """Say whether a name means the same, unchanged value all through a loop.
+
+        Elsewhere in the function it may be bound, but not get a second name.
+        """
         if self.is_declared(name) or name in self.opaque:
             return False
-        inside = [one for one in ast.walk(loop) if isinstance(one, ast.Name) and one.id == name]
-        return all(isinstance(one.ctx, ast.Load) and self._only_reads(one) for one in inside)
+        inside = {one for one in ast.walk(loop) if isinstance(one, ast.Name) and one.id == name}
+        read = [one for one in self.uses(name) if isinstance(one.ctx, ast.Load)]
+        return all(isinstance(one.ctx, ast.Load) for one in inside) and all(
+            self._only_reads(one) or (one not in inside and self._grows(one)) for one in read
+        )
+
+    def _grows(self, use: ast.Name) -> bool:
+        """Say whether a use only calls a method of the value: nothing gets another name for it."""
+        parent = self.module.parents[use]
+        return isinstance(parent, ast.Attribute) and isinstance(
+            self.module.parents[parent], ast.Call
+        )
 
     def _only_reads(self, use: ast.Name) -> bool:
         """Say whether one use can change neither the name nor the value that it holds."""

@@ -15,7 +15,7 @@ from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.text import Edit
 
 LISTS = frozenset({"list", "tuple", "List", "Tuple"})
-HASHABLE = "its elements are hashable and equal when their hashes say so: {shown}"
+HASHABLE = "what is held and asked for is hashable, and equal only if its hash is: {shown}"
 
 
 def own_list(spot: Spot) -> Iterator[Rewrite]:
@@ -55,6 +55,8 @@ def steady_list(spot: Spot) -> Iterator[Rewrite]:
             inside = [one for one in asked if loop in spot.scope.loops_around(one)]
             statement = spot.scope.statement_of(loop)
             if statement is None or not spot.scope.is_steady(name, loop):
+                continue
+            if not spot.purity.is_quiet(spot.module, spot.scope, loop):
                 continue
             bound = [one.lineno for one in spot.scope.bindings(name)]
             if any(line >= statement.lineno for line in bound):
