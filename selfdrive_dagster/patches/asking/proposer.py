@@ -99,7 +99,7 @@ class Claude:
             spans=shown.spans,
             generator=self.name,
             most=self._terms.drafts,
-            strangers=shown.strangers,
+            crashed=shown.crashed,
         )
         question = _question(shown, more, self._terms)
         fault = "" if shown.spans else NOTHING_SHOWN
