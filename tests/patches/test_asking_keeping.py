@@ -40,6 +40,7 @@ KEPT = {
     "a wider refusal": (
         BLOCKED, GUARD, "    if user is None or user.blocked or user.name in BLOCKED:\n"
     ),
+    "what was read": (9, SHARE, "    share = asked // items if items else 0\n"),
     "nothing instead of a raise": (10, 'raise ValueError("too much")', "return 0"),
     "a permission asked first": (
         LAST, "    return share\n", "    return user is not None and share\n"
@@ -56,6 +57,8 @@ TOO_MUCH = {
     "a limit": (8, SHARE, "    if not items:\n        return LIMIT\n" + SHARE, ANSWERS),
     "the other one": (8, SHARE, "    share = asked // items if items else asked\n", ANSWERS),
     "or the other": (8, SHARE, "    share = asked // (items or asked)\n", ANSWERS),
+    "more than was read": (9, SHARE, "    share = asked // items if items else asked\n", ANSWERS),
+    "what nobody read": (6, SHARE, "    share = asked // items if items else 0\n", CHANGES),
     "less of the sum": (8, SHARE, "    share = asked\n", ANSWERS),
     "more of the world": (8, SHARE, "    share = asked // items + user.credit\n", ANSWERS),
     "a handler that gives": (

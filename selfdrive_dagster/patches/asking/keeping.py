@@ -1,10 +1,11 @@
 """Keeping: what a draft must leave as it is, if strangers may have told the model to draft it.
 
-Only statements that crashed may change. Before and around them may come what asks and then
-answers with nothing (`answering`), raises or goes on; everything else stays, in its order and
-under the conditions under which it stood. A check that did not crash cannot be the fault, and is
-what a stranger would like to see gone. The price: a right patch that mends another line is dropped.
-Belongs here: statements, before and after. Does not belong: files, functions, values.
+Only statements that crashed may change, and what binds a name that one of them read. Before and
+around them may come what asks and then answers with nothing (`answering`), raises or goes on;
+everything else stays, in its order and under the conditions under which it stood. A check that did
+not crash cannot be the fault, and is what a stranger would like to see gone. The price: a right
+patch that mends another line is dropped. Belongs here: statements, before and after. Does not
+belong: files, functions, values.
 """
 
 import ast
@@ -12,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from selfdrive_dagster.patches.asking.answering import Answers, is_nothing, is_question
-from selfdrive_dagster.patches.syntax import parse_quietly
+from selfdrive_dagster.patches.syntax import header_nodes, parse_quietly
 
 MOST_WORDS = 60
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -36,8 +37,26 @@ def oversteps(old: str, new: str, lines: Collection[int], vouched: Collection[st
     """
     before, after = parse_quietly(old), parse_quietly(new)
     known = {ast.unparse(one.func) for one in ast.walk(before) if isinstance(one, ast.Call)}
-    told = _Told(frozenset(lines), Answers({*vouched, *_names_of_nothing(before)}, known))
+    bound = {line for one in ast.walk(before) for line in _feeding(one, lines)}
+    told = _Told(
+        frozenset((*lines, *bound)), Answers({*vouched, *_names_of_nothing(before)}, known)
+    )
     return _kept(before.body, after.body, told)
+
+
+def _feeding(function: ast.AST, lines: Collection[int]) -> Iterator[int]:
+    """Yield the lines of a function that bind a name which one of its crashed statements reads."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return
+    told = _Told(frozenset(lines), Answers((), ()))
+    inside = [one for one in ast.walk(function) if isinstance(one, ast.stmt)]
+    crashed = [one for one in inside if _crashed(one, told)]
+    heads = (part for one in crashed for part in header_nodes(one))
+    read = {one.id for one in heads if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
+    for one in inside:
+        match one:
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in read:
+                yield one.lineno
 
 
 def _names_of_nothing(module: ast.Module) -> Iterator[str]:
