@@ -10,6 +10,7 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import (
+    LEAST_CONFIDENCE,
     Candidate,
     Crash,
     Diagnosis,
@@ -42,6 +43,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     max_candidates: int = 400
     seconds: float = 600.0
     seed: int = 0
+    least_confidence: float = LEAST_CONFIDENCE
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +208,7 @@ def _once(
         progress,
         seed=budget.seed,
         calls=calls,
+        least_confidence=budget.least_confidence,
     )
     return Repair(
         diagnosis=diagnosis,
