@@ -134,9 +134,7 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices = {}
     max_candidates: Count = 400
     seconds: Seconds = 600.0
-    least_confidence: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] = (
-        LEAST_CONFIDENCE
-    )
+    least_confidence: Portion = 0.4
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
