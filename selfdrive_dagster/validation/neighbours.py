@@ -196,10 +196,7 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
     if unknown:
         says = f"{unknown}; {agreed} answers until then agree"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
-    if by_test and not agreed:
-        says = "no passing test calls it in a way that could be compared"
-        return Check(name="neighbours", passed=True, says=says, numbers=numbers)
-    if not by_test and agreed < ENOUGH:
+    if agreed < (1 if by_test else ENOUGH):
         says = f"only {_inputs(agreed)} could be compared: too few to know"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
     says = f"base and patch agree on all {agreed} inputs on which the base did not fail"
@@ -208,6 +205,15 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
 
 def _inputs(count: int) -> str:
     return f"{count} input{'s' * (count != 1)}"
+
+
+def clusters(comparison: Comparison, candidates: tuple[Candidate, ...]) -> list[list[str]]:
+    """Group candidates that answered every input alike, the largest group first."""
+    groups: dict[str, list[str]] = {}
+    for candidate in candidates:
+        answers = [n.variants.get(candidate.id) for n in comparison.neighbours]
+        groups.setdefault(msgspec.json.encode(answers).decode(), []).append(candidate.id)
+    return sorted(groups.values(), key=lambda ids: -len(ids))
 
 
 def telling_input(comparison: Comparison, one: str, other: str) -> str:

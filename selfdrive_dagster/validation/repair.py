@@ -10,7 +10,6 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import (
-    LEAST_CONFIDENCE,
     Candidate,
     Crash,
     Diagnosis,
@@ -43,7 +42,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     max_candidates: int = 400
     seconds: float = 600.0
     seed: int = 0
-    least_confidence: float = LEAST_CONFIDENCE
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,7 +206,6 @@ def _once(
         progress,
         seed=budget.seed,
         calls=calls,
-        least_confidence=budget.least_confidence,
     )
     return Repair(
         diagnosis=diagnosis,

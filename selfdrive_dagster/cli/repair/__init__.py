@@ -125,7 +125,6 @@ def repair(
             crash=crash,
             budget=Budget(
                 max_candidates=max_candidates or limits.max_candidates,
-                least_confidence=limits.least_confidence,
                 seconds=seconds or limits.seconds,
                 seed=seed,
             ),
