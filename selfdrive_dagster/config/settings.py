@@ -23,6 +23,7 @@ Switch = Annotated[bool, Meta(description="true or false")]
 Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 Days = Annotated[int, Meta(ge=0, le=36_500, description="days, 0 for ever")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0, up to a day")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Dollars = Annotated[float, Meta(ge=0, le=1e6, description="US dollars, 0 to a million")]
 Level = Annotated[
     Literal["L0", "L1", "L2", "L3", "L4"],
@@ -111,7 +112,8 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
     "builtin" draws from templates; "drafts" takes patches that lie in `drafts/` of the home;
     "claude" asks Anthropic's API, for at most the day's budget, which is nothing until you set it.
     A call, a change and an issue have caps of their own; a month's cap of 0 is none. `model` ""
-    is the one that `prices.toml` names; `prices` go before that table.
+    is the one that `prices.toml` names; `prices` go before that table. A repair of which we are
+    less sure than `confidence` is not proposed.
     """
 
     generators: Annotated[
@@ -129,6 +131,7 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices = {}
     max_candidates: Count = 400
     seconds: Seconds = 600.0
+    confidence: Share = 0.5
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ PROVEN = {
     "neighbours": "On other inputs the patch behaves as the base does",
     "general": "Its values do not rest on the word of one failing test",
     "unambiguous": "It stands with the majority of repairs that fit all tests as well",
+    "confident": "We are as sure of it as the settings want",
 }
 """What a passed check means, in the order in which the gate asks."""
 

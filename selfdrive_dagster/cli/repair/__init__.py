@@ -126,6 +126,7 @@ def repair(
                 max_candidates=max_candidates or limits.max_candidates,
                 seconds=seconds or limits.seconds,
                 seed=seed,
+                confidence=limits.confidence,
             ),
             progress=say,
             proposers=proposers,
