@@ -16,6 +16,7 @@ from msgspec import Meta
 from selfdrive_dagster.config.detecting import Detect
 from selfdrive_dagster.config.discover import Found
 from selfdrive_dagster.config.prices import Prices
+from selfdrive_dagster.config.unittests import unittest_arguments
 
 Text = Annotated[str, Meta(description="text in quotes")]
 Texts = Annotated[tuple[str, ...], Meta(description='a list of texts, like ["a", "b"]')]
@@ -292,7 +293,7 @@ PYTEST_CALLS = (
 
 
 def pytest_arguments(command: str) -> tuple[str, ...] | None:
-    """Return the words behind `pytest` of a test command, None when it is not one."""
+    """Return what pytest gets for a test command of its own or unittest's, None for any other."""
     try:
         words = tuple(shlex.split(command))
     except ValueError:
@@ -300,4 +301,4 @@ def pytest_arguments(command: str) -> tuple[str, ...] | None:
     for call in PYTEST_CALLS:
         if words[: len(call)] == call:
             return words[len(call) :]
-    return None
+    return unittest_arguments(words)

@@ -8,7 +8,7 @@ or argument is not on it: those stay in the evidence.
 import shlex
 from collections.abc import Callable
 
-from selfdrive_dagster.model import Candidate, Check, Claim, Way
+from selfdrive_dagster.model import Candidate, Check, Claim, Report, Way
 from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.earlier import essence_of
@@ -196,7 +196,20 @@ def _proven(findings: Findings, _destination: Destination) -> list[str]:
         return []
     passed = [check for check in report.checks if check.passed]
     level = f"In a sandbox of level **{prose(report.sandbox_level)}**, seed {report.seed}:"
-    return ["## What was proven", level, *_listed([_check(c) for c in passed] or ["- nothing"])]
+    told = ["## What was proven", level, *_listed([_check(c) for c in passed] or ["- nothing"])]
+    return [*told, *_confidence(report)]
+
+
+def _confidence(report: Report) -> list[str]:
+    """Say how sure the gate is, part by part; an earlier gate did not say."""
+    sure = report.confidence
+    if sure is None:
+        return []
+    parts = [
+        f"- {prose(p.name)}: {'unknown' if p.value is None else f'{p.value:.2f}'} ({prose(p.says)})"
+        for p in sure.parts
+    ]
+    return [f"Confidence **{sure.value:.2f}** of 1, the product of:", *_listed(parts)]
 
 
 def _check(check: Check) -> str:

@@ -107,7 +107,8 @@ def size_of(patch: str) -> int:
     old, new = old[shared:], new[shared:]
     tail = _shared(old[::-1], new[::-1])
     gone, came = len(old) - tail, len(new) - tail
-    return max(1, max(gone, came) + (0 if gone and came else ONE_SIDED))
+    one_sided = bool(gone) != bool(came)
+    return max(1, max(gone, came) + ONE_SIDED * one_sided)
 
 
 def tokens(lines: Iterable[str]) -> list[str]:
