@@ -228,7 +228,7 @@ def test_repairs_that_contradict_each_other_are_ambiguous(product: Product, base
     )
     proof = prove(guesses, CRASH, base, product, PlainSandbox())
     assert proof.best is None
-    assert {report.verdict for report in proof.reports} == {Verdict.UNCERTIFIED}
+    assert {report.verdict for report in proof.reports} == {Verdict.AMBIGUOUS}
     assert "behave otherwise" in proof.reports[0].reason
 
 
