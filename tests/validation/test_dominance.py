@@ -135,7 +135,7 @@ SURE: dict[str, tuple[Standing | None, Check | None, Noticed | None, float]] = {
     "seven recorded calls": (STANDING, neighbours(7), None, 0.72),
     "all mutants noticed": (STANDING, neighbours(7), Noticed(made=4, killed=4), 0.72),
     "no mutant noticed": (STANDING, neighbours(7), Noticed(made=4, killed=0), 0.36),
-    "no call of a passing test": (STANDING, neighbours(0), None, 0.533),
+    "no call of a passing test": (STANDING, neighbours(0), None, 0.534),
     "no mutant to be had": (STANDING, neighbours(7), Noticed(made=0, killed=0), 0.72),
 }
 
