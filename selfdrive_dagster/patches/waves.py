@@ -28,12 +28,15 @@ def drafts_of(
     limit: int,
     _tried: list[tuple[Draft, str]] | None = None,
 ) -> Iterator[Draft]:
-    """Yield the drafts of all proposers: what somebody made for this very crash comes first."""
+    """Yield the drafts of all proposers, none twice: what was made for this very crash first."""
     left = limit
+    made: set[tuple[str, str]] = set()
     for proposer in sorted(proposers, key=lambda one: one.name == BUILTIN):
         for draft in proposer.propose(diagnosis, product, limit=left):
-            left -= 1
-            yield draft
+            if (draft.path, draft.source) not in made:
+                made.add((draft.path, draft.source))
+                left -= 1
+                yield draft
 
 
 def revised_by(
