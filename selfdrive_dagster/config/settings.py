@@ -23,6 +23,7 @@ Switch = Annotated[bool, Meta(description="true or false")]
 Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 Days = Annotated[int, Meta(ge=0, le=36_500, description="days, 0 for ever")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0, up to a day")]
+Portion = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Dollars = Annotated[float, Meta(ge=0, le=1e6, description="US dollars, 0 to a million")]
 Level = Annotated[
     Literal["L0", "L1", "L2", "L3", "L4"],
@@ -63,13 +64,17 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
-    """`[telemetry]`: where the receiver listens and what it takes."""
+    """`[telemetry]`: where the receiver listens and what it takes.
+
+    `good_calls` is the file that the opt-in recorder writes, relative to the product, "" for none.
+    """
 
     listen: Text = "127.0.0.1:4318"
     accept: Annotated[
         tuple[Format, ...], Meta(description='a list out of "otlp", "sentry", "events"')
     ] = ("otlp", "sentry", "events")
     forward: Text = ""
+    good_calls: Text = ""
     capture_arguments: Switch = True
     attributes: Annotated[
         Literal["all", "listed"],
@@ -129,6 +134,7 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices = {}
     max_candidates: Count = 400
     seconds: Seconds = 600.0
+    least_confidence: Portion = 0.4
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):

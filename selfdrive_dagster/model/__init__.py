@@ -4,12 +4,15 @@ Belongs here: what a thing *is*. Does not belong: how it is found, drawn, stored
 """
 
 from selfdrive_dagster.model.asks import Ask, Result, Usage
+from selfdrive_dagster.model.calls import GoodCall
 from selfdrive_dagster.model.changes import (
+    LEAST_CONFIDENCE,
     Attempt,
     Candidate,
     Check,
     Claim,
     Commit,
+    Confidence,
     Diagnosis,
     FrameFinding,
     ObservedInput,
@@ -37,17 +40,20 @@ from selfdrive_dagster.model.ports import (
 from selfdrive_dagster.model.product import Product
 
 __all__ = [
+    "LEAST_CONFIDENCE",
     "Ask",
     "Attempt",
     "Candidate",
     "Check",
     "Claim",
     "Commit",
+    "Confidence",
     "Crash",
     "Diagnosis",
     "Ending",
     "Frame",
     "FrameFinding",
+    "GoodCall",
     "History",
     "HttpRequest",
     "Job",

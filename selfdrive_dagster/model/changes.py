@@ -18,6 +18,8 @@ class Claim(Enum):
 
     REPAIR = "repair"
     MITIGATION = "mitigation"
+    IMPROVEMENT = "improvement"
+    """It changes only a signal that was stated beforehand, such as how long a route takes."""
 
 
 class Verdict(Enum):
@@ -154,7 +156,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     `invented` tells a mitigation's made-up behaviour ("returns None where it raised
     IndexError"); a repair has none. `rank` counts from 1 in the engine's order. `author` is
     whoever made a patch that was handed in, "unknown" where it names nobody, "" for one that the
-    generator drew.
+    generator drew. `tokens` counts changed tokens, 0 where nobody counted.
     """
 
     id: str
@@ -169,6 +171,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     supports: tuple[Support, ...] = ()
     rank: int = 0
     author: str = ""
+    tokens: int = 0
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,8 +183,22 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, Any] = {}
 
 
+LEAST_CONFIDENCE = 0.4
+"""Below it a repair is not proposed, unless the owner says otherwise."""
+
+
+class Confidence(msgspec.Struct, frozen=True, kw_only=True):
+    """How sure a report is that a repair is right, 0 to 1, and the parts that it is made of."""
+
+    value: float
+    parts: dict[str, float]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What validation proved of one candidate. Digests are sha256 of canonical bytes."""
+    """What validation proved of one candidate. Digests are sha256 of canonical bytes.
+
+    A mitigation has no `confidence`: it does not claim to be right.
+    """
 
     candidate_id: str
     claim: Claim
@@ -194,3 +211,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sandbox_level: str
     seed: int
     seconds: float
+    confidence: Confidence | None = None

@@ -5,24 +5,53 @@ a missing, extra or repeated test fails, whatever the exit code says (SWE-smith#
 """
 
 import secrets
+from difflib import SequenceMatcher
 
 import msgspec
 
-from selfdrive_dagster.model import Check, Ending, Product, Reproducer, Sandbox, Way
-from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.model import (
+    LEAST_CONFIDENCE,
+    Check,
+    Ending,
+    Product,
+    Reproducer,
+    Sandbox,
+    Way,
+)
+from selfdrive_dagster.patches.suite import Lines, SuiteRun, run_suite
 
 Overlay = dict[str, str | None]
 GOOD = ("passed", "skipped", "xfailed")
 
 
+class Oracles(msgspec.Struct, frozen=True, kw_only=True):
+    """Good calls of production that hold on the base: a test file, its tests, the lines they run.
+
+    `given` counts all that were recorded; `sha256` is their digest.
+    """
+
+    path: str
+    source: str
+    node_ids: tuple[str, ...]
+    lines: dict[str, Lines]
+    given: int
+    sha256: str
+
+
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What every check of one proof shares; `base` is the whole suite's run on the base."""
+    """What every check of one proof shares; `base` is the whole suite's run on the base.
+
+    `oracles` is None where no good call of production can be compared; a repair below
+    `least_confidence` (0 to 1) is not proposed.
+    """
 
     product: Product
     sandbox: Sandbox
     reproducer: Reproducer
     base: SuiteRun
     seed: int
+    oracles: Oracles | None = None
+    least_confidence: float = LEAST_CONFIDENCE
 
 
 class Canary(msgspec.Struct, frozen=True):
@@ -67,7 +96,7 @@ def on_base(case: Case) -> list[Check]:
         case.product,
         case.sandbox,
         node_ids=case.reproducer.node_ids,
-        overlay=_test(case.reproducer),
+        overlay=reproducer_overlay(case.reproducer),
         canary=canary.spec,
     )
     return [canary.check("base", run), _fails_on_base(run, case.reproducer)]
@@ -91,7 +120,7 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
         run = run_suite(
             case.product,
             case.sandbox,
-            overlay={**overlay, **_test(case.reproducer)},
+            overlay={**overlay, **reproducer_overlay(case.reproducer)},
             canary=canary.spec,
             hash_seed=hash_seed,
         )
@@ -99,13 +128,15 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
             canary.check(name, run),
             _suite_holds(name, run, canary, case),
             _passes(f"passes_on_patch{again}", run, case.reproducer),
+            _mends_all(f"mends_all{again}", run, overlay, case),
         ]
         if not all(check.passed for check in found):
             break
     return found
 
 
-def _test(reproducer: Reproducer) -> Overlay:
+def reproducer_overlay(reproducer: Reproducer) -> Overlay:
+    """Return the file of a reproducer of ours; a failing test of the product stands already."""
     return {} if reproducer.source is None else {reproducer.path: reproducer.source}
 
 
@@ -138,6 +169,33 @@ def _passes(name: str, run: SuiteRun, reproducer: Reproducer) -> Check:
     return Check(name=name, passed=not bad, says=says)
 
 
+def _mends_all(name: str, run: SuiteRun, overlay: Overlay, case: Case) -> Check:
+    """Say whether other failing tests that run the changed lines pass as well.
+
+    A patch that mends one of several and leaves the rest has gone round the fault, not to it.
+    A crash's own reproducer says nothing of tests that failed before it.
+    """
+    if case.reproducer.way is not Way.FAILING_TEST:
+        return Check(name=name, passed=True, says="its claim does not rest on a failing test")
+    left = [
+        node_id
+        for node_id in case.base.with_outcome("failed", "error")
+        if node_id not in case.reproducer.node_ids
+        and any(_reaches(node_id, path, text, case) for path, text in overlay.items())
+        and (node_id not in run.tests or run.tests[node_id].outcome not in GOOD)
+    ]
+    says = "no other failing test runs the changed lines"
+    if left:
+        says = f"{len(left)} more that fail run the changed lines and still fail: {left[0]}"
+    return Check(name=name, passed=not left, says=says)
+
+
+def _reaches(node_id: str, path: str, text: str | None, case: Case) -> bool:
+    ran = set(case.base.lines.get(node_id, {}).get(path, ()))
+    old = case.product.read(path) if case.product.has(path) else ""
+    return bool(ran & changed_lines(old, text or "", before=True))
+
+
 def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     base, reproducer = case.base, case.reproducer
     expected = {*base.collected, *reproducer.node_ids, canary.node_id}
@@ -158,3 +216,17 @@ def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     which = f"all {len(base.tests)}" if others == len(base.tests) else f"all {others} other"
     says = "; ".join(faults[:5]) or f"{which} tests of the base end as before"
     return Check(name=name, passed=not faults, says=says, numbers=numbers)
+
+
+def changed_lines(old: str, new: str, *, before: bool = False) -> frozenset[int]:
+    """Return the numbers of the lines of `new` that are not in `old`; of `old` with `before`.
+
+    Where nothing of a text changed, since lines only came or went, it is the line next to them.
+    """
+    one, other = old.splitlines(), new.splitlines()
+    found: set[int] = set()
+    for tag, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        first, last = (a, b) if before else (c, d)
+        if tag != "equal":
+            found |= set(range(first + 1, last + 1)) or {first, first + 1}
+    return frozenset(found)

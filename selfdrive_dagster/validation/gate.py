@@ -11,9 +11,12 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import (
+    LEAST_CONFIDENCE,
     Candidate,
     Check,
     Claim,
+    Confidence,
+    GoodCall,
     Product,
     Progress,
     Report,
@@ -28,10 +31,19 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.claims import is_repair
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import apply_patch
-from selfdrive_dagster.validation import checks, general, neighbours
+from selfdrive_dagster.validation import (
+    checks,
+    confidence,
+    general,
+    good_calls,
+    mutating,
+    neighbours,
+)
+from selfdrive_dagster.validation import standing as standings
 from selfdrive_dagster.validation.policy import check_policy
+from selfdrive_dagster.validation.reaching import reaching_tests, vouching
+from selfdrive_dagster.validation.standing import Standing, stand
 
-REACHING_TESTS = 12
 PROVEN_AT_MOST = 8
 
 Overlay = dict[str, str | None]
@@ -52,18 +64,28 @@ def prove(
     sandbox: Sandbox,
     *,
     seed: int = 0,
+    calls: tuple[GoodCall, ...] = (),
+    least_confidence: float = LEAST_CONFIDENCE,
     progress: Progress = silent,
 ) -> Proof:
     """Judge plausible candidates in order; stop at the first one that is certified.
 
-    `base` is the whole suite's run on the base revision, with lines. Repairs come first; of
-    the mitigations behind them one that is contained is enough.
+    `base` is the whole suite's run on the base revision, with lines; `calls` were recorded in
+    production. Repairs come first; of the mitigations behind them one that is contained is enough.
+    A repair that only lacks weight or confidence ends it too: those behind it are larger.
     """
     case = checks.Case(
-        product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
+        product=product,
+        sandbox=sandbox,
+        reproducer=reproducer,
+        base=base,
+        seed=seed,
+        least_confidence=least_confidence,
     )
     read = [_read(candidate, case) for candidate in candidates[:PROVEN_AT_MOST]]
     runnable = tuple(text for text in read if text.overlay is not None)
+    if calls and runnable:
+        case = _with_oracles(case, calls, progress)
     on_base = checks.on_base(case) if runnable else []
     compared = _compare_all(runnable, case, progress)
     reports: list[Report] = []
@@ -72,7 +94,16 @@ def prove(
         reports.append(_report(text, runnable, compared, on_base, case))
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
+        if _only_lacks_weight(reports[-1]):
+            break
+        runnable = tuple(one for one in runnable if one is not text)
     return Proof(reports=tuple(reports), best=_best([text.candidate for text in read], reports))
+
+
+def _only_lacks_weight(report: Report) -> bool:
+    """Say whether a repair passed all but what sets it against others."""
+    lacking = {check.name for check in report.checks if not check.passed}
+    return report.claim is Claim.REPAIR and lacking <= {"unambiguous", "confidence"}
 
 
 def prove_if_reproduced(
@@ -84,6 +115,8 @@ def prove_if_reproduced(
     progress: Progress = silent,
     *,
     seed: int = 0,
+    calls: tuple[GoodCall, ...] = (),
+    least_confidence: float = LEAST_CONFIDENCE,
 ) -> Proof:
     """Prove, or return an empty proof: without a reproducer nothing is ever proven."""
     if reproduction.reproducer is None:
@@ -95,6 +128,8 @@ def prove_if_reproduced(
         product,
         sandbox,
         seed=seed,
+        calls=calls,
+        least_confidence=least_confidence,
         progress=progress,
     )
 
@@ -107,10 +142,21 @@ def prove_one(
     sandbox: Sandbox,
     *,
     seed: int = 0,
+    calls: tuple[GoodCall, ...] = (),
 ) -> Report:
     """Judge one patch alone, whoever made it."""
-    proof = prove((candidate,), reproducer, base, product, sandbox, seed=seed)
+    proof = prove((candidate,), reproducer, base, product, sandbox, seed=seed, calls=calls)
     return proof.reports[0]
+
+
+def _with_oracles(
+    case: checks.Case, calls: tuple[GoodCall, ...], progress: Progress
+) -> checks.Case:
+    """Add the recorded calls that the base answers as production did, and say how many do."""
+    oracles = good_calls.settle(calls, case)
+    holding = len(oracles.node_ids) if oracles else 0
+    progress(f"{holding} of {len(calls)} good calls of production hold on the base")
+    return msgspec.structs.replace(case, oracles=oracles)
 
 
 class _Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,21 +216,13 @@ def _compare_all(texts: tuple[_Text, ...], case: checks.Case, progress: Progress
             tuple(text.candidate for text in here),
             {text.candidate.id: text.source for text in here if text.source is not None},
             case.reproducer,
-            _reaching_tests(path, case),
+            reaching_tests(path, case),
             case.product,
             case.sandbox,
             seed=case.seed,
+            oracles=vouching(case),
         )
     return compared
-
-
-def _reaching_tests(path: str, case: checks.Case) -> tuple[str, ...]:
-    """Return passing tests that run lines of a file, those that run fewest files first."""
-    passing = case.base.with_outcome("passed")
-    reaching = [node_id for node_id in passing if path in case.base.lines.get(node_id, {})]
-    reaching.sort(key=lambda node_id: len(case.base.lines[node_id]))
-    own = set(case.reproducer.node_ids)
-    return tuple(node_id for node_id in reaching if node_id not in own)[:REACHING_TESTS]
 
 
 def _report(
@@ -195,13 +233,18 @@ def _report(
     case: checks.Case,
 ) -> Report:
     start = time.monotonic()
-    candidate, found = text.candidate, list(text.checks)
+    candidate, found, sure = text.candidate, list(text.checks), None
     if text.overlay is not None:
         found += [*on_base, *checks.on_patch(text.overlay, case)]
+        if case.oracles is not None:
+            found.append(good_calls.on_patch(case.oracles, text.overlay, case))
         comparison = compared.get(candidate.path) if text.source is not None else None
         found.append(_neighbour_check(candidate, comparison))
         found.append(_general_check(candidate, text.overlay, comparison, case))
-        found.append(_ambiguity_check(candidate, rivals, comparison))
+        standing = stand(candidate, _repairs(rivals), compared)
+        found.append(standings.check(candidate, standing))
+        sure = _confidence(candidate, text.overlay, standing, tuple(found), case)
+        found.append(confidence.check(sure, case.least_confidence))
     verdict, reason = draw_verdict(candidate.claim, tuple(found))
     return Report(
         candidate_id=candidate.id,
@@ -215,6 +258,33 @@ def _report(
         sandbox_level=case.sandbox.level().value,
         seed=case.seed,
         seconds=round(time.monotonic() - start, 3),
+        confidence=sure,
+    )
+
+
+def _repairs(texts: tuple[_Text, ...]) -> tuple[Candidate, ...]:
+    return tuple(text.candidate for text in texts if text.candidate.claim is Claim.REPAIR)
+
+
+def _confidence(
+    candidate: Candidate,
+    overlay: Overlay,
+    standing: Standing,
+    found: tuple[Check, ...],
+    case: checks.Case,
+) -> Confidence | None:
+    """Return how sure we are of a repair; mutants run only where every other check passed."""
+    if candidate.claim is Claim.MITIGATION:
+        return None
+    held = all(check.passed for check in found) and candidate.path in overlay
+    pinned = mutating.score(candidate.path, overlay, case).share if held else 0.5
+    by_test = case.reproducer.way is Way.FAILING_TEST
+    agreed = next((one.numbers.get("agreed", 0) for one in found if one.name == "neighbours"), 0)
+    return confidence.confidence(
+        agreement=standing.share or 0.0,
+        pinned=pinned,
+        agreed=agreed,
+        failing_tests=len(case.reproducer.node_ids) if by_test else 0,
     )
 
 
@@ -223,40 +293,6 @@ def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | Non
         says = "the patch changes more than one file, so it was not compared"
         return Check(name="neighbours", passed=None, says=says)
     return neighbours.judge(compared, candidate)
-
-
-def _ambiguity_check(
-    candidate: Candidate, rivals: tuple[_Text, ...], compared: neighbours.Comparison | None
-) -> Check:
-    """A repair must stand with the majority of repairs that fit all tests as well.
-
-    Mitigations invent their value and say so; their rivals prove nothing against them.
-    """
-    if candidate.claim is Claim.MITIGATION:
-        return Check(name="unambiguous", passed=True, says="a mitigation names what it invents")
-    same_file = [
-        rival.candidate
-        for rival in rivals
-        if rival.candidate.path == candidate.path
-        and rival.candidate.claim is Claim.REPAIR
-        and rival.source is not None
-        and compared is not None
-        and rival.candidate.id not in compared.incomparable | compared.fatal
-    ]
-    if compared is not None and compared.unfinished:
-        return Check(name="unambiguous", passed=None, says=compared.unfinished)
-    if compared is None or candidate not in same_file:
-        return Check(name="unambiguous", passed=None, says="it could not be compared with others")
-    groups = neighbours.clusters(compared, tuple(same_file))
-    own = next(group for group in groups if candidate.id in group)
-    numbers = {"rivals": len(same_file), "groups": len(groups), "agreeing": len(own)}
-    if 2 * len(own) > len(same_file):
-        says = f"{len(own)} of {len(same_file)} plausible repairs behave like this one"
-        return Check(name="unambiguous", passed=True, says=says, numbers=numbers)
-    other = next(group[0] for group in groups if candidate.id not in group)
-    tells = neighbours.telling_input(compared, candidate.id, other)
-    says = f"other plausible repairs behave otherwise: {tells}"
-    return Check(name="unambiguous", passed=False, says=says, numbers=numbers)
 
 
 def _general_check(
