@@ -17,7 +17,8 @@ from selfdrive_dagster.issues.rank import RankedIssue
 from selfdrive_dagster.model import Diagnosis, FrameFinding, Suspicion
 from selfdrive_dagster.patches.asking.clean import data
 from selfdrive_dagster.patches.improve import Hot, handler_of
-from selfdrive_dagster.patches.improve.purity import MUTATORS, Purity
+from selfdrive_dagster.patches.improve.purity import Purity
+from selfdrive_dagster.patches.improve.words import MUTATORS
 from selfdrive_dagster.patches.syntax import Function, Module, Tree, dotted
 
 RULES = """\
