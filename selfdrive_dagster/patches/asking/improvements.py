@@ -108,7 +108,7 @@ def _asked(
         return None, f"its test {fault}"
     drafted = Drafted(explanation=one.explanation, invents="", edits=one.edits)
     text = msgspec.json.encode(Edits(drafts=(drafted,))).decode()
-    read = read_answer(text, product, spans, generator=generator, most=1)
+    read = read_answer(text, product, spans, generator=generator, most=1, crashed=None)
     if not read.drafts:
         return None, read.says
     source = one.test if one.test.endswith("\n") else f"{one.test}\n"
