@@ -100,7 +100,8 @@ class Study:
         return lambda *given: self._returned(target, *given)
 
     def _is_full(self, target: dict[str, Any]) -> bool:
-        return len(self.seen[target["function"]]) >= self.spec["calls"] or fork.now() > self.end
+        is_late = bool(fork.now() > self.end)
+        return is_late or len(self.seen[target["function"]]) >= int(self.spec["calls"])
 
     def _returned(
         self, target: dict[str, Any], frame: types.FrameType, event: str, _arg: Any
