@@ -17,9 +17,9 @@ from prepared import Passed, Prepared, opened, release
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.model import Product
-from selfdrive_dagster.patches.search import REACHING_TESTS
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.text import apply_patch
+from selfdrive_dagster.patches.trying import REACHING_TESTS
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
 
 ENGINE = "selfdrive"
