@@ -9,7 +9,7 @@ into a release of its own, which is the whole history: nothing tells what was th
 gets the failing tests and a budget; the original judges (`mending.py`): its text, its syntax, or
 its answers to the calls that the suite makes and to small changes of them, and its suite. FixKit
 runs on a seeded part of the same bugs with the same failing tests, seconds and judge, after the
-engine and never on a core that the engine is using, and shows controls that it mends (`peer.py`).
+engine and never while the engine runs, and shows a control that it mends (`peer.py`).
 
 Each row is written to `--out` as a line of JSON when it is there; with `--resume` a run that was
 stopped goes on, and only under the same options and the same engine. `--tables FILE` prints the
@@ -80,7 +80,7 @@ def main() -> int:
         f"{len(wanted)} runs to make, {len(rows)} there; load {os.getloadavg()[0]:.1f}", flush=True
     )
     if chosen.fixkit:
-        print("\n".join(peer.controls(cache, chosen.seconds, chosen.seed)), flush=True)
+        print("\n".join(peer.controls(cache, peer.APPROACHES, chosen.seed)), flush=True)
     budget = Budget(seconds=chosen.seconds, max_candidates=chosen.max_candidates)
     cores = max(1.0, (os.cpu_count() or 1) / chosen.jobs)
     run_each = functools.partial(run_one, cache, budget, chosen.seed, cores)
