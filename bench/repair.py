@@ -190,11 +190,12 @@ def in_pool(wanted: list[Task], jobs: int, run: Callable[[Task], Row]) -> Iterat
 
 
 def line_of(row: Row) -> str:
-    """Return a row as a line; nothing in it tells what the bug or the patch looks like."""
+    """Return a row as a line. Of the blind half it tells no place, lest a log give one away."""
     first = "-" if row.first is None else f"{row.first:.1f} s"
-    says = row.ended or (row.differing if not row.blind else "")
+    name = f"{row.package}, {row.family}" if row.blind else row.bug
+    says = row.ended or ("" if row.blind else row.differing)
     return (
-        f"{row.tool:10} {row.bug[:64]:64} {row.tried:4} tried {row.plausible:3} plausible, "
+        f"{row.tool:10} {name[:64]:64} {row.tried:4} tried {row.plausible:3} plausible, "
         f"first {first:>7} {row.verdict:13} {row.right:9} {row.seconds:5.1f} s {says}"[:220]
     )
 
