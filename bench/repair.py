@@ -68,8 +68,7 @@ def main() -> int:
     )
     out = chosen.out or cache / f"repair-{short(msgspec.json.encode(run))}.jsonl"
     rows = read_rows(out, run) if chosen.resume and out.exists() else []
-    if not rows:
-        out.write_bytes(msgspec.json.encode(run) + b"\n")
+    out.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in (run, *rows)))
     known = {(row.tool, row.bug) for row in rows}
     wanted = [
         (tool, one, n)
