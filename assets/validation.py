@@ -23,7 +23,10 @@ def report(bench: Bench, made: Reproduction, tried: Search) -> Made:
     revision = bench.change().base_revision
     product, _ = bench.workshop.product(revision)
     base, sandbox = bench.workshop.base(revision, bench.say), bench.workshop.sandbox
-    proof = prove_if_reproduced(tried.plausible, made, base, product, sandbox, bench.say)
+    calls = bench.workshop.calls()
+    proof = prove_if_reproduced(
+        tried.plausible, made, base, product, sandbox, bench.say, calls=calls
+    )
     full = {Fact.FULL_SANDBOX} if sandbox.level() is SandboxLevel.FULL else set()
     event = Event.UNPROVEN if proof.best is None else Event.PROVEN
     known = frozenset({Fact.REPORT_RECORDED, *full})

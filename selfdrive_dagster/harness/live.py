@@ -13,17 +13,14 @@ import os
 import types
 from collections.abc import Iterator
 
+from .fragments import Layout, compile_pair
+
 COMPREHENSIONS = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 CO_NEWLOCALS = 0x2  # set on function code, not on module or class bodies
 
 
 class Cold(Exception):
     """The change reaches beyond living functions: a fresh process must import it."""
-
-
-def compile_file(source: str, path: str) -> types.CodeType:
-    """Compile a file's text under its absolute path, as an import would."""
-    return compile(source, os.path.abspath(path), "exec", dont_inherit=True)
 
 
 def changed_functions(
@@ -82,14 +79,16 @@ def living(path: str) -> Alive:
     return found
 
 
-def swap(path: str, old_source: str, new_source: str, alive: Alive) -> int:
-    """Give the living functions of `path` their new code; return how many were swapped.
+def swap(base: Layout, new_source: str, alive: Alive) -> int:
+    """Give the living functions of a file their new code; return how many were swapped.
 
-    Raises Cold if anything but living functions changed, or none of them is alive.
+    Code that compiles to what it was (`+1` for `1`) needs no swap. Raises Cold if anything but
+    living functions changed, or none of them is alive.
     """
-    old, new = compile_file(old_source, path), compile_file(new_source, path)
+    old, new = compile_pair(base, new_source)
+    pairs = changed_functions(old, new)
     swapped = 0
-    for before, after in changed_functions(old, new):
+    for before, after in pairs:
         for inner_old, inner_new in [(before, after), *_nested_pairs(before, after)]:
             for function in alive.get((inner_old.co_qualname, inner_old.co_firstlineno), ()):
                 try:
@@ -97,7 +96,7 @@ def swap(path: str, old_source: str, new_source: str, alive: Alive) -> int:
                 except ValueError as error:  # another number of free variables
                     raise Cold(str(error)) from error
                 swapped += 1
-    if not swapped:
+    if pairs and not swapped:
         raise Cold("no living function carries the change")
     return swapped
 

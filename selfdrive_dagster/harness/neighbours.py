@@ -31,6 +31,7 @@ from typing import Any
 import pytest
 
 from . import fork, live
+from .fragments import compile_pair, layout
 from .observe import observe
 from .perturb import neighbours
 from .session import SelfdriveDeadline, deadline, settle
@@ -59,7 +60,7 @@ class Laboratory:
         self.spec = spec
         self.emit = emit
         self.end = fork.now() + spec["seconds"]
-        self.base = read_text(spec["path"])
+        self.base = layout(spec["path"], read_text(spec["path"]))
         self.targets: set[tuple[str, int]] = set()
         self.variants: list[Variant] = []
         self.calls: dict[str, int] = {}
@@ -81,11 +82,9 @@ class Laboratory:
 
     def pytest_collection_finish(self) -> None:
         """Find the functions that the variants change."""
-        path = self.spec["path"]
-        old = live.compile_file(self.base, path)
         for variant in self.spec["variants"]:
             try:
-                pairs = list(live.changed_code(old, live.compile_file(variant["source"], path)))
+                pairs = list(live.changed_code(*compile_pair(self.base, variant["source"])))
             except live.Cold:
                 self.emit({"kind": "cold", "id": variant["id"]})
                 continue
@@ -225,7 +224,7 @@ class Laboratory:
     def _become(self, variant: Variant | None) -> None:
         self.emit({"kind": "asking", "id": "" if variant is None else variant["id"]})
         if variant is not None:
-            live.swap(self.spec["path"], self.base, variant["source"], self.alive)
+            live.swap(self.base, variant["source"], self.alive)
 
 
 def _answer(function: types.FunctionType, arguments: dict[str, Any], seconds: float) -> Answer:

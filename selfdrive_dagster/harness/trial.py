@@ -5,7 +5,9 @@ candidate's code in, runs the failing tests, then the others, and stops at the f
 failure. A survivor is only *plausible*: a clean process must prove it.
 
 Spec: `candidates` [{id, path, source}], `targets` [node id], `suite` [node id],
-`args` [pytest argument], `deadline_seconds` a test, `stop_after` survivors (0: never).
+`args` [pytest argument], `deadline_seconds` a test, `cpu_seconds` {node id: processor seconds at
+first}, `stop_after` survivors (0: never). What passes its processor seconds is tried again with the
+deadline alone, PATIENCE candidates at most, unless enough hold without it.
 Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | died | broken, "by",
 "cold"}, and {"kind": "end", "exit"} when all were tried or enough held. Nothing is tried when a
 target cannot be collected: no test at all would "pass" on every candidate.
@@ -23,9 +25,12 @@ from typing import Any
 import pytest
 
 from . import fork, live
-from .session import SelfdriveDeadline, arguments, deadline, settle
+from .fragments import Layout, layout
+from .session import SelfdriveDeadline, Unreported, arguments, deadline, settle
 
 Emit = Callable[[dict[str, Any]], None]
+Candidate = dict[str, str]
+PATIENCE = 12
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
@@ -39,7 +44,11 @@ def main(spec: dict[str, Any], emit: Emit) -> int:
 def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
     """Run pytest over the files of these tests with one plugin of ours."""
     files = list(dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids))
-    return int(pytest.main([*arguments(options(args), os.getcwd()), *files], plugins=[plugin]))
+    return int(
+        pytest.main(
+            [*arguments(options(args), os.getcwd()), *files], plugins=[plugin, Unreported()]
+        )
+    )
 
 
 def options(args: list[str]) -> list[str]:
@@ -63,7 +72,9 @@ class Zygote:
         self.spec = spec
         self.emit = emit
         self.killers: list[str] = []
+        self.survivors = 0
         self.alive: dict[str, live.Alive] = {}
+        self.layouts: dict[str, Layout] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -76,26 +87,40 @@ class Zygote:
         items = {item.nodeid: item for item in session.items}
         if not items.keys() >= set(self.spec["targets"]):
             return True
-        survivors = 0
         paths = {candidate["path"] for candidate in self.spec["candidates"]}
         self.alive = {path: live.living(path) for path in paths}
+        self.layouts = {path: layout(path, read_text(path)) for path in paths}
         gc.freeze()  # a collection in a child would copy every page that it looks at
         gc.disable()
-        for candidate in self.spec["candidates"]:
-            verdict = self._try(candidate, items)
-            survivors += verdict["outcome"] == "plausible"
-            self.emit({"kind": "trial", "id": candidate["id"], **verdict})
-            if 0 < self.spec.get("stop_after", 0) <= survivors:
-                break
+        slow = self._try_all(self.spec["candidates"], items, self.spec.get("cpu_seconds", {}))
+        self._try_all(slow, items, {})
         return True
 
-    def _try(self, candidate: dict[str, str], items: dict[str, pytest.Item]) -> dict[str, Any]:
+    def _try_all(
+        self, candidates: list[Candidate], items: dict[str, pytest.Item], bounds: dict[str, float]
+    ) -> list[Candidate]:
+        """Try until enough hold; return those to try again, of which nothing was told."""
+        slow: list[Candidate] = []
+        for candidate in candidates:
+            if 0 < self.spec.get("stop_after", 0) <= self.survivors:
+                break
+            verdict = self._try(candidate, items, bounds)
+            if verdict["outcome"] == "hung" and bounds and len(slow) < PATIENCE:
+                slow.append(candidate)
+                continue
+            self.survivors += verdict["outcome"] == "plausible"
+            self.emit({"kind": "trial", "id": candidate["id"], **verdict})
+        return slow
+
+    def _try(
+        self, candidate: Candidate, items: dict[str, pytest.Item], bounds: dict[str, float]
+    ) -> dict[str, Any]:
         targets = [items[i] for i in self.spec["targets"]]
         rest = [i for i in self.spec["suite"] if i in items and i not in self.spec["targets"]]
         rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
         seconds = self.spec["deadline_seconds"]
         answer = fork.in_child(
-            lambda: self._run_swapped(candidate, [*targets, *(items[i] for i in rest)]),
+            lambda: self._run_swapped(candidate, [*targets, *(items[i] for i in rest)], bounds),
             patience=seconds * (len(targets) + 2) + 30,
         )
         if isinstance(answer, fork.Lost):
@@ -106,20 +131,23 @@ class Zygote:
             self.killers = [answer["by"], *(k for k in self.killers if k != answer["by"])]
         return dict(answer)
 
-    def _run_swapped(self, candidate: dict[str, str], items: list[pytest.Item]) -> dict[str, Any]:
+    def _run_swapped(
+        self, candidate: Candidate, items: list[pytest.Item], bounds: dict[str, float]
+    ) -> dict[str, Any]:
         """Runs in a child: swap the candidate in, run the tests, stop at the first failure."""
         path = candidate["path"]
         try:
-            live.swap(path, read_text(path), candidate["source"], self.alive[path])
+            live.swap(self.layouts[path], candidate["source"], self.alive[path])
         except live.Cold:
             return {"outcome": "broken", "by": "", "cold": True}
         for item, following in zip(items, [*items[1:], None], strict=True):
-            outcome = run_item(item, following, self.spec["deadline_seconds"])
+            bound = bounds.get(item.nodeid)
+            outcome = run_item(item, following, self.spec["deadline_seconds"], bound)
             if outcome != "passed":
                 return {"outcome": outcome, "by": item.nodeid, "cold": False}
         return {"outcome": "plausible", "by": "", "cold": False}
 
-    def _try_cold(self, candidate: dict[str, str], node_ids: list[str]) -> dict[str, Any]:
+    def _try_cold(self, candidate: Candidate, node_ids: list[str]) -> dict[str, Any]:
         """Write the file, run a fresh pytest, put the file back."""
         path, original = candidate["path"], read_text(candidate["path"])
         command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
@@ -141,12 +169,14 @@ class Zygote:
         return {"outcome": outcome, "by": "", "cold": True}
 
 
-def run_item(item: pytest.Item, following: pytest.Item | None, seconds: float) -> str:
-    """Run one test under an alarm: `passed`, `killed` or `hung`."""
+def run_item(
+    item: pytest.Item, following: pytest.Item | None, seconds: float, computing: float | None = None
+) -> str:
+    """Run one test under its alarms: `passed`, `killed` or `hung`."""
     from _pytest.runner import runtestprotocol
 
     try:
-        with deadline(seconds):
+        with deadline(seconds, computing):
             reports = runtestprotocol(item, log=False, nextitem=following)
     except SelfdriveDeadline:
         return "hung"

@@ -9,7 +9,6 @@ candidates that failed: where a sandbox ends before its time, `stopped` says so.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 
@@ -18,11 +17,8 @@ from selfdrive_dagster.model import (
     Candidate,
     Claim,
     Diagnosis,
-    Ending,
-    Job,
     Product,
     Progress,
-    Ran,
     Reproducer,
     Reproduction,
     Sandbox,
@@ -36,15 +32,12 @@ from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.ordering import rank_key
 from selfdrive_dagster.patches.proposers import Asking, Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.waves import Wave, drafts_of, revised_by, waves
+from selfdrive_dagster.patches.trying import try_wave
+from selfdrive_dagster.patches.waves import drafts_of, revised_by, waves
 
 ROOM_FOR_ASKED = 8
 """Candidates kept free for each proposer that asks a model, which drafts late."""
 
-TOLD = 50
-
-REACHING_TESTS = 60
-SHORTEST_DEADLINE = 1.0
 PROPOSERS: tuple[Proposer, ...] = (Templates(),)
 
 
@@ -107,9 +100,9 @@ def search(
         if left <= 0:
             stopped = f"{seconds:g} s are over"
             break
-        answers, ran = _try(wave, reproducer, base, product, sandbox, left, progress)
+        answers, short = try_wave(wave, reproducer, base, product, sandbox, left, progress)
         tried += answers
-        early = _early(wave, len(answers), ran, seconds) or early
+        early = short or early
         held = sum(outcome == "plausible" for _, outcome in tried)
         progress(f"tried {len(tried)} candidates, {held} plausible")
         if held:
@@ -167,87 +160,6 @@ def search_if_reproduced(
         earlier=earlier,
     )
     return msgspec.structs.replace(found, asks=reproduction.asks + found.asks)
-
-
-def _try(
-    wave: Wave,
-    reproducer: Reproducer,
-    base: SuiteRun,
-    product: Product,
-    sandbox: Sandbox,
-    seconds: float,
-    progress: Progress,
-) -> tuple[list[tuple[Draft, str]], Ran]:
-    """Try one wave in one sandbox; return those that got an answer with it, and how it ended."""
-    by_id = {str(number): draft for number, draft in enumerate(wave.drafts)}
-    job = Job(
-        program="trial",
-        tree=product.root,
-        python=product.python,
-        import_roots=product.import_roots(),
-        overlay={} if reproducer.source is None else {reproducer.path: reproducer.source},
-        seconds=seconds,
-        spec={
-            "candidates": [
-                {"id": key, "path": draft.path, "source": draft.source}
-                for key, draft in by_id.items()
-            ],
-            "targets": list(reproducer.node_ids),
-            "suite": list(_reaching({d.path for d in wave.drafts}, reproducer, base)),
-            "args": list(product.tests),
-            "deadline_seconds": _deadline(reproducer, base),
-            "stop_after": wave.enough,
-        },
-    )
-    answers: list[tuple[Draft, str]] = []
-
-    def hear(line: dict[str, Any]) -> None:
-        if line.get("kind") == "trial" and str(line.get("id")) in by_id:
-            answers.append((by_id[str(line["id"])], str(line.get("outcome"))))
-            held = [number for number, (_, outcome) in enumerate(answers) if outcome == "plausible"]
-            if held == [len(answers) - 1]:
-                progress(f"candidate {len(answers)} is plausible")
-            elif len(answers) % TOLD == 0:
-                progress(f"tried {len(answers)} of {len(wave.drafts)} candidates")
-
-    ran = sandbox.run(job, hear)
-    return answers, ran
-
-
-def _early(wave: Wave, answered: int, ran: Ran, seconds: float) -> str:
-    """Say why a wave ended before its time, "" when it did not."""
-    if any(line.get("kind") == "end" for line in ran.lines) and ran.ending is Ending.EXITED:
-        silent_session = wave.drafts and not answered
-        return "no answer came: the reproducer cannot be collected" if silent_session else ""
-    told = _ENDED[ran.ending].format(seconds=seconds, status=ran.status)
-    return f"{told} when {answered} of {len(wave.drafts)} candidates had an answer"
-
-
-_ENDED = {
-    Ending.EXITED: "the trials exited with {status}",
-    Ending.TIMED_OUT: "{seconds:g} s were over",
-    Ending.OUTPUT_CAPPED: "the trials wrote more than they may",
-    Ending.KILLED: "the sandbox was killed (it may have wanted too much memory)",
-}
-"""The words of each ending before the end."""
-
-
-def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[str, ...]:
-    """Return passing tests that run lines of these files, the quickest first."""
-    own = set(reproducer.node_ids)
-    reaching = [
-        node_id
-        for node_id in base.with_outcome("passed")
-        if node_id not in own and paths & set(base.lines.get(node_id, {}))
-    ]
-    reaching.sort(key=lambda node_id: base.tests[node_id].seconds)
-    return tuple(reaching[:REACHING_TESTS])
-
-
-def _deadline(reproducer: Reproducer, base: SuiteRun) -> float:
-    """Five times the slowest test that may run, at least a second."""
-    slowest = max((test.seconds for test in base.tests.values()), default=0.0)
-    return max(SHORTEST_DEADLINE, 5 * min(slowest, 2.0))
 
 
 def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, ...]:

@@ -18,6 +18,13 @@ from selfdrive_dagster.model import Ask, Attempt, Diagnosis, Product
 from selfdrive_dagster.patches.asking.context import Shown, show
 from selfdrive_dagster.patches.asking.conversing import Asker, Terms
 from selfdrive_dagster.patches.asking.edits import SCHEMA, read_answer
+from selfdrive_dagster.patches.asking.hurting import RULES as IMPROVING
+from selfdrive_dagster.patches.asking.hurting import Hurt, facts
+from selfdrive_dagster.patches.asking.improvements import (
+    IMPROVEMENT_SCHEMA,
+    Asked,
+    read_improvements,
+)
 from selfdrive_dagster.patches.asking.money import Purse
 from selfdrive_dagster.patches.asking.questions import Model, Question
 from selfdrive_dagster.patches.asking.testing import TEST_SCHEMA, ask_for_tests, read_tests
@@ -25,7 +32,7 @@ from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.proposers import Tried
 from selfdrive_dagster.patches.reproduce.draft import Draft as TestDraft
 
-DRAFT, REVISE, REPRODUCE = "draft", "revise", "reproduce"
+DRAFT, REVISE, REPRODUCE, IMPROVE = "draft", "revise", "reproduce", "improve"
 NOTHING_SHOWN = "no code shown may be changed"
 
 
@@ -79,6 +86,29 @@ class Claude:
             question_for_tests(shown, diagnosis, product, attempts, self._terms),
             REPRODUCE,
             partial(read_tests, diagnosis=diagnosis, product=product),
+            fault="" if shown.spans else NOTHING_SHOWN,
+        )
+
+    def improve(self, hurt: Hurt, diagnosis: Diagnosis, product: Product) -> tuple[Asked, ...]:
+        """Return drafts for what hurts without a crash, each with a test and a stated effect."""
+        shown = show(diagnosis, product, drafts=self._terms.drafts)
+        rules = IMPROVING.format(drafts=self._terms.drafts)
+        told = msgspec.structs.replace(
+            shown, system=(rules, *shown.system[1:]), facts=facts(hurt, diagnosis)
+        )
+        question = question_of(told, (), self._terms)
+        read = partial(
+            read_improvements,
+            hurt=hurt,
+            product=product,
+            spans=shown.spans,
+            generator=self.name,
+            most=self._terms.drafts,
+        )
+        return self._asker.ask(
+            msgspec.structs.replace(question, schema=IMPROVEMENT_SCHEMA),
+            IMPROVE,
+            read,
             fault="" if shown.spans else NOTHING_SHOWN,
         )
 

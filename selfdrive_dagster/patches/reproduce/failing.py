@@ -19,14 +19,19 @@ def failing_test_reproducer(
     progress: Progress = silent,
     *,
     node_ids: tuple[str, ...] | None = None,
+    base: SuiteRun | None = None,
 ) -> Reproduction:
     """Run the suite on base; the tests that fail twice become the reproducer.
 
-    With `node_ids` only those are considered. Raises Refused below a full sandbox.
+    With `node_ids` only those are considered. `base` is the whole suite's run on the base, where
+    there is one already: it is the first of the two. Raises Refused below a full sandbox.
     """
-    progress("running the product's tests")
-    first = run_suite(product, sandbox, node_ids=node_ids)
-    failing = first.with_outcome("failed", "error")
+    if base is None:
+        progress("running the product's tests")
+    first = base or run_suite(product, sandbox, node_ids=node_ids)
+    failing = tuple(
+        i for i in first.with_outcome("failed", "error") if node_ids is None or i in node_ids
+    )
     if not failing:
         return _none(_why_none(first))
     progress(f"{len(failing)} failing, running them again")
