@@ -7,6 +7,7 @@ shares. Does not belong: figures over rows (`repair_tables.py`) and the peer's r
 import statistics
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import equal
@@ -32,7 +33,8 @@ class Row(msgspec.Struct, kw_only=True):
     search alone on `cores` (the machine's, shared out over the runs at a time), `test_ms` the
     median time of the failing and covering tests on the original. `right` is text, syntax,
     answers, different or unknown (`equal.py`), "" without a patch. `verdict` and `reason` are the
-    gate's words on the best patch; a peer has no gate, so its patches are `claimed`.
+    gate's words on the best patch, `confidence` its number, 0 to 1; a peer has no gate, so its
+    patches are `claimed`.
     """
 
     tool: str = ENGINE
@@ -55,6 +57,7 @@ class Row(msgspec.Struct, kw_only=True):
     patch: str = ""
     stopped: str = ""
     reason: str = ""
+    confidence: float | None = None
     ended: str = ""
 
 
@@ -80,7 +83,9 @@ def mend(prepared: Prepared, number: int, cache: Path, budget: Budget, cores: fl
     except SelfdriveError as error:
         row.ended = error.message[:200]
     except Exception as error:  # a run of hours goes on; the row says that we broke
-        row.ended = f"crashed: {type(error).__name__}: {error}"[:200]
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        row.ended = f"crashed: {type(error).__name__} in {where}: {error}"[:200]
     return row
 
 
@@ -113,7 +118,11 @@ def fill(row: Row, found: Repair) -> None:
     row.tried, row.plausible = found.search.tried, len(found.search.plausible)
     row.searching, row.stopped = found.search.seconds, found.search.stopped
     row.verdict = found.verdict.value if found.verdict else "none"
-    row.reason = found.reports[0].reason if found.reports else ""
+    if found.reports:
+        best = found.best.id if found.best else found.reports[0].candidate_id
+        report = next(one for one in found.reports if one.candidate_id == best)
+        row.reason = report.reason
+        row.confidence = report.confidence.value if report.confidence else None
     if found.best is not None:
         row.claim, row.template = found.best.claim.value, found.best.family
         row.patch = found.best.patch

@@ -197,7 +197,8 @@ def judge(
     held = equal.compare(fixed, best.path, patched, reaching[:60], box)
     row.broken, row.answers, row.differing = judged.broken[:5], held.how, held.differing
     row.probe = probing.differing(pair.probe, product, apply_patch(product.read, best.patch), fixed)
-    row.right = judged.right and held.how != "different" and not row.probe
+    row.by_tests = judged.right and held.how != "different"
+    row.right = row.by_tests and not row.probe
 
 
 def fill(row: Row, found: Repair) -> None:

@@ -9,7 +9,8 @@ from statements import Statement
 class Row(msgspec.Struct, kw_only=True):
     """What came of one pair in one track.
 
-    `right` is None when there was no patch to judge; `answers` is `equal.py`'s word on the patch
+    `by_tests` says that the new release's tests and answers hold, `right` that its probe does too;
+    both are None when there was no patch to judge. `answers` is `equal.py`'s word on the patch
     beside the new release, `probe` what the pair's probe printed otherwise, "" when nothing.
     `first` is seconds from the start to the first plausible patch.
     """
@@ -25,6 +26,7 @@ class Row(msgspec.Struct, kw_only=True):
     verdict: str = ""
     claim: str = ""
     seconds: float = 0.0
+    by_tests: bool | None = None
     right: bool | None = None
     answers: str = ""
     probe: str = ""
@@ -81,8 +83,9 @@ def summary(track: str, rows: Sequence[Row]) -> str:
     certified = [row for row in rows if row.verdict == "certified"]
     return (
         f"{track}: {sum(row.plausible > 0 for row in rows)} plausible, "
-        f"{sum(row.right is True for row in rows)} right, "
-        f"{sum(row.right is True for row in certified)} repaired (certified and right), "
+        f"{sum(row.by_tests is True for row in rows)} right by tests and answers, "
+        f"{sum(row.right is True for row in rows)} of them by the probe too, "
+        f"{sum(row.right is True for row in certified)} repaired (certified, right by all three), "
         f"{sum(row.right is False for row in certified)} certified and wrong, "
         f"{sum(row.verdict == 'contained' for row in rows)} contained, of {len(rows)}"
     )

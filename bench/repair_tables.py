@@ -74,11 +74,20 @@ def ended_by(row: Row) -> str:
     return check if check.isidentifier() else row.verdict
 
 
+def band_of(row: Row) -> str:
+    """Return the tenth that a report's confidence lies in."""
+    if row.confidence is None:
+        return "not told"
+    low = min(9, int(row.confidence * 10)) / 10
+    return f"{low:.1f} to {low + 0.1:.1f}"
+
+
 def told(rows: Sequence[Row]) -> Iterable[str]:
     """Yield all tables: the engine's, then each peer beside it on the same bugs."""
     own = [row for row in rows if row.tool == ENGINE]
     for title, key in (("package", package_of), ("edit", lambda row: row.family),
-                       ("verdict", lambda row: row.verdict), ("ended by", ended_by)):  # fmt: skip
+                       ("verdict", lambda row: row.verdict), ("ended by", ended_by),
+                       ("confidence", band_of)):  # fmt: skip
         yield from ("", *table(title, own, key))
     for half, members in (
         ("blind half", [row for row in own if row.blind]),
