@@ -1,4 +1,4 @@
-"""Is a patched file the original again? Equal text or syntax; else equal answers.
+"""Is a patched file the original again? Equal text, syntax or bytecode; else equal answers.
 
 The product's tests run on the original, and wherever they enter a function that the patch changes,
 original and patch answer the same recorded calls and small changes of them.
@@ -6,6 +6,7 @@ original and patch answer the same recorded calls and small changes of them.
 
 import ast
 from collections.abc import Sequence
+from types import CodeType
 
 import msgspec
 
@@ -17,7 +18,7 @@ ENOUGH = 20
 
 
 class Equality(msgspec.Struct, frozen=True, kw_only=True):
-    """`how` is text, syntax, answers, different, or unknown; `asked` counts inputs."""
+    """`how` is text, syntax, bytecode, answers, different, or unknown; `asked` counts inputs."""
 
     how: str
     asked: int = 0
@@ -26,7 +27,7 @@ class Equality(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def right(self) -> bool:
         """Say whether the patch is the original as far as can be told."""
-        return self.how in ("text", "syntax", "answers")
+        return self.how in ("text", "syntax", "bytecode", "answers")
 
 
 def compare(
@@ -38,6 +39,8 @@ def compare(
         return Equality(how="text")
     if ast.dump(ast.parse(patched)) == ast.dump(ast.parse(wanted)):
         return Equality(how="syntax")
+    if essence(compile(patched, path, "exec")) == essence(compile(wanted, path, "exec")):
+        return Equality(how="bytecode")
     job = Job(
         program="neighbours",
         tree=original.root,
@@ -66,6 +69,16 @@ def compare(
     if len(sure) - len(other) < ENOUGH:
         return Equality(how="unknown", asked=len(sure) - len(other))
     return Equality(how="answers", asked=len(sure) - len(other))
+
+
+def essence(code: CodeType) -> tuple[object, ...]:
+    """Return what a compiled text does, without places: `not a not in b` is `a in b`."""
+    consts = tuple(essence(c) if isinstance(c, CodeType) else (type(c), c) for c in code.co_consts)
+    return (
+        code.co_name, code.co_code, consts, code.co_names, code.co_varnames, code.co_freevars,
+        code.co_cellvars, code.co_flags, code.co_argcount, code.co_kwonlyargcount,
+        code.co_posonlyargcount, code.co_exceptiontable,
+    )  # fmt: skip
 
 
 KNOWN = ("returned", "raised", "hung", "died")

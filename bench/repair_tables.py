@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mending import ENGINE, Row
 
-RIGHT = ("text", "syntax", "answers")
+RIGHT = ("text", "syntax", "bytecode", "answers")
 CLAIMED = ("certified", "claimed")
 MILLISECONDS = 2.0
 """Tests of about a millisecond: the median of a bug's failing and covering ones is at most this."""
