@@ -1,20 +1,23 @@
 """Generated bugs: one edit by cosmic-ray in a well-tested package, which its own suite notices.
 
 The packages are others than those the templates were tuned on, and the edits are another
-project's. All mutants of a package are tried against its suite in one process; of those that a test
-notices a seeded draw takes some, in turn from each family of operators and none twice from one
-line, so that the operators with most variants do not crowd out the others.
+project's. A seeded draw takes mutants of lines that a passing test runs, in turn from each family
+of operators and none twice from one line, so that the operators with most variants do not crowd out
+the others. They are tried against the suite, a batch in one process; those that a test notices are
+the bugs. What the same draw makes of a release is always the same, so `prepared.py` keeps it.
 """
 
 import json
 import random
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 import products
+from packages import Package
 
 from selfdrive_dagster.model import Job, Product, Sandbox
 from selfdrive_dagster.patches.suite import SuiteRun
@@ -23,37 +26,11 @@ MOST_TRIED = 120
 """Mutants of one package that its suite is asked about."""
 
 
-class Package(msgspec.Struct, frozen=True):
-    """A release with its tests in the source archive; `code` are the folders or files mutated."""
-
-    name: str
-    version: str
-    code: tuple[str, ...]
-    tests: str = "pytest -q"
-
-
-PACKAGES = (
-    Package("toolz", "1.0.0", ("toolz",)),
-    Package("inflection", "0.5.1", ("inflection",)),
-    Package("tabulate", "0.8.10", ("tabulate.py",)),
-    Package("voluptuous", "0.16.0", ("voluptuous",)),
-    Package("schema", "0.7.8", ("schema.py",)),
-    Package("unidiff", "1.0.1", ("src/unidiff", "unidiff")),
-    Package("pyrsistent", "0.20.0", ("pyrsistent",)),
-    Package("first", "2.0.2", ("first.py",)),
-    Package("python-slugify", "9.2.0", ("slugify", "src/slugify")),
-    Package("mistune", "3.4.0", ("src/mistune",)),
-    Package("boltons", "25.0.0", ("boltons",)),
-    Package("more-itertools", "10.8.0", ("more_itertools",)),
-    Package("cssselect", "1.3.0", ("cssselect",)),
-    Package("sqlparse", "0.5.3", ("sqlparse",)),
-)
-
-REQUIREMENTS = ("pytest", "hypothesis", "text-unidecode", "attrs", "lxml", "pytest-subtests")
-
-
 class Bug(msgspec.Struct, frozen=True, kw_only=True):
-    """One mutant that a test notices: the whole new text of a file."""
+    """One mutant that a test notices: the whole new text of a file.
+
+    `reached_by` are passing tests of the original that run the line.
+    """
 
     package: str
     operator: str
@@ -61,6 +38,12 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     source: str
     noticed_by: str = ""
+    reached_by: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The family of the operator that made it."""
+        return self.operator.partition("/")[2].partition("_")[0]
 
     @property
     def name(self) -> str:
@@ -120,9 +103,19 @@ def in_turn(found: list[Place], chance: random.Random) -> Iterator[Place]:
             yield place
 
 
-def mutants(source: Path, package: Package, python: str, chance: random.Random) -> list[Bug]:
-    """Return at most MOST_TRIED mutants of a release, whether a test notices them or not."""
-    drawn = list(in_turn(places(source, package, python), chance))[:MOST_TRIED]
+def mutants(
+    source: Path,
+    package: Package,
+    python: str,
+    chance: random.Random,
+    ran: Mapping[str, Collection[int]],
+) -> list[Bug]:
+    """Return at most MOST_TRIED mutants of a release, whether a test notices them or not.
+
+    `ran` are the lines of each file that a passing test runs: elsewhere none is noticed.
+    """
+    found = [one for one in places(source, package, python) if one.line in ran.get(one.path, ())]
+    drawn = list(islice(in_turn(found, chance), MOST_TRIED))
     lines = "\n".join(msgspec.json.encode(place).decode() for place in drawn)
     told = _ask(python, "make", str(source), given=lines)
     return [msgspec.convert({**json.loads(line), "package": package.name}, Bug) for line in told]

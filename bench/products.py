@@ -70,17 +70,21 @@ def _pip(*words: str, python: str = sys.executable) -> None:
 
 
 def lay_out(
-    source: Path, folder: Path, python: str, changed: Mapping[str, str] | None = None
+    source: Path,
+    folder: Path,
+    python: str,
+    changed: Mapping[str, str] | None = None,
+    tests: str = "pytest -q",
 ) -> Path:
     """Copy a release to a fresh folder as a git repository of one commit; return the folder.
 
-    `changed` are files with another text than the release's.
+    `changed` are files with another text than the release's; `tests` is how its tests are run.
     """
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.egg-info", "*.pyc"))
     for path, text_of in (changed or {}).items():
         (folder / path).write_text(text_of, encoding="utf-8")
     name = source.name.rpartition("-")[0]
-    text = f'[service]\nname = "{name}"\npython = "{python}"\n'
+    text = f'[service]\nname = "{name}"\npython = "{python}"\ntests = "{tests}"\n'
     (folder / "selfdrive.toml").write_text(text)
     commit(folder, "Release it")
     return folder

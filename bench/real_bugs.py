@@ -1,34 +1,43 @@
-"""Nine real bugs from PyPI: from the crash, or the failing test, to a report.
+"""Nine real bugs from PyPI: from the failing test, or the crash alone, to a judged patch.
 
-`python bench/real_bugs.py [--only NAME] [--seconds N] [--out FILE] [--cache FOLDER]`
+`python bench/real_bugs.py [--only NAME] [--track TRACK] [--seconds N] [--jobs N] [--out FILE]
+[--diffs FILE] [--cache FOLDER]`
 
-Two consecutive releases each (repair.md §11). The old one is the product. Where it crashes, the
-triggering call runs under the real Sentry SDK and the crash comes out of the receiver's segment;
-the new release's tests stay hidden and judge the patch afterwards. Where it does not raise, the
-new tests are put into the tree and the failing ones lead. These fixes were known while the
-templates were written: the figures are an upper bound.
+Two consecutive releases each (repair.md §11). The old one is the product. Tracks: *failing test*,
+the new release's tests are put into the tree and the failing ones lead; *trace*, the triggering
+call runs under the unmodified Sentry SDK, the crash comes out of the receiver's segment, and the
+new tests stay hidden; *trace + hook*, the same with the opt-in hook that sends what objects hold.
+Three of the bugs raise nothing, so they have no trace. Judged by the new release: all tests that
+pass on it pass with the patch, and, where its tests enter a function that the two have differently,
+both give equal answers. These fixes were known while the templates were written: the figures are an
+upper bound, to be quoted only beside a blind run (`repair.py`).
 """
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import equal
 import judging
 import msgspec
 import products
 import receiving
-from statements import Statement, holds, on_parse
+from real_bugs_told import Row, beside, print_table
+from statements import holds, on_parse
 
 from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.config import load
 from selfdrive_dagster.errors import SelfdriveError
-from selfdrive_dagster.model import Product
-from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.model import Candidate, Product
+from selfdrive_dagster.patches.suite import run_suite
+from selfdrive_dagster.patches.text import apply_patch
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
 
 REQUIREMENTS = (
@@ -87,47 +96,36 @@ PAIRS = (
     Pair("parse", "1.22.2", "1.22.3"),
 )  # fmt: skip
 
-
-class Row(msgspec.Struct, kw_only=True):
-    """What came of one pair. `right` is None when there was no patch to judge."""
-
-    package: str
-    track: str
-    outcome: str = "run"
-    way: str = ""
-    tried: int = 0
-    per_second: float = 0.0
-    plausible: int = 0
-    verdict: str = ""
-    claim: str = ""
-    seconds: float = 0.0
-    right: bool | None = None
-    broken: tuple[str, ...] = ()
-    family: str = ""
-    supports: tuple[str, ...] = ()
-    patch: str = ""
-    true_fix: str = ""
-    why: tuple[str, ...] = ()
-    statements: tuple[Statement, ...] = ()
+TEST, TRACE, HOOK = "failing test", "trace", "trace + hook"
+TRACKS = (TEST, TRACE, HOOK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the pairs, print the table and the patches, write them as JSON.
+    """Run the pairs, print the table, write rows and diffs.
 
     Returns 1 if a wrong patch was certified or a statement on parse 1.4 does not hold.
     """
     options = read_options(arguments)
     cache = products.cache_folder(options.cache)
-    box = BwrapSandbox(cache / "sandbox")
-    rows = []
-    print(f"load at the start: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}")
-    for pair in PAIRS:
-        if not options.only or options.only in pair.name:
-            rows.append(run_pair(pair, cache, box, options.seconds))
-            print_row(rows[-1])
-    print_table(rows)
+    wanted = [
+        (pair, track)
+        for track in TRACKS
+        for pair in PAIRS
+        if options.only in pair.name and track == (options.track or track)
+    ]
+    print(f"load at the start: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}", flush=True)
+    products.interpreter("libraries", REQUIREMENTS, cache)
+    run = functools.partial(run_pair, cache=cache, seconds=options.seconds)
+    rows: list[Row] = []
     out = options.out or cache / "real_bugs.json"
-    out.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
+    diffs = options.diffs or cache / "real_bugs_diffs.txt"
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for row in pool.map(run, *zip(*wanted, strict=True)):
+            rows.append(row)
+            print(f"{row.track:13} {row.package}: {row.verdict or row.outcome}", flush=True)
+            out.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
+            diffs.write_text("\n".join(beside(rows)) + "\n")
+    print_table(rows)
     print(f"\nload at the end: {os.getloadavg()[0]:.1f}; written to {out}")
     wrong = [row.package for row in rows if row.verdict == "certified" and row.right is False]
     broken = [row.package for row in rows if row.statements and not holds(row.statements)]
@@ -140,20 +138,27 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="part of a pair's name, such as 'parse 1.4'")
+    parser.add_argument("--track", choices=TRACKS, help="one track; else all three")
     parser.add_argument("--seconds", type=float, default=120.0, help="of search for each pair")
+    parser.add_argument("--jobs", type=int, default=1, help="pairs at a time")
     parser.add_argument("--out", type=Path, help="JSON file; else real_bugs.json in the cache")
+    parser.add_argument("--diffs", type=Path, help="each patch beside the true fix; else the cache")
     parser.add_argument("--cache", type=Path, help="folder that downloads stay in")
     return parser.parse_args(arguments)
 
 
-def run_pair(pair: Pair, cache: Path, box: BwrapSandbox, seconds: float) -> Row:
+def run_pair(pair: Pair, track: str, cache: Path, seconds: float) -> Row:
     """Take one pair to a report. What cannot be had is told in the row, never dropped."""
-    row = Row(package=pair.name, track="trace" if pair.trigger else "failing test")
+    row = Row(package=pair.name, track=track)
+    if track != TEST and not pair.trigger:
+        row.outcome = "no trace: nothing is raised"
+        return row
     try:
         old = products.source_of(pair.package, pair.old, cache)
         new = products.source_of(pair.package, pair.new, cache)
         python = products.interpreter("libraries", REQUIREMENTS, cache)
         with tempfile.TemporaryDirectory() as folder:
+            box = BwrapSandbox(cache / "sandbox")
             _run(pair, row, Path(folder), old, new, python, box, seconds)
     except products.NotToBeHad as error:
         row.outcome = f"not run: {error}"
@@ -174,7 +179,7 @@ def _run(
 ) -> None:
     repo = products.lay_out(old, work / "repo", python)
     hidden = products.test_files(new)
-    if not pair.trigger:
+    if row.track == TEST:
         for path, text in hidden.items():
             (repo / path).parent.mkdir(parents=True, exist_ok=True)
             (repo / path).write_text(text)
@@ -184,26 +189,49 @@ def _run(
     product, history = open_product(repo, settings, work / "export")
     row.true_fix = judging.true_fix(old, new, settings.service.source, (pair.old, pair.new))
     crash = None
-    if pair.trigger:
+    if row.track != TEST:
         (work / "home").mkdir(mode=0o700)
         roots = product.import_roots()
-        crash = receiving.crash_of(pair.trigger, repo, roots, python, work / "home")
+        hook = row.track == HOOK
+        crash = receiving.crash_of(pair.trigger, repo, roots, python, work / "home", hook=hook)
     start = time.monotonic()
-    found = repair(product, history, box, crash=crash, budget=Budget(seconds=seconds))
+
+    def hear(sentence: str) -> None:
+        if row.first is None and sentence.endswith("is plausible"):
+            row.first = round(time.monotonic() - start, 2)
+
+    budget = Budget(seconds=seconds)
+    found = repair(product, history, box, crash=crash, budget=budget, progress=hear)
     row.seconds = round(time.monotonic() - start, 1)
     fill(row, found)
-    wanted = reference(new, work / "new", product, box)
     if found.best is not None:
-        judged = judging.judge(found.best.patch, product, hidden, wanted, box)
-        row.right, row.broken = judged.right, judged.broken[:5]
-    if pair.package == "parse" and pair.old == "1.4" and found.reproduction.reproducer:
+        judge(row, pair, found.best, product, hidden, new, work / "new", box)
+    if row.track == TRACE and pair.name == "parse 1.4" and found.reproduction.reproducer:
         row.statements = on_parse(found.reproduction.reproducer, product, box)
 
 
-def reference(new: Path, folder: Path, product: Product, box: BwrapSandbox) -> SuiteRun:
-    """Run the new release's tests on the new release, in the same environment."""
+def judge(
+    row: Row,
+    pair: Pair,
+    best: Candidate,
+    product: Product,
+    hidden: dict[str, str],
+    new: Path,
+    folder: Path,
+    box: BwrapSandbox,
+) -> None:
+    """Hold the best patch to the new release: its tests, and its answers."""
     products.lay_out(new, folder, product.python)
-    return run_suite(judging.at(product, folder), box)
+    fixed = judging.at(product, folder)
+    wanted = run_suite(fixed, box, lines=True)
+    judged = judging.judge(best.patch, product, hidden, wanted, box)
+    patched = apply_patch(product.read, best.patch)[best.path] or ""
+    for quote in "'\"":  # a release names its version, which is no part of a fix
+        patched = patched.replace(f"{quote}{pair.old}{quote}", f"{quote}{pair.new}{quote}")
+    reaching = [i for i in wanted.with_outcome("passed") if best.path in wanted.lines.get(i, {})]
+    held = equal.compare(fixed, best.path, patched, reaching[:60], box)
+    row.broken, row.answers, row.differing = judged.broken[:5], held.how, held.differing
+    row.right = judged.right and held.how != "different"
 
 
 def fill(row: Row, found: Repair) -> None:
@@ -221,47 +249,8 @@ def fill(row: Row, found: Repair) -> None:
     row.why = (
         *(f"{a.way.value} of {a.target}: {a.outcome}" for a in found.reproduction.attempts),
         *(f"{r.verdict.value} {by_id[r.candidate_id].family}: {r.reason}" for r in found.reports),
+        f"the search ended: {search.stopped}",
     )
-
-
-def print_row(row: Row) -> None:
-    """Print one pair: the patch beside the true fix, and why."""
-    print(f"\n=== {row.package} ({row.track}) {row.outcome}")
-    for sentence in row.why:
-        print(f"  {sentence[:300]}")
-    for support in row.supports:
-        print(f"  supported by {support[:300]}")
-    print(f"--- patch ({row.family}, {row.verdict}, {judged(row)})\n{row.patch}")
-    print(f"--- true fix\n{row.true_fix}")
-    for statement in row.statements:
-        print(statement.told())
-    sys.stdout.flush()
-
-
-def judged(row: Row) -> str:
-    """Say what the hidden tests made of the patch."""
-    if row.right is None:
-        return "not proposed"
-    return "right" if row.right else f"WRONG: breaks {', '.join(row.broken)}"
-
-
-HEAD = ("package", "track", "reproducer", "tried", "/s", "verdict", "claim", "seconds", "judged")
-
-
-def print_table(rows: list[Row]) -> None:
-    """Print one line for each pair."""
-    lines = [HEAD] + [
-        (
-            row.package, row.track, row.way, str(row.tried), f"{row.per_second:.0f}",
-            row.verdict if row.outcome == "run" else row.outcome[:40], row.claim,
-            f"{row.seconds:.1f}", judged(row)[:40],
-        )
-        for row in rows
-    ]  # fmt: skip
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    print()
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
 
 
 if __name__ == "__main__":

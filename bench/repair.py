@@ -1,233 +1,202 @@
 """Generated single-edit bugs in well-tested packages: how many are mended, and how rightly.
 
-`python bench/repair.py [--per-package 16] [--seed 1] [--seconds 60] [--only toolz] [--out FILE]`
+`python bench/repair.py [--jobs 2] [--per-package 16] [--seed 1] [--seconds 60] [--max-candidates
+400] [--fixkit 2] [--only toolz] [--out FILE] [--resume]`
 
-Each bug (`generated.py`) is put into a release of its own, which is the whole history: nothing
-tells what was there before. `repair` gets the failing tests and a budget; the original judges
-(`equal.py`): its text, its syntax, or its answers to the calls that the suite makes and to small
-changes of them. *Precision* counts patches that are CERTIFIED; the rest are abstentions. Exit
-code 1 when fewer bugs than asked for were made.
+The protocol is that of repair.md §11. Packages are split into an open half, which may be looked at
+while templates are written, and a blind half (`packages.py`). Each bug (`generated.py`) is put
+into a release of its own, which is the whole history: nothing tells what was there before. A tool
+gets the failing tests and a budget; the original judges (`mending.py`): its text, its syntax, or
+its answers to the calls that the suite makes and to small changes of them, and its suite. FixKit
+runs on a seeded part of the same bugs with the same failing tests, seconds and judge, after the
+engine and never on a core that the engine is using, and shows controls that it mends (`peer.py`).
+
+Each row is written to `--out` as a line of JSON when it is there; with `--resume` a run that was
+stopped goes on, and only under the same options and the same engine. `--tables FILE` prints the
+tables of rows that are there. Exit code 1 when fewer bugs than asked for were made.
 """
 
 import argparse
+import functools
+import hashlib
 import os
 import random
-import statistics
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import zip_longest
 from pathlib import Path
 
-import equal
 import msgspec
+import peer
 import products
-from generated import PACKAGES, REQUIREMENTS, Bug, Package, mutants, noticed
+from mending import ENGINE, Row, mend
+from packages import PACKAGES
+from prepared import Prepared, in_parallel
+from repair_tables import told
 
-from selfdrive_dagster.adapters.product import open_product
-from selfdrive_dagster.adapters.sandbox import BwrapSandbox
-from selfdrive_dagster.config import load
-from selfdrive_dagster.errors import SelfdriveError
-from selfdrive_dagster.model import History, Product
-from selfdrive_dagster.patches.suite import SuiteRun, run_suite
-from selfdrive_dagster.patches.text import apply_patch
-from selfdrive_dagster.validation.repair import Budget, Repair, repair
+from selfdrive_dagster.validation.repair import Budget
+
+Task = tuple[str, Prepared, int]
+"""A tool, a package, and the number of one of its bugs."""
 
 
-class Row(msgspec.Struct, kw_only=True):
-    """What became of one bug. `first` is seconds from the start to the first plausible patch."""
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line of a file of rows: what all of them were made with."""
 
-    bug: str
-    family: str
-    verdict: str = "none"
-    claim: str = ""
-    template: str = ""
-    plausible: int = 0
-    right: str = ""
-    differing: str = ""
-    tried: int = 0
-    searching: float = 0.0
-    seconds: float = 0.0
-    first: float | None = None
-    patch: str = ""
-    ended: str = ""
+    seed: int
+    seconds: float
+    max_candidates: int
+    engine: str
 
 
 def main() -> int:
     """Run the bench; print a line for each bug and the tables."""
     chosen = _arguments()
+    if chosen.tables:
+        print("\n".join(told(read_rows(chosen.tables, None))))
+        return 0
     cache = products.cache_folder(chosen.cache)
-    rows: list[Row] = []
-    for package in PACKAGES:
-        if not chosen.only or package.name in chosen.only:
-            try:
-                rows += of_package(package, chosen, cache)
-            except (products.NotToBeHad, SelfdriveError) as error:
-                print(f"{package.name}: not run: {error}"[:200], flush=True)
-    print_tables(rows)
-    if chosen.out:
-        chosen.out.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
-    wanted = chosen.per_package * len(chosen.only or PACKAGES)
-    return 0 if len(rows) >= 0.9 * wanted else 1
+    packages = tuple(one for one in PACKAGES if not chosen.only or one.name in chosen.only)
+    made = in_parallel(packages, chosen.seed, cache, chosen.jobs)
+    run = Run(
+        seed=chosen.seed,
+        seconds=chosen.seconds,
+        max_candidates=chosen.max_candidates,
+        engine=engine(),
+    )
+    out = chosen.out or cache / f"repair-{short(msgspec.json.encode(run))}.jsonl"
+    rows = read_rows(out, run) if chosen.resume and out.exists() else []
+    if not rows:
+        out.write_bytes(msgspec.json.encode(run) + b"\n")
+    known = {(row.tool, row.bug) for row in rows}
+    wanted = [
+        (tool, one, n)
+        for tool, one, n in tasks(made, chosen.per_package, chosen.fixkit, chosen.seed)
+        if (tool, one.bugs[n].name) not in known
+    ]
+    print(
+        f"{len(wanted)} runs to make, {len(rows)} there; load {os.getloadavg()[0]:.1f}", flush=True
+    )
+    if chosen.fixkit:
+        print("\n".join(peer.controls(cache, chosen.seconds, chosen.seed)), flush=True)
+    budget = Budget(seconds=chosen.seconds, max_candidates=chosen.max_candidates)
+    cores = max(1.0, (os.cpu_count() or 1) / chosen.jobs)
+    run_each = functools.partial(run_one, cache, budget, chosen.seed, cores)
+    for row in in_pool(wanted, chosen.jobs, run_each):
+        rows.append(row)
+        with out.open("ab") as file:
+            file.write(msgspec.json.encode(row) + b"\n")
+        print(line_of(row), flush=True)
+    print("\n".join(told(rows)))
+    print(f"\nload at the end {os.getloadavg()[0]:.1f}; rows in {out}")
+    asked = chosen.per_package * len(packages)
+    return 0 if sum(row.tool == ENGINE for row in rows) >= 0.9 * asked else 1
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--per-package", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--seconds", type=float, default=60.0, help="of search for each bug")
+    parser.add_argument("--max-candidates", type=int, default=400, help="for each bug")
+    parser.add_argument("--fixkit", type=int, default=0, help="bugs of each package for FixKit")
+    parser.add_argument("--jobs", type=int, default=2, help="bugs at a time, a process each")
+    parser.add_argument("--only", action="append", default=[], help="a package's name")
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--out", type=Path, help="rows; else in the cache, one file for each engine"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the rows of --out")
+    parser.add_argument("--tables", type=Path, help="print the tables of a file of rows")
     return parser.parse_args()
 
 
-def of_package(package: Package, chosen: argparse.Namespace, cache: Path) -> list[Row]:
-    """Make a package's bugs and repair each."""
-    source = products.source_of(package.name, package.version, cache)
-    python = products.interpreter("generated", REQUIREMENTS, cache)
-    cosmic = products.interpreter("cosmic", ("cosmic-ray",), cache)
-    box = BwrapSandbox(cache / "sandbox")
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        original, _ = opened(source, Path(folder) / "original", python)
-        base = run_suite(original, box, lines=True)
-        if not base.with_outcome("passed"):
-            raise products.NotToBeHad(f"its suite does not run here: {base.errors[:1]}")
-        drawn = mutants(source, package, cosmic, random.Random(chosen.seed))
-        bugs = noticed(drawn, base, original, box)[: chosen.per_package]
-        print(
-            f"{package.name}: {len(base.collected)} tests, {len(drawn)} mutants tried", flush=True
+def engine() -> str:
+    """Return git's name of the library's tree, and a name of what was edited since."""
+    here = Path(__file__).parent.parent
+
+    def ask(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *words], cwd=here, capture_output=True, text=True, check=False
         )
-        for number, bug in enumerate(bugs):
-            home = Path(folder) / f"bug{number}"
-            rows.append(one(bug, source, home, python, original, base, box, chosen.seconds))
-            print_row(rows[-1])
-    return rows
+
+    tree = ask("rev-parse", "HEAD:selfdrive_dagster").stdout.strip()
+    edited = ask("diff", "HEAD", "--", "selfdrive_dagster").stdout
+    return tree + (f" edited {short(edited.encode())}" if edited else "")
 
 
-def opened(
-    source: Path, folder: Path, python: str, bug: Bug | None = None
-) -> tuple[Product, History]:
-    """Return a release as a product, with a bug in it or without."""
-    folder.mkdir()
-    changed = {} if bug is None else {bug.path: bug.source}
-    repo = products.lay_out(source, folder / "repo", python, changed)
-    (folder / "export").mkdir()
-    return open_product(repo, load(repo), folder / "export")
+def short(told: bytes) -> str:
+    """Return 12 hex digits that name some bytes."""
+    return hashlib.sha256(told).hexdigest()[:12]
 
 
-def one(
-    bug: Bug,
-    source: Path,
-    folder: Path,
-    python: str,
-    original: Product,
-    base: SuiteRun,
-    box: BwrapSandbox,
-    seconds: float,
-) -> Row:
-    """Repair one bug from its failing tests and hold the answer to the original."""
-    row = Row(bug=bug.name, family=bug.operator.partition("/")[2].partition("_")[0])
-    start = time.monotonic()
+def read_rows(file: Path, run: Run | None) -> list[Row]:
+    """Read rows that are there. Ends the program when they were made with another `run`."""
+    first, *lines = file.read_bytes().splitlines()
+    before = msgspec.json.decode(first, type=Run)
+    if run is not None and before != run:
+        raise SystemExit(f"{file} was made with {before}, not {run}: choose another --out")
+    return [row for line in lines for row in _row(line)]
 
-    def hear(sentence: str) -> None:
-        if row.first is None and sentence.endswith("is plausible"):
-            row.first = round(time.monotonic() - start, 2)
 
+def _row(line: bytes) -> Iterator[Row]:
     try:
-        product, history = opened(source, folder, python, bug)
-        start = time.monotonic()
-        found = repair(
-            product, history, box, crash=None, budget=Budget(seconds=seconds), progress=hear
+        yield msgspec.json.decode(line, type=Row)
+    except msgspec.DecodeError:
+        return  # the last line of a run that was killed while it wrote; its bug is run again
+
+
+def tasks(made: dict[str, Prepared], each: int, peers: int, seed: int) -> Iterator[Task]:
+    """Yield what is to be run: the engine's bugs, packages in turn, then the peer's part of them.
+
+    In turn, so that a run that is stopped has something of each package.
+    """
+    yield from _in_turn((ENGINE, one, range(min(each, len(one.bugs)))) for one in made.values())
+    for tool in peer.APPROACHES if peers else ():
+        yield from _in_turn(
+            (tool, one, subset(one, each, peers, seed)) for one in made.values() if one.bugs
         )
-    except SelfdriveError as error:
-        row.ended = error.message[:200]
-        return row
-    row.seconds = round(time.monotonic() - start, 1)
-    fill(row, found)
-    if found.best is not None:
-        patched = apply_patch(product.read, found.best.patch)[found.best.path] or ""
-        reaching = [
-            i for i in base.with_outcome("passed") if found.best.path in base.lines.get(i, {})
-        ]
-        held = equal.compare(original, found.best.path, patched, reaching[:60], box)
-        row.right = held.how if found.best.path == bug.path else "different"
-        row.differing = held.differing
-    return row
 
 
-def fill(row: Row, found: Repair) -> None:
-    """Put a repair's figures into its row."""
-    row.tried, row.plausible = found.search.tried, len(found.search.plausible)
-    row.searching = found.search.seconds
-    row.verdict = found.verdict.value if found.verdict else "none"
-    if found.best is not None:
-        row.claim, row.template = found.best.claim.value, found.best.family
-        row.patch = found.best.patch
+def subset(one: Prepared, each: int, peers: int, seed: int) -> list[int]:
+    """Return the numbers of the bugs that a peer gets, by chance."""
+    among = range(min(each, len(one.bugs)))
+    chance = random.Random(f"{seed} {one.package.name}")
+    return sorted(chance.sample(among, min(peers, len(among))))
 
 
-def print_row(row: Row) -> None:
-    """Print one bug in a line."""
+def _in_turn(drawn: Iterable[tuple[str, Prepared, Iterable[int]]]) -> Iterator[Task]:
+    for turn in zip_longest(*([(tool, one, n) for n in them] for tool, one, them in drawn)):
+        yield from (task for task in turn if task is not None)
+
+
+def run_one(cache: Path, budget: Budget, seed: int, cores: float, task: Task) -> Row:
+    """Run one tool on one bug. The engine uses all cores it finds, so its share is counted."""
+    tool, one, number = task
+    if tool == ENGINE:
+        return mend(one, number, cache, budget, cores)
+    return peer.mend(one, number, cache, tool, budget.seconds, seed)
+
+
+def in_pool(wanted: list[Task], jobs: int, run: Callable[[Task], Row]) -> Iterator[Row]:
+    """Yield rows as they are ready; the peer begins when the engine's last row is there."""
+    with ProcessPoolExecutor(jobs) as pool:
+        for own in (True, False):
+            part = [task for task in wanted if (task[0] == ENGINE) is own]
+            for done in as_completed([pool.submit(run, task) for task in part]):
+                yield done.result()
+
+
+def line_of(row: Row) -> str:
+    """Return a row as a line; nothing in it tells what the bug or the patch looks like."""
     first = "-" if row.first is None else f"{row.first:.1f} s"
-    print(
-        f"  {row.bug:70} {row.tried:4} tried {row.plausible:3} plausible, first {first:>7} "
-        f"{row.verdict:13} {row.right:9} {row.seconds:5.1f} s {row.ended or row.differing}"[:230],
-        flush=True,
+    says = row.ended or (row.differing if not row.blind else "")
+    return (
+        f"{row.tool:10} {row.bug[:64]:64} {row.tried:4} tried {row.plausible:3} plausible, "
+        f"first {first:>7} {row.verdict:13} {row.right:9} {row.seconds:5.1f} s {says}"[:220]
     )
-
-
-def print_tables(rows: list[Row]) -> None:
-    """Print figures by package, by family of edits, and in all."""
-    for title, key in (("package", package_of), ("edit", family_of)):
-        print(f"\n{title:28} bugs  plausible  certified  right  wrong  unknown  abstained")
-        for name in sorted({key(row) for row in rows}):
-            print(f"{name:28} {counts([row for row in rows if key(row) == name])}")
-        print(f"{'in all':28} {counts(rows)}")
-    certified = [row for row in rows if row.verdict == "certified"]
-    known = [row for row in certified if row.right != "unknown"]
-    right = sum(row.right in RIGHT for row in known)
-    firsts = [row.first for row in rows if row.first is not None]
-    searched = sum(row.searching for row in rows)
-    print(f"\nprecision of CERTIFIED: {share(right, len(known))}")
-    print(f"repaired equal to the original: {share(right, len(rows))}")
-    if firsts:
-        print(f"first plausible: median {statistics.median(firsts):.1f} s of {len(firsts)}")
-    if searched:
-        print(f"candidates/s: {sum(row.tried for row in rows) / searched:.0f} (one process)")
-    print(f"load at the end {os.getloadavg()[0]:.1f}")
-
-
-def package_of(row: Row) -> str:
-    """Return the package of a bug."""
-    return row.bug.split()[0]
-
-
-def family_of(row: Row) -> str:
-    """Return the family of the edit that made a bug."""
-    return row.family
-
-
-RIGHT = ("text", "syntax", "answers")
-
-
-def counts(rows: Iterable[Row]) -> str:
-    """Return the figures of some bugs, under the head of the table."""
-    rows = list(rows)
-    certified = [row for row in rows if row.verdict == "certified"]
-    right = sum(row.right in RIGHT for row in certified)
-    wrong = sum(row.right == "different" for row in certified)
-    figures = (
-        (4, len(rows)), (9, sum(row.plausible > 0 for row in rows)), (9, len(certified)),
-        (5, right), (5, wrong), (7, len(certified) - right - wrong),
-        (9, len(rows) - len(certified)),
-    )  # fmt: skip
-    return "  ".join(f"{figure:>{width}}" for width, figure in figures)
-
-
-def share(part: int, whole: int) -> str:
-    """Return `part of whole`, in percent where there is a whole."""
-    return f"{part} of {whole}" + (f", {part / whole:.0%}" if whole else "")
 
 
 if __name__ == "__main__":

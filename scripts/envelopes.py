@@ -1,6 +1,7 @@
 """Record one real Sentry envelope for each crash of the example shop, into tests/cases.
 
 `python scripts/envelopes.py`, whenever the shop changes: their lines and release are its head's.
+`python scripts/envelopes.py --all FOLDER` keeps every crash that the visitors met, in order, there.
 The shop runs in /srv/shop by an interpreter in /srv/venv, on a host called shop-1, under its own
 visitors: no path or name of this machine gets in. What its SDK sends is kept as it was, but for
 the transport's compression. Needs root; what lies in those two folders is replaced.
@@ -69,6 +70,16 @@ def is_of(envelope: bytes, defect: dict[str, Any]) -> bool:
     return found == (defect["exception"], defect["path"], defect["function"].rpartition(".")[2])
 
 
+def keep_all(folder: Path) -> int:
+    """Write every crash, numbered as it came."""
+    folder.mkdir(parents=True)
+    crashes = [one for one in Sink.kept if any(is_of(one, defect) for defect in wanted().values())]
+    for number, one in enumerate(crashes):
+        (folder / f"{number:04}.envelope").write_bytes(one)
+    print(f"{len(crashes)} crashes in {SECONDS} s of visitors")
+    return 0
+
+
 def main() -> int:
     """Record; 1 when a crash was not met."""
     subprocess.run([sys.executable, SHOP / "make_history.py", PLACE], check=True)
@@ -89,6 +100,8 @@ def main() -> int:
         shop.wait()
         shutil.rmtree(PLACE)
         shutil.rmtree(VENV)
+    if sys.argv[1:2] == ["--all"]:
+        return keep_all(Path(sys.argv[2]))
     missing = []
     for name, defect in wanted().items():
         found = next((one for one in Sink.kept if is_of(one, defect)), None)

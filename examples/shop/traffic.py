@@ -192,6 +192,29 @@ def newcomer(_chance: random.Random) -> Walk:
     return False
 
 
+def giving(chance: random.Random) -> Walk:
+    """Look for a present; only a shop with the gift finder of `slow/` has them."""
+    yield Ask("GET", "/")
+    for _ in range(chance.randint(1, 2)):
+        yield Ask("GET", f"/gifts/{chance.choice((140, 150, 160))}")
+    yield put(chance.choice((1, 5, 7)))
+    return False
+
+
+def mistyping(chance: random.Random) -> Walk:
+    """Search for words that nobody sells; only a shop with the help of `slow/` knows better."""
+    word = chance.choice(("marmelde", "pepermnt", "darjelng", "toastrak"))
+    yield Ask("GET", "/products", query={"q": word})
+    yield Ask("GET", f"/did-you-mean/{word}")
+    return False
+
+
+ALSO: dict[str, tuple[Callable[[random.Random], Walk], int]] = {
+    "giving": (giving, 10),
+    "mistyping": (mistyping, 10),
+}
+"""Journeys that are walked only when they are asked for, with their shares."""
+
 # Journey and its share of the visits, in per cent.
 JOURNEYS: tuple[tuple[Callable[[random.Random], Walk], int], ...] = (
     (browse, 35),
@@ -224,12 +247,15 @@ class Visit:
 class Crowd:
     """So many visitors at a time, each one request at a time, in an order that the seed fixes."""
 
-    def __init__(self, client: httpx2.Client, users: int, seed: int) -> None:
+    def __init__(
+        self, client: httpx2.Client, users: int, seed: int, also: tuple[str, ...] = ()
+    ) -> None:
         self._client = client
         self._chance = random.Random(seed)
-        self._first = [journey for journey, _ in JOURNEYS]
+        self._journeys = (*JOURNEYS, *(ALSO[name] for name in also))
+        self._first = [journey for journey, _ in self._journeys]
         self._chance.shuffle(self._first)
-        self.tallies = {journey.__name__: Tally() for journey, _ in JOURNEYS}
+        self.tallies = {journey.__name__: Tally() for journey, _ in self._journeys}
         self._visits = [self._arrive() for _ in range(users)]
 
     def step(self) -> None:
@@ -249,8 +275,8 @@ class Crowd:
             self._visits[seat] = self._arrive()
 
     def _arrive(self) -> Visit:
-        shares = [share for _, share in JOURNEYS]
-        drawn = self._chance.choices(JOURNEYS, shares)[0][0]
+        shares = [share for _, share in self._journeys]
+        drawn = self._chance.choices(self._journeys, shares)[0][0]
         journey = self._first.pop() if self._first else drawn
         self.tallies[journey.__name__].visits += 1
         walk = journey(self._chance)
@@ -275,14 +301,21 @@ class Crowd:
         return Answer(status=answer.status_code, body=answer.json() if is_json else None)
 
 
-def drive(url: str, seconds: float, rate: float, seed: int, users: int) -> dict[str, Tally]:
+def drive(
+    url: str,
+    seconds: float,
+    rate: float,
+    seed: int,
+    users: int,
+    also: tuple[str, ...] = (),
+) -> dict[str, Tally]:
     """Send `rate` requests a second for `seconds`; return what each journey met."""
     # Visitors share no connection; a server may also close one after a 500 without saying so.
     apart = httpx2.Limits(max_keepalive_connections=0)
     with httpx2.Client(
         base_url=url, timeout=10, trust_env=False, verify=False, limits=apart
     ) as client:
-        crowd = Crowd(client, users, seed)
+        crowd = Crowd(client, users, seed, also)
         began = time.monotonic()
         sent = 0
         while (now := time.monotonic() - began) < seconds:
@@ -312,6 +345,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20, help="requests a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--users", type=int, default=12, help="visitors at a time")
+    parser.add_argument("--also", choices=sorted(ALSO), action="append", default=[],
+                        help="one more journey, for a shop that has its pages")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     options = parser.parse_args()
     if urlsplit(options.url).hostname not in LOOPBACK:
@@ -320,7 +355,14 @@ def main() -> int:
     if min(options.seconds, options.rate, options.users) <= 0:
         print("traffic: --seconds, --rate and --users must be above 0.", file=sys.stderr)
         return 2
-    tallies = drive(options.url, options.seconds, options.rate, options.seed, options.users)
+    tallies = drive(
+        options.url,
+        options.seconds,
+        options.rate,
+        options.seed,
+        options.users,
+        tuple(dict.fromkeys(options.also)),
+    )
     if options.json:
         print(json.dumps({name: vars(tally) for name, tally in tallies.items()}))
     else:

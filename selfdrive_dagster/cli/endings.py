@@ -25,8 +25,8 @@ EXIT_CODES = (
     (3, "refused, nothing was run: no full sandbox, a rule, or a need is missing"),
     (4, "a program or package is not installed"),
     (5, "a port, a lock or the database is in use"),
-    (NO_REPRODUCER, "repair: diagnosed, but nothing reproduces it, so no patch can be proven"),
-    (NO_PATCH, "repair: reproduced, but no patch held"),
+    (NO_REPRODUCER, "repair, improve: nothing reproduces it, so no patch can be proven"),
+    (NO_PATCH, "repair, improve: reproduced, but no patch held"),
     (OUR_FAULT, "a fault of Selfdrive itself: please report it"),
     (INTERRUPTED, "stopped with Ctrl-C"),
 )

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from selfdrive_dagster.cli.costs import costed, spent_on_issues
 from selfdrive_dagster.cli.render import AsJson, clean, emit
 from selfdrive_dagster.config import FILE_NAME, Settings, home_path, load
 from selfdrive_dagster.errors import BadInput
@@ -67,11 +68,14 @@ def issues(
         emit((), lambda console: console.print(Text(NOTHING), soft_wrap=True), as_json=as_json)
         return
     if why:
-        chosen = pick(ranked, why)
-        emit(chosen, lambda console: draw_one(console, chosen, {}), as_json=as_json)
+        explain(pick(ranked, why), file, as_json)
         return
     spent = {} if file else spent_on_issues()
-    emit(ranked[:limit], lambda console: draw_all(console, ranked, limit, spent), as_json=as_json)
+    emit(
+        costed(ranked[:limit], spent),
+        lambda console: draw_all(console, ranked, limit, spent),
+        as_json=as_json,
+    )
 
 
 def issue(
@@ -81,9 +85,14 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Show one issue: where it happens, whom it hurts, and how its score is made."""
-    chosen = pick(find(file, repo), issue_id)
+    explain(pick(find(file, repo), issue_id), file, as_json)
+
+
+def explain(chosen: RankedIssue, file: Path | None, as_json: bool) -> None:
+    """Show one issue whole, with what models took where the loop's book can be read."""
     spent = {} if file else spent_on_issues()
-    emit(chosen, lambda console: draw_one(console, chosen, spent), as_json=as_json)
+    (one,) = costed((chosen,), spent)
+    emit(one, lambda console: draw_one(console, chosen, spent), as_json=as_json)
 
 
 def find(file: Path | None, repo: Path | None) -> tuple[RankedIssue, ...]:
@@ -141,21 +150,6 @@ def from_home(settings: Settings) -> tuple[RankedIssue, ...]:
         business=business,
         resolved=read_resolved(warehouse.root),
     )
-
-
-def spent_on_issues() -> dict[str, int]:
-    """Return the micro-dollars of each issue where that can be read at once, else nothing.
-
-    A database that is not running is not started for it.
-    """
-    from selfdrive_dagster.cli.changes import URL, loop_is_running, opened
-
-    if not (os.environ.get(URL) or loop_is_running()):
-        return {}
-    from selfdrive_dagster.adapters.spending import Spending
-
-    with opened() as (_, engine):
-        return {name: one.micros for name, one in Spending(engine).by_issue().items()}
 
 
 def settings_of(repo: Path | None) -> Settings:

@@ -65,13 +65,17 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
-    """`[telemetry]`: where the receiver listens and what it takes."""
+    """`[telemetry]`: where the receiver listens and what it takes.
+
+    `good_calls` is the file that the opt-in recorder writes, relative to the product, "" for none.
+    """
 
     listen: Text = "127.0.0.1:4318"
     accept: Annotated[
         tuple[Format, ...], Meta(description='a list out of "otlp", "sentry", "events"')
     ] = ("otlp", "sentry", "events")
     forward: Text = ""
+    good_calls: Text = ""
     capture_arguments: Switch = True
     attributes: Annotated[
         Literal["all", "listed"],

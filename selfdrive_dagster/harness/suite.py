@@ -14,7 +14,8 @@ One `test` record for each node id. Node ids and paths are relative to the curre
 times are seconds. With `node_ids` only those run, in the order of collection; a file or class
 stands for all tests in it. The canary is
 one more test, `selfdrive::<name>`, that must fail with its message: a session in which it
-does not is not to be believed.
+does not is not to be believed. After MOST_HANGS tests that ran past their deadline no lines are
+watched: the rest runs, without a `lines` record.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .lines import Lines
 from .session import Unreported, arguments, deadline, describe, settle
 
 Emit = Callable[[dict[str, Any]], None]
+MOST_HANGS = 3
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
@@ -57,6 +59,7 @@ class Recorder:
         self._canary: dict[str, str] | None = spec.get("extra_canary")
         self._seconds: float | None = spec.get("deadline_seconds")
         self._lines = Lines(list(spec.get("sources") or ["."]), cwd) if spec.get("lines") else None
+        self._hangs = 0
         self._test: dict[str, Any] = {}
         self.errors: list[dict[str, str]] = []
         self.collected = False
@@ -105,7 +108,7 @@ class Recorder:
         if self._lines is not None:
             self._lines.install()
         yield
-        if self._lines is not None:
+        if self._lines is not None:  # or it was removed when too many tests hung
             self._lines.remove()
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -127,6 +130,14 @@ class Recorder:
         self._emit(self._test)
         if self._lines is not None:
             self._emit({"kind": "lines", "id": item.nodeid, "files": self._lines.stop()})
+            self._count_hangs(self._lines)
+
+    def _count_hangs(self, lines: Lines) -> None:
+        """Watch no longer where tests hang: the lines of more of them would say the same."""
+        self._hangs += _is_late(self._test)
+        if self._hangs >= MOST_HANGS:
+            lines.remove()
+            self._lines = None
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Iterator[None]:
@@ -172,11 +183,14 @@ _RANK = ("", "passed", "skipped", "xfailed", "xpassed", "error", "failed")
 """Outcomes from mild to grave."""
 
 
+def _is_late(test: dict[str, Any]) -> bool:
+    exception = test.get("exception") or {}
+    return bool(exception.get("type", "").endswith(".SelfdriveDeadline"))
+
+
 def _outcome(report: pytest.TestReport, test: dict[str, Any]) -> str:
     if report.failed:
-        exception = test.get("exception") or {}
-        late = exception.get("type", "").endswith(".SelfdriveDeadline")
-        return "failed" if late or report.when == "call" else "error"
+        return "failed" if _is_late(test) or report.when == "call" else "error"
     expected = hasattr(report, "wasxfail")
     if report.skipped:
         return "xfailed" if expected else "skipped"

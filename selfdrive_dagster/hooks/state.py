@@ -95,12 +95,10 @@ class StateProcessor(SpanProcessor):
         def record_exception(
             exception: Any, attributes: Any = None, *more: Any, **named: Any
         ) -> None:
-            stock(
-                exception,
-                {**(attributes or {}), "selfdrive.state": state_of(exception)},
-                *more,
-                **named,
-            )
+            told = dict(attributes or {})
+            with contextlib.suppress(Exception):  # whatever it is, the exception itself is told
+                told["selfdrive.state"] = state_of(exception)
+            stock(exception, told, *more, **named)
 
         span.record_exception = record_exception
 
@@ -150,16 +148,20 @@ class _Writer:
     def value(self, value: Any, depth: int, path: tuple[int, ...]) -> Any:
         kind = type(value)
         self.left -= 1
-        if kind in PLAIN or kind in STANDARD:
-            return repr(value)
-        if kind in (str, bytes) and len(value) <= LENGTH:
-            return repr(value)
-        if self.left < 0 or depth > DEPTH or id(value) in path or kind in (str, bytes):
+        if self.left < 0 or depth > DEPTH or id(value) in path:
             return {"$cut": kind.__qualname__}
         try:
+            if kind in PLAIN or kind in STANDARD or kind in (str, bytes):
+                return self.plain(value, kind)
             return self.whole(value, kind, depth + 1, (*path, id(value)))
         except Exception:  # a stranger's class may do anything; a report is never lost for it
             return {"$cut": kind.__qualname__}
+
+    def plain(self, value: Any, kind: type) -> Any:
+        is_long = kind is int and value.bit_length() > 4 * LENGTH
+        is_long = is_long or (kind in (str, bytes) and len(value) > LENGTH)
+        shown = {"$cut": kind.__qualname__} if is_long else repr(value)
+        return shown if len(shown) <= 5 * LENGTH else {"$cut": kind.__qualname__}
 
     def whole(self, value: Any, kind: type, depth: int, path: tuple[int, ...]) -> Any:
         if kind in SEQUENCES and len(value) <= BREADTH:
@@ -167,10 +169,10 @@ class _Writer:
         if kind in MAPPINGS and len(value) <= BREADTH:
             return self.mapping(value, kind, depth, path)
         if issubclass(kind, Enum):
-            return {"$enum": _name(kind), "name": value.name}
+            return {"$enum": _name(kind), "name": value._name_}
         if issubclass(kind, METHODS) and not isinstance(value.__self__, MODULES):
             return {"$method": value.__name__, "of": self.value(value.__self__, depth, path)}
-        if isinstance(value, NAMED):
+        if issubclass(kind, NAMED):
             return {"$name": _name(value)}
         if kind is re.Pattern:
             return {"$pattern": repr(value.pattern), "flags": value.flags}
@@ -181,7 +183,8 @@ class _Writer:
                 **self.named(parts, depth, path),
             }
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-            return {"$record": _name(kind), "state": self.named(value._asdict(), depth, path)}
+            fields = dict(zip(kind._fields, tuple.__iter__(value), strict=True))
+            return {"$record": _name(kind), "state": self.named(fields, depth, path)}
         if issubclass(kind, (int, float, str, bytes, list, tuple, dict, set, types.ModuleType)):
             return {"$cut": kind.__qualname__}  # a subclass, or too many entries
         return {
@@ -198,17 +201,23 @@ class _Writer:
         )
         if kind is not OrderedDict and all(type(key) is str for key in value):
             return {MAPPINGS[kind]: self.named(value, depth, path), **more}
-        named = self.named({str(k): v for k, v in value.items()}, depth, path)
-        if len(named) < len(value):
-            return {"$cut": kind.__qualname__}  # keys that differ and look alike
-        pairs = [[self.value(k, depth, path), named[str(k)]] for k in value]
+        pairs = [
+            [
+                self.value(key, depth, path),
+                "[Filtered]" if SECRETS.search(_word(key)) else self.value(one, depth, path),
+            ]
+            for key, one in value.items()
+        ]
         return {MAPPINGS[kind]: pairs, **more}
 
     def attributes(
         self, value: Any, kind: type, depth: int, path: tuple[int, ...]
     ) -> dict[str, Any]:
-        held = dict(getattr(value, "__dict__", {}))
+        held: dict[str, Any] = {}
         for base in kind.__mro__:
+            own = base.__dict__.get("__dict__")
+            if isinstance(own, types.GetSetDescriptorType):  # a proxy has a property there
+                held.update(own.__get__(value))
             slots = base.__dict__.get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:
                 full = (
@@ -222,8 +231,8 @@ class _Writer:
                         held[full] = member.__get__(value)
                     except AttributeError:
                         continue  # a slot that nobody filled
-        own = {k: v for k, v in held.items() if k[:2] != "__" and k[:4] != "_sa_"}
-        return self.named(own, depth, path)
+        shown = {k: v for k, v in held.items() if k[:2] != "__" and k[:4] != "_sa_"}
+        return self.named(shown, depth, path)
 
 
 def _made(kind: type) -> str:
@@ -234,7 +243,17 @@ def _made(kind: type) -> str:
         "__mapper__": "row",
         "_meta": "row",
     }
-    return next((how for mark, how in marks.items() if hasattr(kind, mark)), "object")
+    has = {name for base in kind.__mro__ for name in base.__dict__}
+    return next((how for mark, how in marks.items() if mark in has), "object")
+
+
+def _word(key: Any) -> str:
+    """Return what a key of a mapping is called, without asking a class of yours."""
+    if issubclass(type(key), Enum):
+        return str(key._name_)
+    if type(key) is tuple:
+        return " ".join(map(_word, key))
+    return str(key) if type(key) in (str, bytes, *PLAIN) else ""
 
 
 def _name(thing: Any) -> str:

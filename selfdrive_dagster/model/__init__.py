@@ -4,6 +4,7 @@ Belongs here: what a thing *is*. Does not belong: how it is found, drawn, stored
 """
 
 from selfdrive_dagster.model.asks import Ask, Result, Usage
+from selfdrive_dagster.model.calls import GoodCall
 from selfdrive_dagster.model.changes import (
     Attempt,
     Candidate,
@@ -51,6 +52,7 @@ __all__ = [
     "Ending",
     "Frame",
     "FrameFinding",
+    "GoodCall",
     "History",
     "HttpRequest",
     "Job",

@@ -18,6 +18,8 @@ class Claim(Enum):
 
     REPAIR = "repair"
     MITIGATION = "mitigation"
+    IMPROVEMENT = "improvement"
+    """It changes only a signal that was stated beforehand, such as how long a route takes."""
 
 
 class Verdict(Enum):

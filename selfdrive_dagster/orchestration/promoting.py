@@ -23,7 +23,7 @@ def proven_on_head(
     workshop, head = bench.workshop, bench.workshop.head()
     product, _ = workshop.product(head)
     base = workshop.base(head, bench.say)
-    report = prove_one(best, made, base, product, workshop.sandbox)
+    report = prove_one(best, made, base, product, workshop.sandbox, calls=workshop.calls())
     commit = commit_on(
         workshop.repository(),
         head,

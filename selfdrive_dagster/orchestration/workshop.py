@@ -27,6 +27,7 @@ from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.postgres import connect
 from selfdrive_dagster.adapters.product import open_product
 from selfdrive_dagster.adapters.proposals import released_head
+from selfdrive_dagster.adapters.recorded import recorded_calls
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.adapters.spark import Spark
 from selfdrive_dagster.adapters.spending import Spending
@@ -35,7 +36,7 @@ from selfdrive_dagster.adapters.warehouse.models import SqlModel, load_models
 from selfdrive_dagster.adapters.warehouse.refresh import Answer, on_duckdb
 from selfdrive_dagster.config import Settings, home_path, load
 from selfdrive_dagster.errors import MissingTool
-from selfdrive_dagster.model import History, Product, Progress
+from selfdrive_dagster.model import GoodCall, History, Product, Progress
 from selfdrive_dagster.orchestration.instance import booted_at
 from selfdrive_dagster.patches.asking.proposer import Claude
 from selfdrive_dagster.patches.proposers import Proposer, Templates
@@ -166,6 +167,10 @@ class Workshop:
                 lambda: measure_base(product, self.sandbox, progress),
             )
         return self._bases[revision]
+
+    def calls(self) -> tuple[GoodCall, ...]:
+        """Return what production answered well, if the product records it."""
+        return recorded_calls(self.repo, self.settings)
 
     def proposers(self, change_id: str) -> tuple[Proposer, ...]:
         """Return who drafts a change's patches: who amended it alone, else as the settings name."""

@@ -1,15 +1,16 @@
 """From the state that the opt-in hook sends to the expression that makes such an object again.
 
 The hook (`selfdrive_dagster/hooks/state.py`) marks what Python had by a key with `$`. Nothing in
-it is trusted: objects are made only of the product's own classes, names lead only to the product
-and to harmless functions of the standard library, and no constructor of others is called, since
-a stranger could otherwise choose what a committed test runs.
+it is trusted: only classes that the product's text declares are ever called, names lead only to
+the product and to harmless functions of the standard library, and sizes are bounded, since a
+stranger could otherwise choose what a committed test runs.
 
 An attribute that cannot be rebuilt is left out and told. Belongs here: marks and how an object
 is made. Does not belong: reprs of plain values.
 """
 
 import ast
+import keyword
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -25,6 +26,8 @@ BUILTINS = BUILTIN_TYPES | frozenset(
 SEQUENCES = ("$list", "$tuple", "$set", "$frozenset", "$deque")
 MAPPINGS = {"$ordered": "OrderedDict", "$default": "defaultdict", "$counter": "Counter"}
 MODELS = ("model", "row")
+RECORDS = ("namedtuple", "NamedTuple")
+MOST_FIELDS = 200
 
 
 class CannotRebuildError(Exception):
@@ -72,16 +75,17 @@ class _State:
     def named(self, key: str) -> dict[str, Any]:
         """Return the values by name under a key, none of which a call could not take."""
         found = self.value.get(key)
-        if not isinstance(found, dict) or not all(one.isidentifier() for one in found):
+        if not isinstance(found, dict) or not all(map(_is_plain, found)):
             raise CannotRebuildError("was sent in a form that cannot be read back")
+        if len(found) > MOST_FIELDS:
+            raise CannotRebuildError(f"has {len(found)} fields, too many for a test")
         return found
 
     def owned(self) -> ast.expr:
         """Return the product's own thing that the mark names."""
         module, _, qualname = str(self.inner).partition(":")
         first, *rest = qualname.split(".")
-        reachable = all(one.isidentifier() for one in (first, *rest))
-        if not reachable or not self.binds(module, first):
+        if not all(map(_is_plain, (first, *rest))) or not self.binds(module, first):
             raise CannotRebuildError(f"is a {_shown(qualname)}, which no import of ours reaches")
         node = self.builder.needs(module, first)
         for part in rest:
@@ -90,13 +94,36 @@ class _State:
 
     def binds(self, module: str, name: str) -> bool:
         """Say whether a module of the product binds a name at its top."""
-        found = next((one for one in self.tree.modules if one.name == module), None)
-        return found is not None and any(name in _bound(node) for node in found.tree.body)
+        return any(name in _bound(node) for node in self._top(module))
 
-    def class_of(self) -> Class | None:
-        """Return the product's class that the mark names."""
+    def _top(self, module: str) -> list[ast.stmt]:
+        found = next((one for one in self.tree.modules if one.name == module), None)
+        return found.tree.body if found is not None else []
+
+    def class_of(self) -> Class:
+        """Return the product's class that the mark names: nothing else may be called."""
         found = self.tree.classes_named(str(self.inner).replace(":", "."))
-        return found[0] if len(found) == 1 else None
+        if len(found) != 1:
+            name = last_name(str(self.inner).partition(":")[2])
+            raise CannotRebuildError(f"is a {_shown(name)}, no class that the product declares")
+        return found[0]
+
+    def is_record(self) -> bool:
+        """Say whether the mark names a type that a module's top makes by `namedtuple`."""
+        module, _, name = str(self.inner).partition(":")
+        made = (
+            dotted(node.value.func)
+            for node in self._top(module)
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and name in _bound(node)
+        )
+        return any(last_name(one) in RECORDS for one in made)
+
+
+def _is_plain(name: str) -> bool:
+    """Say whether a test may write a name: no keyword, and nothing that Python itself uses."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name[:2] != "__"
 
 
 def _list(sent: Any) -> list[Any]:
@@ -143,8 +170,22 @@ def _mapping(state: _State) -> ast.expr:
     if name is None:
         return node
     func = state.builder.needs("collections", name)
-    first = [state.builder.recorded(state.value.get("factory"))] if name == "defaultdict" else []
+    first = [_factory(state)] if name == "defaultdict" else []
     return _call(func, *first, *([node] if node.keys else []))
+
+
+def _factory(state: _State) -> ast.expr:
+    """Return what makes the values of a defaultdict: None, a builtin type or a class."""
+    sent = state.value.get("factory")
+    made = state.builder.recorded(sent)
+    named = str(sent.get("$name")) if isinstance(sent, dict) else ""
+    if named and named.removeprefix("builtins:") not in BUILTIN_TYPES:
+        found = state.tree.classes_named(named.replace(":", "."))
+        if len(found) != 1:
+            raise CannotRebuildError(f"makes its values by {_shown(named)}, no class of ours")
+    elif not named and sent != "None":
+        raise CannotRebuildError("makes its values by something else than a class")
+    return made
 
 
 def _dict(state: _State) -> ast.Dict:
@@ -159,7 +200,7 @@ def _dict(state: _State) -> ast.Dict:
 def _enum(state: _State) -> ast.expr:
     member = str(state.value.get("name"))
     name = last_name(str(state.inner).partition(":")[2])
-    if not member.isidentifier():
+    if not _is_plain(member):
         raise CannotRebuildError(f"is a {_shown(name)} without a name of its own")
     standard = STANDARD_ENUMS.get(name)
     owner = state.builder.needs(standard, name) if standard else state.owned()
@@ -178,7 +219,7 @@ def _name(state: _State) -> ast.expr:
 def _method(state: _State) -> ast.expr:
     owner = state.value.get("of")
     name = str(state.inner)
-    if not name.isidentifier():
+    if not _is_plain(name):
         raise CannotRebuildError("was sent in a form that cannot be read back")
     if isinstance(owner, dict) and owner.get("$object") == "random:Random":
         return state.builder.needs("random", name)
@@ -203,8 +244,11 @@ def _partial(state: _State) -> ast.expr:
 
 
 def _record(state: _State) -> ast.expr:
+    owner = state.owned()
+    if not state.is_record():
+        state.class_of()
     fields = {k: state.builder.recorded(v) for k, v in state.named("state").items()}
-    return _call(state.owned(), **fields)
+    return _call(owner, **fields)
 
 
 def _cut(state: _State) -> ast.expr:
@@ -213,28 +257,33 @@ def _cut(state: _State) -> ast.expr:
 
 def _object(state: _State) -> ast.expr:
     """Make an object by its constructor where that makes the recorded state, else without it."""
-    made, sent = state.class_of(), state.named("state")
-    owner = state.owned()
-    name = last_name(str(state.inner).partition(":")[2])
-    tried = {one: state.builder.attempt(value) for one, value in sent.items()}
-    fields = {one: node for one, node in tried.items() if not isinstance(node, str)}
-    lost = {one: node for one, node in tried.items() if isinstance(node, str)}
-    if sent and not fields:
-        raise CannotRebuildError(f"is a {_shown(name)}: none of its attributes can be rebuilt")
-    for one, reason in lost.items():
-        state.builder.tells(f"{_shown(name)}.{_shown(one)} is left out: it {reason}")
+    owner, made = state.owned(), state.class_of()
+    fields, lost = _rebuilt(state)
     how = state.value.get("made")
-    whole = fields
-    fields = _as_written(made, fields) if made is not None and how != "object" else fields
-    if how in MODELS:
-        plain = how == "row" or not (lost or (made and _has_alias(made)))
-        return _call(
-            owner if plain else ast.Attribute(owner, "model_construct", ast.Load()), **fields
-        )
-    named = None if lost or made is None else constructing(made, fields, how == "dataclass")
+    if how in MODELS and set(made.bases) - {"", "object"}:
+        plain = how == "row" or not (lost or _has_alias(made))
+        maker = owner if plain else ast.Attribute(owner, "model_construct", ast.Load())
+        return _call(maker, **_as_written(made, fields))
+    is_dataclass = how == "dataclass"
+    given = _as_written(made, fields) if is_dataclass else fields
+    named = None if lost else constructing(made, given, is_dataclass)
     if named is not None:
         return _call(owner, **named)
-    return _call(state.builder.needs("", "restored"), owner, **whole)
+    return _call(state.builder.needs("", "restored"), owner, **fields)
+
+
+def _rebuilt(state: _State) -> tuple[dict[str, ast.expr], bool]:
+    """Return the attributes that can be rebuilt, and whether others were lost; those are told."""
+    name = _shown(last_name(str(state.inner).partition(":")[2]))
+    sent = state.named("state")
+    tried = {one: state.builder.attempt(value) for one, value in sent.items()}
+    fields = {one: node for one, node in tried.items() if not isinstance(node, str)}
+    if sent and not fields:
+        raise CannotRebuildError(f"is a {name}: none of its attributes can be rebuilt")
+    for one, reason in tried.items():
+        if isinstance(reason, str):
+            state.builder.tells(f"{name}.{_shown(one)} is left out: it {reason}")
+    return fields, len(fields) < len(tried)
 
 
 def _declared(made: Class) -> dict[str, ast.expr | None]:

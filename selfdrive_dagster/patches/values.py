@@ -40,6 +40,8 @@ SDK_BREADTH = 10
 SDK_DEPTH = 4
 LONGEST_TEXT = 2_000
 LONGEST_EXPRESSION = 6_000
+MOST_VALUES = 5_000
+MOST_NOTES = 8
 
 
 class Import(msgspec.Struct, frozen=True, order=True):
@@ -153,6 +155,7 @@ class _Builder:
         self._imports: set[Import] = set()
         self._angles: list[str] = []
         self._notes: list[str] = []
+        self._left = MOST_VALUES
 
     def build(self, value: Any, hint: ast.expr | None) -> Rebuilt:
         return self._made(self._recorded(value, hint, 0))
@@ -161,7 +164,11 @@ class _Builder:
         return self._made(self._repr(text))
 
     def _made(self, node: ast.expr) -> Rebuilt:
-        return Rebuilt(node, frozenset(self._imports), tuple(dict.fromkeys(self._notes)))
+        notes = tuple(dict.fromkeys(self._notes))
+        if len(notes) > MOST_NOTES:
+            more = f"{len(notes) - MOST_NOTES} more things are left out or made up"
+            notes = (*notes[:MOST_NOTES], more)
+        return Rebuilt(node, frozenset(self._imports), notes)
 
     def recorded(self, value: Any) -> ast.expr:
         return self._recorded(value, None, 0)
@@ -182,6 +189,9 @@ class _Builder:
             return str(reason)
 
     def _recorded(self, value: Any, hint: ast.expr | None, depth: int) -> ast.expr:
+        self._left -= 1
+        if self._left < 0:
+            raise _CannotRebuildError("holds too much for a test that people read")
         if isinstance(value, str):
             return self._stand_in(value, hint) if REDACTED.fullmatch(value) else self._repr(value)
         if isinstance(value, Mapping) and is_state(value):

@@ -41,6 +41,7 @@ PROVEN = {
     "canary_suite_again": "A planted test failed in the second run, as it must",
     "suite_again": "The suite ends alike a second time, with another hash seed",
     "passes_on_patch_again": "The reproducer passes a second time, with another hash seed",
+    "good_calls": "Requests that production answered well are answered as the base does",
     "neighbours": "On other inputs the patch behaves as the base does",
     "general": "Its values do not rest on the word of one failing test",
     "unambiguous": "It stands with the majority of repairs that fit all tests as well",

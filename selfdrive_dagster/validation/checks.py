@@ -9,20 +9,38 @@ import secrets
 import msgspec
 
 from selfdrive_dagster.model import Check, Ending, Product, Reproducer, Sandbox, Way
-from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.patches.suite import Lines, SuiteRun, run_suite
 
 Overlay = dict[str, str | None]
 GOOD = ("passed", "skipped", "xfailed")
 
 
+class Oracles(msgspec.Struct, frozen=True, kw_only=True):
+    """Good calls of production that hold on the base: a test file, its tests, the lines they run.
+
+    `given` counts all that were recorded; `sha256` is their digest.
+    """
+
+    path: str
+    source: str
+    node_ids: tuple[str, ...]
+    lines: dict[str, Lines]
+    given: int
+    sha256: str
+
+
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What every check of one proof shares; `base` is the whole suite's run on the base."""
+    """What every check of one proof shares; `base` is the whole suite's run on the base.
+
+    `oracles` is None where no good call of production can be compared.
+    """
 
     product: Product
     sandbox: Sandbox
     reproducer: Reproducer
     base: SuiteRun
     seed: int
+    oracles: Oracles | None = None
 
 
 class Canary(msgspec.Struct, frozen=True):

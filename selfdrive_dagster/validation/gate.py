@@ -15,6 +15,7 @@ from selfdrive_dagster.model import (
     Check,
     Claim,
     Confidence,
+    GoodCall,
     Product,
     Progress,
     Report,
@@ -29,11 +30,18 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.claims import is_repair
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import apply_patch
-from selfdrive_dagster.validation import checks, confidence, general, mutating, neighbours
+from selfdrive_dagster.validation import (
+    checks,
+    confidence,
+    general,
+    good_calls,
+    mutating,
+    neighbours,
+)
 from selfdrive_dagster.validation.dominance import Standing, size_of, standings
 from selfdrive_dagster.validation.policy import check_policy
+from selfdrive_dagster.validation.reaching import reaching_tests, vouching
 
-REACHING_TESTS = 12
 PROVEN_AT_MOST = 8
 COMPARED_AT_MOST = 12
 """Plausible candidates that are compared; more of them tell little more of what dominates."""
@@ -60,20 +68,23 @@ def prove(
     sandbox: Sandbox,
     *,
     seed: int = 0,
+    calls: tuple[GoodCall, ...] = (),
     progress: Progress = silent,
     least: float = confidence.LEAST,
 ) -> Proof:
     """Judge plausible candidates in order; stop at the first one that is certified.
 
-    `base` is the whole suite's run on the base revision, with lines. Repairs come first; of
-    the mitigations behind them one that is contained is enough. A repair of which we are less
-    sure than `least` is not certified.
+    `base` is the whole suite's run on the base revision, with lines; `calls` were recorded in
+    production. Repairs come first; of the mitigations behind them one that is contained is enough.
+    A repair of which we are less sure than `least` is not certified.
     """
     case = checks.Case(
         product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
     )
     read = [_read(candidate, case) for candidate in candidates[:COMPARED_AT_MOST]]
     runnable = tuple(text for text in read if text.overlay is not None)
+    if calls and runnable:
+        case = _with_oracles(case, calls, progress)
     on_base = checks.on_base(case) if runnable else []
     compared = _compare_all(runnable, case, progress)
     known = {text.candidate.id: _known(text, compared, case) for text in runnable}
@@ -100,6 +111,7 @@ def prove_if_reproduced(
     progress: Progress = silent,
     *,
     seed: int = 0,
+    calls: tuple[GoodCall, ...] = (),
     least: float = confidence.LEAST,
 ) -> Proof:
     """Prove, or return an empty proof: without a reproducer nothing is ever proven."""
@@ -112,6 +124,7 @@ def prove_if_reproduced(
         product,
         sandbox,
         seed=seed,
+        calls=calls,
         progress=progress,
         least=least,
     )
@@ -125,10 +138,23 @@ def prove_one(
     sandbox: Sandbox,
     *,
     seed: int = 0,
+    calls: tuple[GoodCall, ...] = (),
 ) -> Report:
     """Judge one patch alone, whoever made it; how sure we are decides on proposing, not here."""
-    proof = prove((candidate,), reproducer, base, product, sandbox, seed=seed, least=0.0)
+    proof = prove(
+        (candidate,), reproducer, base, product, sandbox, seed=seed, calls=calls, least=0.0
+    )
     return proof.reports[0]
+
+
+def _with_oracles(
+    case: checks.Case, calls: tuple[GoodCall, ...], progress: Progress
+) -> checks.Case:
+    """Add the recorded calls that the base answers as production did, and say how many do."""
+    oracles = good_calls.settle(calls, case)
+    holding = len(oracles.node_ids) if oracles else 0
+    progress(f"{holding} of {len(calls)} good calls of production hold on the base")
+    return msgspec.structs.replace(case, oracles=oracles)
 
 
 class _Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,21 +214,13 @@ def _compare_all(texts: tuple[_Text, ...], case: checks.Case, progress: Progress
             tuple(text.candidate for text in here),
             {text.candidate.id: text.source for text in here if text.source is not None},
             case.reproducer,
-            _reaching_tests(path, case),
+            reaching_tests(path, case),
             case.product,
             case.sandbox,
             seed=case.seed,
+            oracles=vouching(case),
         )
     return compared
-
-
-def _reaching_tests(path: str, case: checks.Case) -> tuple[str, ...]:
-    """Return passing tests that run lines of a file, those that run fewest files first."""
-    passing = case.base.with_outcome("passed")
-    reaching = [node_id for node_id in passing if path in case.base.lines.get(node_id, {})]
-    reaching.sort(key=lambda node_id: len(case.base.lines[node_id]))
-    own = set(case.reproducer.node_ids)
-    return tuple(node_id for node_id in reaching if node_id not in own)[:REACHING_TESTS]
 
 
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,6 +282,8 @@ def _report(
         told = [check for check in early if check is not None]
         if all(check.passed or (first and check.passed is None) for check in told):
             found += [*on_base, *checks.on_patch(text.overlay, case)]
+            if case.oracles is not None:
+                found.append(good_calls.on_patch(case.oracles, text.overlay, case))
         found += told
         sure = _confidence(text, known, all(check.passed for check in found), case)
         if all(check.passed for check in found):

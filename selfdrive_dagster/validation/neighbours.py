@@ -28,8 +28,10 @@ from selfdrive_dagster.model import (
     Way,
 )
 from selfdrive_dagster.patches.syntax import named_function
+from selfdrive_dagster.validation.checks import Oracles
 
 CALLS = 16
+CALLS_OF_PRODUCTION = 8
 INPUTS = 120
 DEADLINE_SECONDS = 3.0
 SECONDS = 60.0
@@ -79,16 +81,17 @@ def compare(
     sandbox: Sandbox,
     *,
     seed: int,
+    oracles: Oracles | None = None,
 ) -> Comparison:
     """Let base and candidates of one file answer the same inputs.
 
     `sources` maps a candidate's id to the file's new text; `node_ids` are passing tests that
-    reach the changed code, nearest first.
+    reach the changed code, nearest first. Some may be of the `oracles`.
     """
     fatal: frozenset[str] = frozenset()
     while True:
         asked = tuple(candidate for candidate in candidates if candidate.id not in fatal)
-        job = _job(asked, sources, reproducer, node_ids, product, seed)
+        job = _job(asked, sources, reproducer, node_ids, product, seed, oracles)
         ran = sandbox.run(job)
         culprit = _culprit(ran, {candidate.id for candidate in asked})
         fatal |= culprit
@@ -103,8 +106,10 @@ def _job(
     node_ids: tuple[str, ...],
     product: Product,
     seed: int,
+    oracles: Oracles | None,
 ) -> Job:
     overlay = {} if reproducer.source is None else {reproducer.path: reproducer.source}
+    overlay |= {oracles.path: oracles.source} if oracles else {}
     return Job(
         program="neighbours",
         tree=product.root,
@@ -119,7 +124,7 @@ def _job(
             "failing": len(reproducer.node_ids),
             "args": list(product.tests),
             "exception_type": reproducer.exception_type.rpartition(".")[2],
-            "calls": CALLS,
+            "calls": CALLS + (CALLS_OF_PRODUCTION if oracles else 0),
             "inputs": INPUTS,
             "seed": seed,
             "deadline_seconds": DEADLINE_SECONDS,

@@ -15,6 +15,7 @@ from selfdrive_dagster.model import (
     Crash,
     Diagnosis,
     Ending,
+    GoodCall,
     History,
     Product,
     Progress,
@@ -26,7 +27,7 @@ from selfdrive_dagster.model import (
 )
 from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reproduce
 from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
-from selfdrive_dagster.patches.diagnosis.localise import coverage_of
+from selfdrive_dagster.patches.diagnosis.localise import TestLines, coverage_of
 from selfdrive_dagster.patches.proposers import Proposer
 from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
@@ -115,6 +116,7 @@ def repair(
     budget: Budget,
     progress: Progress = silent,
     proposers: tuple[Proposer, ...] = PROPOSERS,
+    calls: tuple[GoodCall, ...] = (),
 ) -> Repair:
     """Take a crash to a proof; without a crash, the suite's failing tests, else one of them.
 
@@ -132,7 +134,7 @@ def repair(
         if len(targets) > 1 and not found:  # keep time for each alone, should they be unrelated
             given = msgspec.structs.replace(budget, seconds=budget.seconds / 2)
         found.append(
-            _once(product, history, sandbox, crash, target, base, given, progress, proposers)
+            _once(product, history, sandbox, crash, target, base, given, progress, proposers, calls)
         )
         if found[-1].best is not None:
             break
@@ -185,6 +187,7 @@ def _once(
     budget: Budget,
     progress: Progress,
     proposers: tuple[Proposer, ...],
+    calls: tuple[GoodCall, ...],
 ) -> Repair:
     """Take one target to a proof."""
     start = time.monotonic()
@@ -204,9 +207,16 @@ def _once(
         proposers=proposers,
     )
     proof = prove_if_reproduced(
-        found.plausible, reproduction, base, product, sandbox, progress,
-        seed=budget.seed, least=budget.confidence,
-    )  # fmt: skip
+        found.plausible,
+        reproduction,
+        base,
+        product,
+        sandbox,
+        progress,
+        seed=budget.seed,
+        calls=calls,
+        least=budget.confidence,
+    )
     return Repair(
         diagnosis=diagnosis,
         reproduction=reproduction,
@@ -233,9 +243,13 @@ def _understand(
         progress(diagnosis.sentence)
         return diagnosis, reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
     # Other failing tests say nothing of this target: neither that its lines are sound nor guilty.
-    told = tuple(test for test in coverage if not test.failed or test.node_id in failing)
+    told = tuple(one for one in coverage if _speaks(one, failing))
     diagnosis = diagnose(product, history, crash=None, failing_tests=failing, coverage=told)
     progress(diagnosis.sentence)
     return diagnosis, failing_test_reproducer(
         product, sandbox, progress, node_ids=failing, base=base
     )
+
+
+def _speaks(test: TestLines, failing: tuple[str, ...]) -> bool:
+    return not test.failed or not test.watched or test.node_id in failing

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from fakes.models import QUESTION, client_of
+from msgspec.structs import replace
 
 from selfdrive_dagster.adapters.claude import KEY, Client
 from selfdrive_dagster.adapters.claude.client import is_same_model, proxy_for
@@ -16,6 +17,7 @@ from selfdrive_dagster.adapters.claude.standin import Reply, Script, Standin, se
 from selfdrive_dagster.adapters.claude.standin.faults import FAULTS
 from selfdrive_dagster.model import Result
 from selfdrive_dagster.patches.asking.questions import AGAIN, Answer
+from selfdrive_dagster.patches.asking.testing import TEST_SCHEMA, Written
 
 # fault, result, whether it is certainly free, seconds that the service asks to wait
 CASES = [
@@ -40,6 +42,8 @@ CASES = [
     ("no_permission", Result.NOT_ALLOWED, True, None),
     ("wrong_key", Result.NOT_ALLOWED, True, None),
     ("unknown_model", Result.REJECTED, True, None),
+    ("moved", Result.REJECTED, True, None),
+    ("gave_up", Result.TIMED_OUT, False, None),
     ("request_too_large", Result.TOO_LARGE, True, None),
     ("server_fault", Result.SERVER_FAULT, False, None),
     ("gateway_timeout", Result.TIMED_OUT, False, None),
@@ -54,6 +58,7 @@ CASES = [
     ("ten_megabytes", Result.TOO_LARGE, False, None),
     ("sign_in_page", Result.CUT_STREAM, False, None),
     ("no_usage", Result.ANSWERED, False, None),
+    ("in_one_country", Result.ANSWERED, False, None),
 ]
 PROMPT = 3.0
 """Seconds of the total deadline here; silence is noticed after one."""
@@ -105,6 +110,34 @@ def test_what_is_sent_is_the_question_and_no_tool(standin: Standin) -> None:
     assert [block["text"] for block in body["messages"][0]["content"]] == ["code", "facts"]
     assert body["output_config"]["format"]["schema"] == QUESTION.schema
     assert not {"tools", "mcp_servers", "metadata"} & set(body)
+
+
+@pytest.mark.parametrize("fault", ["no_usage", "in_one_country"])
+def test_what_our_prices_do_not_tell_counts_as_unknown(fault: str) -> None:
+    answer, _ = asked(fault)
+    assert answer.text and answer.usage is None  # the whole reservation is charged
+
+
+def test_a_question_for_tests_is_answered_with_tests() -> None:
+    test = Written(explanation="so", source="def test_it(): ...")
+    reply = Reply(tests=(test,))
+    with serving(Script(reply=(reply, Reply(when="code")))) as server:
+        answers = [
+            client_of(server).ask(replace(QUESTION, schema=schema))
+            for schema in (TEST_SCHEMA, QUESTION.schema)
+        ]
+    told = [json.loads(answer.text) for answer in answers]
+    assert told == [{"tests": [{"explanation": "so", "source": test.source}]}, {"drafts": []}]
+
+
+def test_where_no_client_can_be_opened_nothing_is_paid(
+    standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "nonsense://proxy")
+    monkeypatch.setenv("no_proxy", "")
+    environ = {KEY: "k", "ANTHROPIC_BASE_URL": "http://api.example"}
+    answer = Client(environ).ask(QUESTION)
+    assert (answer.result, answer.is_free) == (Result.UNREACHABLE, True)
 
 
 def test_a_refusal_is_paid_for(standin: Standin) -> None:

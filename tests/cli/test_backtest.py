@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,15 @@ import pytest
 from fakes.plain_sandbox import PlainSandbox
 from fakes.selfdrive_program import ROOT, environment, selfdrive
 
+from selfdrive_dagster.adapters.claude.standin import Script, serving
 from selfdrive_dagster.cli.backtest import code_of, run
+from selfdrive_dagster.cli.backtest.proposing import Ended, Proposed
+from selfdrive_dagster.cli.backtest.record import Backtest
 from selfdrive_dagster.cli.backtest.show import closing
+from selfdrive_dagster.cli.backtest.trying import Outcome, Try
 from selfdrive_dagster.config import load
 from selfdrive_dagster.model import SandboxLevel, silent
+from selfdrive_dagster.patches.asking.projecting import Projection
 
 ENVELOPES = ROOT / "tests" / "cases" / "shop_envelopes"
 PRICE = ENVELOPES / "04-price-in-words.envelope"
@@ -64,8 +69,8 @@ def lines(folder: Path, *events: str) -> Path:
     return path
 
 
-def told(*arguments: str | Path, cwd: Path, code: int = 0) -> Any:
-    said = selfdrive("backtest", *arguments, "--json", cwd=cwd)
+def told(*arguments: str | Path, cwd: Path, code: int = 0, **more: str) -> Any:
+    said = selfdrive("backtest", *arguments, "--json", cwd=cwd, **more)
     assert said.code == code, said.err
     return said.json()
 
@@ -211,11 +216,71 @@ def test_the_shops_crashes_reproduce_on_the_commit_that_crashed(
     history: list[Path], shop: Path, tmp_path: Path
 ) -> None:
     release = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=shop, text=True).strip()
-    made = told(*history, "--repo", shop, "--max", "1", cwd=tmp_path)
+    with serving(Script()) as standin:
+        key = {"ANTHROPIC_BASE_URL": standin.url, "ANTHROPIC_API_KEY": "rehearsal"}
+        made = told(*history, "--repo", shop, "--max", "1", cwd=tmp_path, **key)
     first, second = made["tries"]
     assert (first["outcome"], first["revision"]) == ("reproduced", release)
     assert first["says"] == "by captured arguments"
+    assert first["proposed"]["ended"] == "repair" and "+" in first["proposed"]["patch"]
+    assert first["asking"] is None, "the built-in engine's repair comes first"
+    assert standin.asked == [], "a backtest asks nobody"
     assert (second["outcome"], second["says"]) == ("skipped", "beyond the first 1 (--max)")
+    assert second["proposed"] is second["asking"] is None
+
+
+def tried(ended: str, likely: int | None = None) -> Try:
+    """Return a try that ended so; one that was not reproduced ended in nothing."""
+    asking = None
+    if likely is not None:
+        asking = Projection(likely_micros=likely, most_micros=10 * likely, prompt_bytes=1)
+    proposed = Proposed(ended=Ended(ended), says="there") if ended else None
+    return Try(
+        issue_id="iss_0",
+        change_id="chg_0",
+        outcome=Outcome.REPRODUCED if ended else Outcome.NOT_REPRODUCED,
+        revision="0",
+        says="by captured arguments",
+        seconds=1.0,
+        proposed=proposed,
+        asking=asking,
+    )
+
+
+ENDINGS = {
+    "all three": (
+        (tried("repair"), tried("containment", 100), tried("abstained", 100), tried("", 50)),
+        "3 reproducible, 1 repair, 1 containment, 1 abstained, would have cost about $0.0003 and "
+        "at most $0.0025 to ask Claude about 3 of them (nothing was sent).",
+    ),
+    "none reproduced": (
+        (tried("", 50),),
+        "0 reproducible, would have cost about $0.0001 and at most $0.0005 to ask Claude about "
+        "1 of them (nothing was sent).",
+    ),
+    "repaired without a model": (
+        (tried("repair"),), "1 reproducible, 1 repair, 0 containments, 0 abstained."
+    ),
+    "nothing tried": ((), "0 reproducible."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tries", "says"), ENDINGS.values(), ids=ENDINGS)
+def test_the_closing_sentence_counts_each_ending_and_the_money(
+    tries: tuple[Try, ...], says: str
+) -> None:
+    made = Backtest(
+        files=1,
+        events=2,
+        undated=0,
+        begin=datetime(2026, 1, 1, tzinfo=UTC),
+        end=datetime(2026, 1, 2, tzinfo=UTC),
+        issues=(),
+        tries=tries,
+        most_open=9,
+        unread=(),
+    )
+    assert closing(made).endswith(says)
 
 
 @needs_box

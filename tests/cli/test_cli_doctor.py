@@ -363,3 +363,15 @@ def test_the_engine_of_the_models_is_looked_for(
     assert answer.state is state
     assert says in answer.says
     assert (answer.mend == "") == (state is State.FINE)
+
+
+def test_a_recorder_that_wrote_nothing_is_told(shop: MadeRepository) -> None:
+    assert look("good calls", patient(shop.path)).state is State.FINE
+    shop.write("selfdrive.toml", '[telemetry]\ngood_calls = "calls.jsonl"\n')
+    empty = look("good calls", patient(shop.path))
+    assert empty.state is State.DEGRADED
+    assert "calls.jsonl holds no call" in empty.says
+    shop.write("calls.jsonl", '{"method": "GET", "path": "/", "status": 200}\n')
+    assert (
+        look("good calls", patient(shop.path)).says == "1 of calls.jsonl are sent to base and patch"
+    )

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from selfdrive_dagster.adapters.ledger import Ledger
 from selfdrive_dagster.adapters.skips import Skips
+from selfdrive_dagster.adapters.spending import Spending
 from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import load_models
 from selfdrive_dagster.adapters.warehouse.refresh import refresh
@@ -18,6 +19,7 @@ from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.issues import issue, issues
 from selfdrive_dagster.cli.skipping import PARTS
 from selfdrive_dagster.errors import BadInput
+from selfdrive_dagster.patches.asking.money import Caps
 from selfdrive_dagster.telemetry import Arrival, Redactor, read_records
 
 APP = build_app((Command("issues", issues, "Loop", PARTS), Command("issue", issue, "Loop")))
@@ -120,3 +122,15 @@ def test_a_word_that_makes_no_sense_is_refused(name: str, warehouse: Warehouse) 
     with pytest.raises(BadInput):
         told("issues", *REFUSED[name])
     assert not (warehouse.root / "skips.json").exists()
+
+
+def test_an_issue_says_what_models_took_for_it(warehouse: Warehouse, engine: Engine) -> None:
+    [before] = run("issues")
+    name = before["issue_id"]
+    assert before["cost_usd"] is None and "models took" not in told("issues")
+    purse = Spending(engine).purse("chg_a", name, Caps())
+    assert purse.reserve(12_345, "m")
+    [after] = run("issues")
+    assert after["cost_usd"] == run("issue", name)["cost_usd"] == 0.012345
+    assert "models took $0.0124" in told("issues")
+    assert "$0.0124" in told("issue", name) and "$0.0124" in told("issues", "--why", name)

@@ -122,6 +122,24 @@ def test_a_hanging_test_fails_with_our_deadline_and_the_next_one_runs(tmp_path: 
     assert kind == "selfdrive_harness.session.SelfdriveDeadline"
 
 
+def test_after_three_hangs_nobody_watches_lines_and_all_tests_still_run(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        """
+        @pytest.mark.parametrize("number", range(4))
+        def test_hangs(number):
+            while True: pass
+        def test_after(): shop.price({"price": 1})
+        """,
+        lines=True,
+        sources=["shop.py"],
+        deadline_seconds=0.1,
+    )
+    names = [f"test_hangs[{number}]" for number in range(4)]
+    assert told["outcomes"] == {**dict.fromkeys(names, "failed"), "test_after": "passed"}
+    assert list(told["lines"]) == names[:3]
+
+
 def test_only_the_wanted_node_ids_run(tmp_path: Path) -> None:
     told = run(
         tmp_path,

@@ -4,6 +4,7 @@ The product of tests/cases/state crashes in nine ways that stock SDKs cannot tel
 models, enums, keys that are no texts, bound methods. Each crash travels over HTTP to a receiver.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -145,6 +146,29 @@ def test_a_secret_never_leaves_and_a_stand_in_is_told(reproducers) -> None:
         line.lstrip("# ") for line in made.source.splitlines()
     )
     assert "'filtered'" not in made.production_values
+
+
+class Lazy:
+    """A stand-in for something else, as frameworks use them: to look at it is to load it."""
+
+    def __getattribute__(self, name: str):
+        raise AssertionError(f"the hook asked for {name}")
+
+    def __repr__(self) -> str:
+        raise AssertionError("the hook asked for its repr")
+
+
+def crashing(lazy: object, number: int) -> None:
+    raise ValueError
+
+
+def test_the_hook_asks_nothing_of_a_proxy_and_bears_any_number() -> None:
+    with pytest.raises(ValueError) as caught:
+        crashing(Lazy(), 10**9000)
+    [innermost, *_] = json.loads(state.state_of(caught.value))["frames"]
+    assert innermost["function"] == "crashing"
+    assert innermost["vars"]["lazy"]["state"] == {}
+    assert innermost["vars"]["number"] == {"$cut": "int"}
 
 
 def test_stock_data_alone_rebuilds_few(tmp_path) -> None:

@@ -16,6 +16,7 @@ RATES = (
     "def free():\n    return 0\n"
 )
 SPANS = {"rates.py": ((4, 5),), "auth/login.py": ((1, 1),), "test_rates.py": ((1, 1),)}
+CRASHED = {"rates.py": (5,)}
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def drafted(*edits: dict[str, str], invents: str = "charges 7") -> dict[str, obj
 
 def read(product: Product, *drafts: dict[str, object]) -> Made:
     text = json.dumps({"drafts": list(drafts)})
-    return read_answer(text, product, SPANS, generator="claude", most=4)
+    return read_answer(text, product, SPANS, generator="claude", most=4, crashed=CRASHED)
 
 
-GOOD = edit("return RATES[zone]", "return RATES.get(zone, 4)")
+GOOD = edit("return RATES[zone]", "return RATES.get(zone, 0)")
 
 
 def test_a_block_that_stands_once_becomes_a_draft(product: Product) -> None:
@@ -60,14 +61,14 @@ def test_a_block_that_stands_once_becomes_a_draft(product: Product) -> None:
     assert (draft.path, draft.line, draft.function) == ("rates.py", 5, "cost")
     assert (draft.generator, draft.invented, draft.supports) == (
         "claude",
-        "`RATES[zone]` gives `4`",  # as its code says, whatever it says of itself
+        "`RATES[zone]` gives `0`",  # as its code says, whatever it says of itself
         (),
     )
-    assert "+    return RATES.get(zone, 4)" in draft.patch
+    assert "+    return RATES.get(zone, 0)" in draft.patch
 
 
 def test_what_a_draft_makes_up_is_never_left_unsaid(product: Product) -> None:
-    swapped = edit("return RATES[zone]", "return RATES[sorted(RATES)[0]]")
+    swapped = edit("return RATES[zone]", "return RATES[str(zone)]")
     (draft,) = read(product, drafted(swapped, invents="nothing at all")).drafts
     assert draft.invented == UNTOLD
 
@@ -106,11 +107,12 @@ VALUES = {
         "RATES[zone]\n    raise KeyError(zone == 'XQ')",
         "brings in 'XQ'",
     ),
-    "known": ("RATES.get(zone, 4)", ""),
-    "known elsewhere": ("RATES.get(zone, 12)", ""),
+    "known": ("RATES[zone] if zone in RATES and zone != 'DE' else 0", ""),
+    "known elsewhere": ("RATES[zone] if len(zone) < 12 else 0", ""),
+    "known, as the answer": ("RATES.get(zone, 12)", "answers with"),
     "plain": ("RATES.get(zone, 0)", ""),
     "nothing": ("RATES.get(zone)", ""),
-    "twice what is there": ("RATES.get('DE', 4)", ""),
+    "twice what is there": ("RATES.get('DE', 4)", "answers with"),
 }
 
 
@@ -139,7 +141,7 @@ def test_words_of_an_exception_and_of_an_encoding_are_free(product: Product, lin
 
 def test_without_strangers_a_test_may_demand_any_value(product: Product) -> None:
     text = json.dumps({"drafts": [drafted(edit("RATES[zone]", "RATES.get(zone, 7)"))]})
-    made = read_answer(text, product, SPANS, generator="claude", most=4, strangers=False)
+    made = read_answer(text, product, SPANS, generator="claude", most=4, crashed=None)
     assert made.fates == ("fits",)
 
 
@@ -151,12 +153,12 @@ VOUCHED = {
         "    return RATES[zone]", '    """Any zone."""\n    return RATES.get(zone, 9)', 1, "fits"
     ),
     "and a line beside": (
-        "    return RATES[zone]", "    RATES.clear()\n    return RATES.get(zone, 9)", 0, "fits"
+        "    return RATES[zone]", "    RATES.clear()\n    return RATES.get(zone, 9)", 0, "adds"
     ),
     "and a handler around": (
         "    return RATES[zone]",
-        "    try:\n        return RATES.get(zone, 9)\n    except TypeError:\n        return zone",
-        0, "fits",
+        "    try:\n        return RATES.get(zone, 9)\n    except TypeError:\n        return None",
+        0, "answers with",
     ),
 }  # fmt: skip
 
@@ -194,7 +196,7 @@ def test_no_draft_is_an_answer(product: Product) -> None:
 
 def test_windows_line_ends_stay(product: Product) -> None:
     (Path(product.root) / "rates.py").write_bytes(RATES.replace("\n", "\r\n").encode())
-    block = edit("def cost(zone):\n    return RATES[zone]", "def cost(zone):\n    return 4")
+    block = edit("def cost(zone):\n    return RATES[zone]", "def cost(zone):\n    return 0")
     (draft,) = read(product, drafted(block)).drafts
     assert draft.source.count("\r\n") == draft.source.count("\n") == RATES.count("\n")
 
@@ -217,7 +219,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("text", "result"), MALFORMED.values(), ids=MALFORMED)
 def test_what_is_no_answer_is_named(product: Product, text: str, result: Result) -> None:
-    made = read_answer(text, product, SPANS, generator="claude", most=4)
+    made = read_answer(text, product, SPANS, generator="claude", most=4, crashed=CRASHED)
     assert (made.result, made.drafts) == (result, ())
 
 

@@ -21,7 +21,7 @@ from selfdrive_dagster.model import (
 )
 from selfdrive_dagster.patches.asking.conversing import LONGEST_WAIT, TIMES, Terms
 from selfdrive_dagster.patches.asking.money import most
-from selfdrive_dagster.patches.asking.proposer import Claude, project
+from selfdrive_dagster.patches.asking.proposer import Claude
 from selfdrive_dagster.patches.asking.questions import AGAIN, Answer
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.proposers import Templates
@@ -232,19 +232,6 @@ def test_nobody_is_asked_again_when_something_holds(product: Product) -> None:
     )
     assert [ask.purpose for ask in tried.asks] == ["draft"]
     assert [one.generator for one in tried.plausible] == ["claude"]
-
-
-def test_a_projection_is_told_without_asking_and_bounds_what_is_reserved(product: Product) -> None:
-    told = project(DIAGNOSIS, product, TERMS)
-    assert told is not None
-    asked = Asked(product, [says(draft())])
-    assert told.most_micros == asked.asks[0].reserved_micros
-    assert 0 < told.likely_micros < told.most_micros
-
-
-def test_what_nobody_knows_is_not_projected(product: Product) -> None:
-    assert project(DIAGNOSIS, product, replace(TERMS, price=None)) is None
-    assert project(DIAGNOSIS, replace(product, protected=("rates.py",)), TERMS) is None
 
 
 SIBLING = "\n\ndef days(zone):\n    return RATES.get(zone, 9)\n"

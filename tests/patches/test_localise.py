@@ -9,8 +9,10 @@ import pytest
 from fakes.plain_sandbox import PlainSandbox
 from hypothesis import given
 from hypothesis import strategies as st
+from reproduce_cases import NoHistory
 
 from selfdrive_dagster.model import FrameFinding, Product
+from selfdrive_dagster.patches import diagnose
 from selfdrive_dagster.patches.diagnosis.localise import (
     TestLines,
     coverage_of,
@@ -179,6 +181,31 @@ def test_a_real_hanging_test_leaves_its_lines_and_its_stack(tmp_path: Path) -> N
     assert found[0].function == "wait"
     assert "a test hung in wait" in found[0].why
     assert {one.function for one in found} == {"wait", "prepare"}
+
+
+def test_what_ran_unwatched_after_three_hangs_counts_as_failing_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loops.py").write_text(
+        "def wait():\n    while True:\n        pass\n\n\ndef right():\n    return 1\n"
+    )
+    (tmp_path / "test_code.py").write_text(
+        "import loops\nimport pytest\n\n\n"
+        '@pytest.mark.parametrize("n", range(3))\ndef test_it(n):\n    loops.wait()\n\n\n'
+        "def test_right():\n    assert loops.right()\n"
+    )
+    product = Product(
+        name="code", root=str(tmp_path), python=sys.executable, source=("loops.py",), tests=("-q",)
+    )
+    run = run_suite(product, PlainSandbox(), lines=True, deadline_seconds=0.3)
+    coverage = coverage_of(run)
+    right = next(one for one in coverage if one.node_id.endswith("right"))
+    assert run.tests[right.node_id].outcome == "passed"
+    assert right.failed
+    assert not right.watched
+    failing = tuple(one.node_id for one in coverage if one.hung)
+    found = diagnose(product, NoHistory(), crash=None, failing_tests=failing, coverage=coverage)
+    assert "nobody watched the lines of the other 1." in found.notes[-1]
+    assert found.suspicions[0].function == "wait"
+    assert found.suspicions[0].why.startswith("3 of 4 failing and 0 passing tests ran it")
 
 
 def test_a_stack_that_holds_only_the_test_changes_nothing(tree: Tree) -> None:

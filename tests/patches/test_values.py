@@ -164,6 +164,17 @@ STRANGERS = [
     ({"$record": "shop.models:Item", "state": {"a)": "1"}}, "cannot be read back"),
     ({"$list": "'x'"}, "cannot be read back"),
     ({"$cut": "socket"}, "is a socket: its state was not sent"),
+    ({"$object": "shop.models:pick", "made": "model", "state": {}}, "no class that the product"),
+    ({"$record": "shop.models:pick", "state": {"x": "1"}}, "no class that the product"),
+    (
+        {"$object": "shop.models:Item.__init__.__globals__.clear", "made": "row", "state": {}},
+        "no import of ours",
+    ),
+    ({"$object": "shop.models:Opaque", "state": {"class": "1"}}, "cannot be read back"),
+    ({"$object": "shop.models:Opaque", "state": {"__class__": "1"}}, "cannot be read back"),
+    ({"$object": "shop.models:Opaque", "state": {f"a{n}": "1" for n in range(999)}}, "too many"),
+    ({"$default": {}, "factory": {"$name": "shop.models:pick"}}, "makes its values by"),
+    ({"$list": ["1"] * 6000}, "holds too much"),
 ]
 
 
@@ -175,6 +186,14 @@ def test_a_state_calls_nothing_but_the_products_own(
     found = rebuild(recorded, tree)
     assert isinstance(found, Unknown)
     assert reason in found.reason
+
+
+def test_what_is_lost_is_told_in_a_few_lines(tree: Tree) -> None:
+    lost = {f"a{n}": {"$cut": "socket"} for n in range(100)}
+    found = rebuild({"$object": "shop.models:Opaque", "state": {"b": "1", **lost}}, tree)
+    assert isinstance(found, Rebuilt)
+    assert len(found.notes) == 9
+    assert found.notes[-1] == "92 more things are left out or made up"
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,17 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from fakes.ground import Ground
 from fakes.injected import NAMES, asking, crash, edits_of, make_product
-from fakes.models import TERMS, OpenPurse, Scripted, client_of
+from fakes.models import TERMS, OpenPurse, client_of
 
 from selfdrive_dagster.adapters.claude.standin import Reply, Script, Standin, serving
 from selfdrive_dagster.adapters.folder import NoHistory
-from selfdrive_dagster.model import Diagnosis, Product, Reproduction, Result, Verdict
-from selfdrive_dagster.patches import diagnose, reproduce
+from selfdrive_dagster.model import Product, Verdict
+from selfdrive_dagster.patches import diagnose
 from selfdrive_dagster.patches.asking.clean import is_plain
 from selfdrive_dagster.patches.asking.proposer import Claude
-from selfdrive_dagster.patches.asking.questions import Answer
-from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.drafts import Draft
-from selfdrive_dagster.patches.search import search_if_reproduced
-from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.validation.gate import prove_if_reproduced
 from selfdrive_dagster.validation.repair import measure_base
 from tests.fakes.plain_sandbox import PlainSandbox
 
@@ -72,43 +68,9 @@ def test_an_injection_reaches_the_suspected_function_at_most(
     assert not any('EDIT {"' in block["text"] for block in blocks)  # quotes are escaped
 
 
-class Ground:
-    """The product's crash, reproduced once for all."""
-
-    def __init__(self, product: Product) -> None:
-        self.product, self.sandbox = product, PlainSandbox()
-        self.base: SuiteRun = measure_base(product, self.sandbox)
-        coverage = coverage_of(self.base)
-        self.diagnosis: Diagnosis = diagnose(product, NoHistory(), crash=crash(), coverage=coverage)
-        self.reproduction: Reproduction = reproduce(
-            self.diagnosis, product, self.sandbox, coverage=coverage
-        )
-
-    def verdicts(self, edits: list[dict[str, str]]) -> tuple[str, list[tuple[Verdict, str]]]:
-        """Return what became of a model's draft, and the gate's verdicts if it came so far."""
-        draft = {"explanation": "", "invents": "ships for nothing", "edits": edits}
-        text = json.dumps({"drafts": [draft]})
-        model = Scripted([Answer(result=Result.ANSWERED, text=text, model=TERMS.model)])
-        found = search_if_reproduced(
-            self.diagnosis,
-            self.reproduction,
-            self.base,
-            self.product,
-            self.sandbox,
-            max_candidates=3,
-            seconds=60,
-            proposers=(Claude(model, OpenPurse(), TERMS),),
-        )
-        proof = prove_if_reproduced(
-            found.plausible, self.reproduction, self.base, self.product, self.sandbox
-        )
-        fate = found.asks[0].says or f"tried: {found.outcomes}"
-        return fate, [(one.verdict, one.reason) for one in proof.reports]
-
-
 @pytest.fixture(scope="module")
 def ground(product: Product) -> Ground:
-    made = Ground(product)
+    made = Ground(product, measure_base(product, PlainSandbox()), crash())
     assert made.reproduction.reproducer is not None
     return made
 

@@ -32,6 +32,14 @@ STOPS = {
 }
 """What a reply's stop reason means; any other one is unexpected, since there are no tools."""
 
+PRICED = {
+    "inference_geo": (None, "", "global", "not_available"),
+    "service_tier": (None, "standard"),
+    "speed": (None, "standard"),
+}
+"""What a reply may say of how it was served. Else it costs another price than ours: a workspace
+can have all of its requests served in one country, which is dearer."""
+
 
 class Client:
     """Asks Anthropic's API, or whatever speaks it at ANTHROPIC_BASE_URL."""
@@ -73,7 +81,9 @@ class Client:
             max_retries=0,
             timeout=timeout,
             http_client=anthropic.DefaultHttpxClient(
-                timeout=timeout, transport=CappedTransport(proxy=proxy_for(self._base_url or API))
+                timeout=timeout,
+                transport=CappedTransport(proxy=proxy_for(self._base_url or API)),
+                follow_redirects=False,  # prompt and key go where they were sent, nowhere else
             ),
         )
 
@@ -86,7 +96,8 @@ def proxy_for(url: str) -> str | None:
     parts = urlsplit(url)
     if proxy_bypass(parts.hostname or ""):
         return None
-    return getproxies().get(parts.scheme)
+    known = getproxies()
+    return known.get(parts.scheme) or known.get("all")
 
 
 class _Call:
@@ -104,10 +115,15 @@ class _Call:
 
     def run(self) -> None:
         """Ask, and keep what came of it."""
-        from selfdrive_dagster.adapters.claude.faults import of_error
+        from selfdrive_dagster.adapters.claude.faults import of_error, of_opening
 
         try:
-            with self._open() as client:
+            opened = self._open()
+        except Exception as error:  # a proxy's address that is none, a broken installation
+            self.answer = of_opening(error)
+            return
+        try:
+            with opened as client:
                 self.answer = self._streamed(client)
         except Exception as error:  # whatever a library does, a change must not be wedged by it
             self.answer = of_error(error)
@@ -178,7 +194,9 @@ def _why(message: Any) -> str:
 
 
 def _usage(usage: Any) -> Usage | None:
-    """Return what was used; None where a number is missing or is none."""
+    """Return what was used; None where a number is missing, or our prices are not its prices."""
+    if any(getattr(usage, name, None) not in fine for name, fine in PRICED.items()):
+        return None
     counts = (
         usage.input_tokens,
         usage.output_tokens,

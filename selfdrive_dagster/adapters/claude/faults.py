@@ -1,7 +1,8 @@
 """Faults: what the SDK raises, as named results. An ordered table; the first row that fits counts.
 
-A request that the service turned down with a 4xx is free for certain. Of all else that was sent,
-a 5xx too, nobody knows, so the caller charges what was reserved.
+A request that the service turned down with a 4xx is free for certain, as is one that it sent
+elsewhere, where we do not follow. Of all else that was sent, a 5xx too, nobody knows, so the
+caller charges what was reserved.
 """
 
 import email.utils
@@ -33,7 +34,8 @@ OWN_LIMIT = ("You have reached your specified API usage limits",
              "You have reached your specified workspace API usage limits")  # fmt: skip
 """A limit that the owner set there comes as a 400 without a code, known by how it begins."""
 
-OK = 200
+GAVE_UP = frozenset((408, 499))
+"""Something on the way stopped waiting: what stands behind it may have answered all the same."""
 MOST_SAID = 200
 
 
@@ -66,7 +68,7 @@ ROWS = (
     Row(Result.TIMED_OUT, _status(408, 504)),
     Row(Result.NOT_ALLOWED, _status(401, 403)),
     Row(Result.TOO_LARGE, _status(413)),
-    Row(Result.REJECTED, lambda error: 400 <= error.status_code < 500),
+    Row(Result.REJECTED, lambda error: 300 <= error.status_code < 500),
     Row(Result.RATE_LIMITED, _is("rate_limit_error")),
     Row(Result.OVERLOADED, _is("overloaded_error")),
     Row(Result.TIMED_OUT, _is("timeout_error", "gateway_timeout_error")),
@@ -91,6 +93,12 @@ def of_error(error: Exception) -> Answer:
     return _of_reading(error)
 
 
+def of_opening(error: Exception) -> Answer:
+    """Return the answer where not even a client came about: nothing was sent."""
+    says = plain(f"{type(error).__name__}: {error}")[:MOST_SAID]
+    return Answer(result=Result.UNREACHABLE, says=says, is_free=True)
+
+
 def _of_status(error: anthropic.APIStatusError) -> Answer:
     result = next(row.result for row in ROWS if row.means(error))
     code = f" ({error.error_code})" if error.error_code else ""
@@ -98,7 +106,7 @@ def _of_status(error: anthropic.APIStatusError) -> Answer:
         result=result,
         says=f"{error.status_code} {error.type or ''}{code}: {plain(_told(error))}"[:MOST_SAID],
         request_id=str(error.request_id or ""),
-        is_free=400 <= error.status_code < 500,
+        is_free=300 <= error.status_code < 500 and error.status_code not in GAVE_UP,
         retry_after=retry_after(error.response.headers.get("retry-after", "")),
     )
 

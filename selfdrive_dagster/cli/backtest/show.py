@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from selfdrive_dagster.cli.backtest.proposing import Ended
 from selfdrive_dagster.cli.backtest.record import Backtest
 from selfdrive_dagster.cli.backtest.trying import Outcome, Try
 from selfdrive_dagster.cli.issues import line
@@ -14,6 +15,11 @@ MARKS = {
     Outcome.REPRODUCED: ("reproduced", "green"),
     Outcome.NOT_REPRODUCED: ("not reproduced", "yellow"),
     Outcome.SKIPPED: ("skipped", "dim"),
+}
+ENDINGS = {
+    Ended.REPAIR: ("repair", "green"),
+    Ended.CONTAINMENT: ("containment", "yellow"),
+    Ended.ABSTAINED: ("abstained", "dim"),
 }
 TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -63,7 +69,11 @@ def what_then(each: ReplayedIssue, tried: Try | None) -> Text:
     if tried is None:
         return told
     word, style = MARKS[tried.outcome]
-    return told + Text.assemble("\n", (word, style), f": {line(tried.says)}")
+    told += Text.assemble("\n", (word, style), f": {line(tried.says)}")
+    if tried.proposed is not None:
+        word, style = ENDINGS[tried.proposed.ended]
+        told += Text.assemble("\n", (word, style), f": {line(tried.proposed.says)}")
+    return told
 
 
 def counted(count: int, what: str) -> str:
@@ -101,17 +111,30 @@ def closing(made: Backtest) -> str:
         return f"{told}; --repo says which of them can be reproduced."
     count = {one: sum(each.outcome is one for each in made.tries) for one in Outcome}
     skipped = f", {count[Outcome.SKIPPED]} skipped" if count[Outcome.SKIPPED] else ""
-    return f"{told}, {count[Outcome.REPRODUCED]} reproducible{skipped}.{asking(made.tries)}"
+    ended = endings(made.tries)
+    return f"{told}, {count[Outcome.REPRODUCED]} reproducible{skipped}{ended}{asking(made.tries)}."
+
+
+def endings(tries: tuple[Try, ...]) -> str:
+    """Say how the built-in engine's work ended, "" where nothing was reproduced."""
+    found = [each.proposed.ended for each in tries if each.proposed]
+    if not found:
+        return ""
+    repairs, containments, abstained = (found.count(one) for one in Ended)
+    return (
+        f", {counted(repairs, 'repair')}, {counted(containments, 'containment')}, "
+        f"{abstained} abstained"
+    )
 
 
 def asking(tries: tuple[Try, ...]) -> str:
-    """Say what a model would have cost for those that were reproduced, "" where none was."""
+    """Say what a model would have cost where it would have been asked, "" where nowhere."""
     known = [each.asking for each in tries if each.asking]
     if not known:
         return ""
     likely = dollars(sum(one.likely_micros for one in known))
     most = dollars(sum(one.most_micros for one in known))
     return (
-        f" To ask Claude about {counted(len(known), 'reproduced issue')} once each would have cost "
-        f"about {likely}, at most {most}; nothing was sent."
+        f", would have cost about {likely} and at most {most} to ask Claude about "
+        f"{len(known)} of them (nothing was sent)"
     )

@@ -1,7 +1,7 @@
-"""Could the crashes be reproduced? Tried in the sandbox, on the revision that crashed.
+"""Could the crashes be reproduced and mended? Tried in the sandbox, on the revision that crashed.
 
 Belongs here: one try after the other within bounds. Does not belong: how a crash is reproduced
-(`patches.reproduce`).
+(`patches.reproduce`), and what the built-in engine makes of it (`proposing`).
 """
 
 import re
@@ -13,15 +13,16 @@ from pathlib import Path
 
 import msgspec
 
-from selfdrive_dagster.adapters.claude.opening import terms_of
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.product import open_product
+from selfdrive_dagster.cli.backtest.proposing import Proposed, ask_price, propose
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.model import Crash, Progress, Sandbox, SandboxLevel
+from selfdrive_dagster.model import Crash, History, Product, Progress, Sandbox, SandboxLevel
 from selfdrive_dagster.patches import diagnose, reproduce
-from selfdrive_dagster.patches.asking.proposer import Projection, project
+from selfdrive_dagster.patches.asking.projecting import Projection
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
+from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.validation.repair import measure_base
 
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -43,7 +44,9 @@ class Outcome(Enum):
 class Try(msgspec.Struct, frozen=True, kw_only=True):
     """One issue's try. `revision` is "" and `seconds` 0 where it was skipped; `says` tells why.
 
-    `asking` is what a question to a model about it would cost; None where nobody knows.
+    `proposed` is what the built-in engine would have put forward, None where it was not
+    reproduced. `asking` is what asking a model about it would cost; None where nobody knows, and
+    where it would not have been asked.
     """
 
     issue_id: str
@@ -52,6 +55,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     says: str
     seconds: float
+    proposed: Proposed | None = None
     asking: Projection | None = None
 
 
@@ -134,30 +138,49 @@ def _try_revision(
         if not revision:
             raise
         return {each.issue_id: skip(each, fault.message) for each in group}
-    coverage = coverage_of(measure_base(product, sandbox, progress))
+    base = measure_base(product, sandbox, progress)
     tries = {}
     for each in group:
         if each.crash is None:
             tries[each.issue_id] = skip(each, "no crash of it was kept")
-            continue
-        if time.monotonic() >= deadline:
+        elif time.monotonic() >= deadline:
             tries[each.issue_id] = skip(each, "the time was up (--seconds)")
-            continue
-        start = time.monotonic()
-        diagnosis = diagnose(product, history, crash=each.crash, coverage=coverage)
-        progress(diagnosis.sentence)
-        made = reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
-        found = made.reproducer
-        last = made.attempts[-1].outcome if made.attempts else "no way fits it"
-        tries[each.issue_id] = Try(
-            issue_id=each.issue_id,
-            change_id=each.change_id,
-            outcome=Outcome.NOT_REPRODUCED if found is None else Outcome.REPRODUCED,
-            revision=product.revision,
-            says=last if found is None else f"by {found.way.value.replace('_', ' ')}",
-            seconds=round(time.monotonic() - start, 3),
-            asking=None
-            if found is None
-            else project(diagnosis, product, terms_of(settings.patches)),
-        )
+        else:
+            tries[each.issue_id] = _try(
+                each, each.crash, product, history, base, settings, sandbox, deadline, progress
+            )
     return tries
+
+
+def _try(
+    wanted: Wanted,
+    crash: Crash,
+    product: Product,
+    history: History,
+    base: SuiteRun,
+    settings: Settings,
+    sandbox: Sandbox,
+    deadline: float,
+    progress: Progress,
+) -> Try:
+    """Take one issue as far as the loop would, without asking anybody."""
+    start, coverage = time.monotonic(), coverage_of(base)
+    diagnosis = diagnose(product, history, crash=crash, coverage=coverage)
+    progress(diagnosis.sentence)
+    made = reproduce(diagnosis, product, sandbox, progress, coverage=coverage)
+    found = made.reproducer
+    last = made.attempts[-1].outcome if made.attempts else "no way fits it"
+    proposed = None
+    if found is not None:
+        left = deadline - time.monotonic()
+        proposed = propose(diagnosis, made, base, product, sandbox, left, progress)
+    return Try(
+        issue_id=wanted.issue_id,
+        change_id=wanted.change_id,
+        outcome=Outcome.NOT_REPRODUCED if found is None else Outcome.REPRODUCED,
+        revision=product.revision,
+        says=last if found is None else f"by {found.way.value.replace('_', ' ')}",
+        seconds=round(time.monotonic() - start, 3),
+        proposed=proposed,
+        asking=ask_price(diagnosis, made, proposed, product, settings.patches),
+    )

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from selfdrive_dagster.adapters.git import GitRepository
 from selfdrive_dagster.adapters.proposals import remote_of, shown_remote
+from selfdrive_dagster.adapters.recorded import recorded_calls
 from selfdrive_dagster.adapters.signatures import ALLOWED_SIGNERS, MAKE_SIGNERS
 from selfdrive_dagster.cli.doctor.findings import (
     Answer,
@@ -206,6 +207,20 @@ def key_at_hand(patient: Patient, signers: str, level: str) -> Answer:
     return degraded(told, mend) if level in DRIVING else fine(told)
 
 
+def good_calls(patient: Patient) -> Answer:
+    """The recorder of good calls, if the owner names its file, has written some."""
+    if patient.settings is None:
+        return missing("unknown while the settings are at fault")
+    named = patient.settings.telemetry.good_calls
+    if not named:
+        return fine("none are recorded: the gate compares what your tests call")
+    count = len(recorded_calls(patient.repo, patient.settings))
+    if not count:
+        says = f"{named} holds no call that can be sent again"
+        return degraded(says, "put hooks/recorder.py around the application and name its file")
+    return fine(f"{count} of {named} are sent to base and patch")
+
+
 CHECKS = (
     Check("settings", settings),
     Check("unused settings", unused),
@@ -217,4 +232,5 @@ CHECKS = (
     Check("history", history),
     Check("remote", remote),
     Check("approvals", approvals),
+    Check("good calls", good_calls),
 )

@@ -122,6 +122,7 @@ def repair(
         tempfile.TemporaryDirectory() as folder,
     ):
         from selfdrive_dagster.adapters.product import open_product
+        from selfdrive_dagster.adapters.recorded import recorded_calls
         from selfdrive_dagster.adapters.sandbox import BwrapSandbox
         from selfdrive_dagster.validation.repair import Budget
         from selfdrive_dagster.validation.repair import repair as take_to_a_proof
@@ -144,6 +145,7 @@ def repair(
             ),
             progress=say,
             proposers=proposers,
+            calls=recorded_calls(repo, settings),
         )
     found = msgspec.structs.replace(found, notes=notes)
     answer(found, repository, apply=apply, branch=branch, as_json=as_json, verbose=verbose)

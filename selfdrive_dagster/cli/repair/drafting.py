@@ -3,6 +3,7 @@
 import os
 import secrets
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,6 +12,9 @@ from selfdrive_dagster.config.settings import Patches
 from selfdrive_dagster.errors import MissingTool, Refused
 from selfdrive_dagster.patches.asking.money import Caps, micros
 from selfdrive_dagster.patches.proposers import Proposer, Templates
+
+if TYPE_CHECKING:
+    from selfdrive_dagster.patches.asking.proposer import Claude
 
 
 class Generator(Enum):
@@ -29,7 +33,7 @@ def drafting(
     )
 
 
-def claude(settings: Patches, budget: float | None) -> Proposer:
+def claude(settings: Patches, budget: float | None) -> "Claude":
     """Return Claude, with a purse in the home. Raises where it could not be asked at all."""
     from selfdrive_dagster.adapters.claude import KEY
     from selfdrive_dagster.adapters.claude.opening import caps_of, open_claude, terms_of

@@ -15,7 +15,7 @@ import msgspec
 from selfdrive_dagster.model import Diagnosis, Product
 from selfdrive_dagster.model.product import is_protected
 from selfdrive_dagster.patches.asking.clean import code, data, prose
-from selfdrive_dagster.patches.asking.limits import Spans
+from selfdrive_dagster.patches.asking.limits import Crashed, Spans
 from selfdrive_dagster.patches.syntax import Module
 from selfdrive_dagster.patches.templates.generate import is_editable, locations
 from selfdrive_dagster.patches.text import rows
@@ -61,14 +61,15 @@ HEAD = 30
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt in parts: `system` and `code` are the same for each question of a diagnosis.
 
-    `spans` are the lines that may be changed, `strangers` says that `facts` holds their text.
+    `spans` are the lines that may be changed; `crashed` are those of the crash of whose telemetry
+    `facts` holds a stranger's text, None if it holds none.
     """
 
     system: tuple[str, ...]
     code: str
     facts: str
     spans: Spans
-    strangers: bool
+    crashed: Crashed | None
 
 
 def show(diagnosis: Diagnosis, product: Product, *, drafts: int) -> Shown:
@@ -83,8 +84,15 @@ def show(diagnosis: Diagnosis, product: Product, *, drafts: int) -> Shown:
         code="\n\n".join(part for part in parts if part),
         facts="\n\n".join(part for part in _facts(diagnosis, product, places) if part),
         spans={path: _spans(product, path, places[path]) for path, _ in files},
-        strangers=diagnosis.crash is not None,
+        crashed=_crashed(diagnosis) if diagnosis.crash else None,
     )
+
+
+def _crashed(diagnosis: Diagnosis) -> Crashed:
+    lines: dict[str, tuple[int, ...]] = {}
+    for frame in diagnosis.frames:
+        lines[frame.path] = (*lines.get(frame.path, ()), frame.line)
+    return lines
 
 
 def _spans(product: Product, path: str, lines: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -11,13 +11,15 @@ import msgspec
 from selfdrive_dagster.model import Product, Result
 from selfdrive_dagster.patches.asking.clean import is_plain, plain
 from selfdrive_dagster.patches.asking.conversing import Made
+from selfdrive_dagster.patches.asking.keeping import oversteps
 from selfdrive_dagster.patches.asking.limits import (
+    Crashed,
     Spans,
     is_one_treatment,
     strays,
     unknown_value,
 )
-from selfdrive_dagster.patches.claims import dissent, supports, told
+from selfdrive_dagster.patches.claims import dissent, introduced, supports, told
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.ingredients import Repository
 from selfdrive_dagster.patches.proposers import UNTOLD
@@ -73,12 +75,19 @@ SCHEMA = _object({"drafts": {"type": "array", "items": _DRAFT}})
 
 
 def read_answer(
-    text: str, product: Product, spans: Spans, *, generator: str, most: int, strangers: bool = True
+    text: str,
+    product: Product,
+    spans: Spans,
+    *,
+    generator: str,
+    most: int,
+    crashed: Crashed | None,
 ) -> Made[Draft]:
     """Return the drafts of an answer's text, at most `most`, none twice.
 
     What lies outside of `spans` was not suspected by the localiser: no model may change it.
-    `strangers` says that the prompt held their text: then no new value may come in either.
+    `crashed` are the lines of the crash whose telemetry the prompt held: then no new value may
+    come in, and nothing that did not crash may change. None if no stranger told the model anything.
     """
     try:
         answered = msgspec.json.decode(text.encode("utf-8", "replace"), type=Answered)
@@ -90,7 +99,7 @@ def read_answer(
     fates = []
     repository = Repository(product)
     for one in answered.drafts[:most]:
-        draft, fate = _draft(one, repository, spans, generator, strangers=strangers)
+        draft, fate = _draft(one, repository, spans, generator, crashed)
         if draft is not None and draft.patch in drafts:
             draft, fate = None, "is the same as one before"
         if draft is not None:
@@ -112,7 +121,11 @@ def _words(drafted: Drafted) -> str:
 
 
 def _draft(
-    drafted: Drafted, repository: Repository, spans: Spans, generator: str, *, strangers: bool
+    drafted: Drafted,
+    repository: Repository,
+    spans: Spans,
+    generator: str,
+    crashed: Crashed | None,
 ) -> tuple[Draft | None, str]:
     """Return a draft, or None with the reason why it cannot be applied."""
     paths = {edit.path for edit in drafted.edits}
@@ -124,13 +137,23 @@ def _draft(
     old = product.read(path)
     new, fault = _applied(old, drafted.edits)
     fault = fault or _fault(old, new, product) or strays(old, new, spans[path])
-    if not fault and strangers:
-        fault = unknown_value(old, new, repository)
     if fault:
         return None, fault
     draft = _made(path, old, new, repository, generator)
-    otherwise = dissent(draft, repository) if strangers else ""
-    return (None, f"answers otherwise than {otherwise}") if otherwise else (draft, FITS)
+    if crashed is not None:
+        fault = _told_too_much(draft, old, repository, crashed.get(path, ()))
+    return (None, fault) if fault else (draft, FITS)
+
+
+def _told_too_much(draft: Draft, old: str, repository: Repository, crashed: tuple[int, ...]) -> str:
+    """Say what a draft does that a stranger may have wanted, "" if there is no room for it."""
+    if fault := unknown_value(old, draft.source, repository):
+        return fault
+    if otherwise := dissent(draft, repository):
+        return f"answers otherwise than {otherwise}"
+    given = [idiom.value for idiom in introduced(draft, repository)] if draft.supports else []
+    vouched = {value.removeprefix("return ").rpartition(" = ")[2] for value in given}
+    return oversteps(old, draft.source, crashed, vouched)
 
 
 def _applied(text: str, edits: tuple[Edit, ...]) -> tuple[str, str]:

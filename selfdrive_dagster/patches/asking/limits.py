@@ -16,6 +16,8 @@ from selfdrive_dagster.patches.text import rows
 
 Spans = Mapping[str, tuple[tuple[int, int], ...]]
 """Per file the lines, first and last, that a draft may change."""
+Crashed = Mapping[str, tuple[int, ...]]
+"""Per file the lines at which a crash stood when it was raised."""
 
 PLAIN_VALUES = (0, 1, -1, 0.0, 1.0, "", b"")
 TEXT_KEYWORDS = ("encoding", "errors")

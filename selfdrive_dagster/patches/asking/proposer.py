@@ -4,7 +4,8 @@ The phases: what is suspected is localised by us; where our own ways made no rep
 write a test, which counts only if it raises what was recorded where it was recorded; one question
 drafts several patches; after our trials, one more may be asked with what they said of the drafts.
 Whether anything is right is never the model's word. Belongs here: the order of questions. Does
-not belong: sending them (`conversing`), and what becomes of an answer (`edits`, `testing`).
+not belong: sending them (`conversing`), what becomes of an answer (`edits`, `testing`), and what
+asking would cost (`projecting`).
 """
 
 import time
@@ -13,18 +14,25 @@ from functools import partial
 
 import msgspec
 
-from selfdrive_dagster.model import Ask, Attempt, Diagnosis, Product, Usage
+from selfdrive_dagster.model import Ask, Attempt, Diagnosis, Product
 from selfdrive_dagster.patches.asking.context import Shown, show
 from selfdrive_dagster.patches.asking.conversing import Asker, Terms
 from selfdrive_dagster.patches.asking.edits import SCHEMA, read_answer
-from selfdrive_dagster.patches.asking.money import Purse, cost, most
+from selfdrive_dagster.patches.asking.hurting import RULES as IMPROVING
+from selfdrive_dagster.patches.asking.hurting import Hurt, facts
+from selfdrive_dagster.patches.asking.improvements import (
+    IMPROVEMENT_SCHEMA,
+    Asked,
+    read_improvements,
+)
+from selfdrive_dagster.patches.asking.money import Purse
 from selfdrive_dagster.patches.asking.questions import Model, Question
 from selfdrive_dagster.patches.asking.testing import TEST_SCHEMA, ask_for_tests, read_tests
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.proposers import Tried
 from selfdrive_dagster.patches.reproduce.draft import Draft as TestDraft
 
-DRAFT, REVISE, REPRODUCE = "draft", "revise", "reproduce"
+DRAFT, REVISE, REPRODUCE, IMPROVE = "draft", "revise", "reproduce", "improve"
 NOTHING_SHOWN = "no code shown may be changed"
 
 
@@ -74,13 +82,33 @@ class Claude:
     ) -> tuple[TestDraft, ...]:
         """Return tests that might reproduce a crash, told how our own ways failed."""
         shown = show(diagnosis, product, drafts=self._terms.drafts)
-        rules, more = ask_for_tests(diagnosis, product, attempts)
-        told = msgspec.structs.replace(shown, system=(rules, *shown.system[1:]))
-        question = _question(told, more, self._terms)
         return self._asker.ask(
-            msgspec.structs.replace(question, schema=TEST_SCHEMA),
+            question_for_tests(shown, diagnosis, product, attempts, self._terms),
             REPRODUCE,
             partial(read_tests, diagnosis=diagnosis, product=product),
+            fault="" if shown.spans else NOTHING_SHOWN,
+        )
+
+    def improve(self, hurt: Hurt, diagnosis: Diagnosis, product: Product) -> tuple[Asked, ...]:
+        """Return drafts for what hurts without a crash, each with a test and a stated effect."""
+        shown = show(diagnosis, product, drafts=self._terms.drafts)
+        rules = IMPROVING.format(drafts=self._terms.drafts)
+        told = msgspec.structs.replace(
+            shown, system=(rules, *shown.system[1:]), facts=facts(hurt, diagnosis)
+        )
+        question = question_of(told, (), self._terms)
+        read = partial(
+            read_improvements,
+            hurt=hurt,
+            product=product,
+            spans=shown.spans,
+            generator=self.name,
+            most=self._terms.drafts,
+        )
+        return self._asker.ask(
+            msgspec.structs.replace(question, schema=IMPROVEMENT_SCHEMA),
+            IMPROVE,
+            read,
             fault="" if shown.spans else NOTHING_SHOWN,
         )
 
@@ -99,14 +127,15 @@ class Claude:
             spans=shown.spans,
             generator=self.name,
             most=self._terms.drafts,
-            strangers=shown.strangers,
+            crashed=shown.crashed,
         )
-        question = _question(shown, more, self._terms)
+        question = question_of(shown, more, self._terms)
         fault = "" if shown.spans else NOTHING_SHOWN
         return self._asker.ask(question, purpose, read, fault)[:limit]
 
 
-def _question(shown: Shown, more: tuple[str, ...], terms: Terms) -> Question:
+def question_of(shown: Shown, more: tuple[str, ...], terms: Terms) -> Question:
+    """Return the question for patches, as it is sent."""
     return Question(
         model=terms.model,
         system=shown.system,
@@ -117,31 +146,14 @@ def _question(shown: Shown, more: tuple[str, ...], terms: Terms) -> Question:
     )
 
 
-class Projection(msgspec.Struct, frozen=True, kw_only=True):
-    """What asking once would cost: about, and at most. Micro-dollars."""
-
-    likely_micros: int
-    most_micros: int
-
-
-LIKELY_BYTES_OF_A_TOKEN = 4
-LIKELY_ANSWER_TOKENS = 3_000
-"""Guesses, thinking included: a projection is told as one."""
-
-
-def project(diagnosis: Diagnosis, product: Product, terms: Terms) -> Projection | None:
-    """Return what one question on a diagnosis would cost; nothing is sent.
-
-    None where nobody knows, or where nothing would be asked.
-    """
-    shown = show(diagnosis, product, drafts=terms.drafts)
-    if terms.price is None or not shown.spans:
-        return None
-    size = _question(shown, (), terms).size()
-    read = Usage(
-        input_tokens=size // LIKELY_BYTES_OF_A_TOKEN,
-        output_tokens=min(LIKELY_ANSWER_TOKENS, terms.max_tokens),
-    )
-    likely = cost(read, terms.price)
-    assert likely is not None  # no cached tokens
-    return Projection(likely_micros=likely, most_micros=most(size, terms.max_tokens, terms.price))
+def question_for_tests(
+    shown: Shown,
+    diagnosis: Diagnosis,
+    product: Product,
+    attempts: tuple[Attempt, ...],
+    terms: Terms,
+) -> Question:
+    """Return the question for a test, as it is sent."""
+    rules, more = ask_for_tests(diagnosis, product, attempts)
+    told = msgspec.structs.replace(shown, system=(rules, *shown.system[1:]))
+    return msgspec.structs.replace(question_of(told, more, terms), schema=TEST_SCHEMA)

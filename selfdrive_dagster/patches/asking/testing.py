@@ -108,7 +108,7 @@ def read_tests(text: str, *, diagnosis: Diagnosis, product: Product) -> Made[Dra
     except msgspec.DecodeError as fault:
         return Made(Result.MALFORMED, plain(str(fault))[:200])
     found = answered.tests[:MOST_TESTS]
-    fates = tuple(_fault(one.source, product) or "fits" for one in found)
+    fates = tuple(fault_of(one.source, product) or "fits" for one in found)
     drafts = tuple(
         _draft(one.source, diagnosis, product)
         for one, fate in zip(found, fates, strict=True)
@@ -141,7 +141,7 @@ def _from_production(source: str, inputs: tuple[ObservedInput, ...]) -> Iterator
     yield from dict.fromkeys(value for value in told if value in seen)
 
 
-def _fault(source: str, product: Product) -> str:
+def fault_of(source: str, product: Product) -> str:
     """Say why a test may not even be tried, "" when it may."""
     if not is_plain(source):
         return "holds hidden characters"

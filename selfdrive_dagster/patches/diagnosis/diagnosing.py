@@ -56,8 +56,13 @@ def diagnose(
         inputs=inputs,
         suspect=suspect,
         exception_type=type_of(raised),
-        notes=(*notes, *more),
+        notes=(*notes, *more, *_watching(coverage)),
     )
+
+
+def _watching(coverage: Coverage | None) -> tuple[str, ...]:
+    note = localise.unwatched_note(coverage or ())
+    return (note,) if note else ()
 
 
 def _weighed(
@@ -104,7 +109,7 @@ def _of_tests(
         inputs=(),
         suspect=suspect_commit(tree, history, frames[0], None) if frames else None,
         exception_type="",
-        notes=tuple(notes),
+        notes=(*notes, *_watching(coverage)),
     )
 
 

@@ -44,6 +44,10 @@ OLDER = 0.7
 
 RENDERERS = ("__repr__", "__str__", "__format__")
 
+MOST_HANGS = 3
+"""So many hanging tests end the watching of lines (`harness/suite.py`)."""
+
+COUNTED = ("passed", "failed", "error")
 LIMIT = 200
 MOST_BLAMED = 30
 
@@ -60,24 +64,45 @@ class TestLines(msgspec.Struct, frozen=True, kw_only=True):
     lines: frozenset[Line]
     stack: tuple[Line, ...] = ()
     hung: bool = False
+    watched: bool = True
 
 
 Coverage = tuple[TestLines, ...]
 
 
 def coverage_of(run: SuiteRun) -> Coverage:
-    """Read a run of the suite with lines; skipped tests and tests without lines are left out."""
-    return tuple(
+    """Read a run of the suite with lines; skipped tests are left out.
+
+    Once MOST_HANGS tests hung no lines are watched: the rest counts as failing, since a test
+    whose lines nobody knows must not speak for any of them.
+    """
+    ran = {i: test for i, test in run.tests.items() if test.outcome in COUNTED}
+    hung = {i for i, test in ran.items() if test.exception_type.endswith("SelfdriveDeadline")}
+    watched = tuple(
         TestLines(
             node_id=node_id,
-            failed=run.tests[node_id].outcome in ("failed", "error"),
+            failed=ran[node_id].outcome != "passed",
             lines=frozenset((path, line) for path, lines in files.items() for line in lines),
-            stack=tuple((one.path, one.line) for one in run.tests[node_id].frames),
-            hung=run.tests[node_id].exception_type.endswith("SelfdriveDeadline"),
+            stack=tuple((one.path, one.line) for one in ran[node_id].frames),
+            hung=node_id in hung,
         )
         for node_id, files in run.lines.items()
-        if node_id in run.tests and run.tests[node_id].outcome in ("passed", "failed", "error")
+        if node_id in ran
     )
+    unwatched = [i for i in ran if i not in run.lines] if len(hung) >= MOST_HANGS else []
+    rest = (
+        TestLines(node_id=i, failed=True, lines=frozenset(), hung=i in hung, watched=False)
+        for i in unwatched
+    )
+    return (*watched, *rest)
+
+
+def unwatched_note(coverage: Coverage) -> str:
+    """Say how many tests ran unwatched since others hung; "" when none did."""
+    count = sum(not test.watched for test in coverage)
+    if not count:
+        return ""
+    return f"{MOST_HANGS} tests hung, so nobody watched the lines of the other {count}."
 
 
 def ochiai(executed_failed: int, executed_passed: int, total_failed: int) -> float:

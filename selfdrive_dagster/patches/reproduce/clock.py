@@ -9,6 +9,7 @@ clocks (a database's, `monotonic`) are not stopped.
 import ast
 import re
 import sys
+from collections.abc import Iterator
 from datetime import UTC
 
 import msgspec
@@ -82,6 +83,21 @@ def clocks_of(tree: Tree, placed: tuple[Placed, ...]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def called_in(tree: Tree, placed: tuple[Placed, ...]) -> Iterator[str]:
+    """Yield the dotted names of what the functions of a trace call, as their modules import it."""
+    for _, finding in placed:
+        module = tree.module(finding.path)
+        function = module.function(finding.function) if module else None
+        if module is None or function is None:
+            continue
+        names = dict(_imported(module.tree))
+        for call in ast.walk(function.node):
+            called = dotted(call.func) if isinstance(call, ast.Call) else ""
+            first, dot, rest = called.partition(".")
+            if first in names:
+                yield f"{names[first]}{dot}{rest}"
+
+
 def _clocks(module: Module, node: FunctionNode) -> dict[str, str]:
     names = dict(_imported(module.tree))
     found = {}
@@ -124,43 +140,50 @@ def _with_clock(source: str, reads: dict[str, str], moment: str) -> str | None:
         whole = with_imports(source, frozenset(Import("datetime", name) for name in names))
     except CannotBorrowError:
         return None  # the test calls something else by these names
-    source = _importing(source, names) if "datetime" not in source else whole
-    module = ast.parse(source)
-    test = next((one for one in module.body if _is_test(one)), None)
-    if not isinstance(test, FunctionNode):
-        return None
+    line = f"from datetime import {', '.join(names)}"
+    source = importing(source, line) if "datetime" not in source else whole
+    above = [*f"{moment}\n\n{''.join(helpers)}".rstrip("\n").split("\n"), "", ""]
+    stopping = [f'monkeypatch.setattr("{name}", {made})' for name, made in reads.items()]
+    written = _stopping(source, stopping, above)
+    note = ("the clock is stopped at the moment of the recorded call",)
+    return writing.finished(written, frozenset(), note, writing.WIDTH) if written else None
+
+
+def _stopping(source: str, stopping: list[str], above: list[str]) -> str:
+    """Write statements into the first test and lines above it; "" where it takes no fixture."""
+    test = first_test(ast.parse(source))
+    if test is None:
+        return ""
     lines = source.split("\n")
-    pad = " " * test.body[0].col_offset
-    set_up = [f'{pad}monkeypatch.setattr("{name}", {made})' for name, made in reads.items()]
-    at = test.body[0].lineno - 1
-    lines[at:at] = set_up
+    pad, at = " " * test.body[0].col_offset, test.body[0].lineno - 1
+    lines[at:at] = [f"{pad}{one}" for one in stopping]
     lines[test.lineno - 1] = _asking(lines[test.lineno - 1])
     if "monkeypatch" not in lines[test.lineno - 1]:
-        return None  # the signature takes several lines
-    above = min([test.lineno, *(one.lineno for one in test.decorator_list)]) - 1
-    lines[above:above] = [*f"{moment}\n\n{''.join(helpers)}".rstrip("\n").split("\n"), "", ""]
-    note = ("the clock is stopped at the moment of the recorded call",)
-    return writing.finished("\n".join(lines), frozenset(), note, writing.WIDTH)
+        return ""  # the signature takes several lines
+    top = min([test.lineno, *(one.lineno for one in test.decorator_list)]) - 1
+    lines[top:top] = above
+    return "\n".join(lines)
 
 
-def _importing(source: str, names: list[str]) -> str:
-    """Import names of datetime before all other imports, apart from those that are not standard."""
-    line = f"from datetime import {', '.join(names)}"
-    imports = [
-        one for one in ast.parse(source).body if isinstance(one, ast.Import | ast.ImportFrom)
-    ]
+def importing(source: str, line: str) -> str:
+    """Write an import of the standard library before all others, apart from those of others."""
+    module = ast.parse(source)
+    imports = [one for one in module.body if isinstance(one, ast.Import | ast.ImportFrom)]
+    lines = source.split("\n")
     if not imports:
-        return with_imports(source, frozenset(Import("datetime", name) for name in names))
+        at = module.body[0].end_lineno or 1
+        return "\n".join([*lines[:at], "", line, *lines[at:]])
     first = imports[0]
     top = first.names[0].name if isinstance(first, ast.Import) else str(first.module)
     gap = [] if top.partition(".")[0] in sys.stdlib_module_names else [""]
-    lines = source.split("\n")
     lines[first.lineno - 1 : first.lineno - 1] = [line, *gap]
     return "\n".join(lines)
 
 
-def _is_test(node: ast.stmt) -> bool:
-    return isinstance(node, FunctionNode) and node.name.startswith("test")
+def first_test(module: ast.Module) -> FunctionNode | None:
+    """Return the first test function of a file; None where its tests are methods."""
+    found = (one for one in module.body if isinstance(one, FunctionNode))
+    return next((one for one in found if one.name.startswith("test")), None)
 
 
 def _asking(line: str) -> str:

@@ -18,11 +18,13 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.diagnosis.frames import place
 from selfdrive_dagster.patches.diagnosis.localise import Coverage, coverage_of
 from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
+from selfdrive_dagster.patches.reproduce.chance import seeded
 from selfdrive_dagster.patches.reproduce.clock import stopped
 from selfdrive_dagster.patches.reproduce.draft import Draft
 from selfdrive_dagster.patches.reproduce.minimise import minimise
-from selfdrive_dagster.patches.reproduce.proving import prove
+from selfdrive_dagster.patches.reproduce.proving import SURROUNDINGS, prove
 from selfdrive_dagster.patches.reproduce.shrink import shrink
+from selfdrive_dagster.patches.reproduce.writing import finished, line_width
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.syntax import Tree
 
@@ -103,7 +105,7 @@ class _Search:
 
     def _first(self, found: Iterable[Draft | Attempt]) -> Reproducer | None:
         """Prove a way's drafts together; record all attempts, return the first that holds."""
-        given = tuple(self._stopped_first(found))
+        given = tuple(self._held_still(found))
         drafts = tuple(one for one in given if isinstance(one, Draft))
         proofs = prove(drafts, self.diagnosis, self.product, self.sandbox) if drafts else {}
         for one in given:
@@ -119,20 +121,23 @@ class _Search:
                 return self._reproducer(shrunk, proof.node_ids)
         return None
 
-    def _stopped_first(self, found: Iterable[Draft | Attempt]) -> Iterator[Draft | Attempt]:
-        """Try a draft with the clock of the crash first, if its functions read one."""
+    def _held_still(self, found: Iterable[Draft | Attempt]) -> Iterator[Draft | Attempt]:
+        """Try a draft with the clock of the crash first, and with seeds, if its functions ask."""
         for one in found:
-            then = None
-            if isinstance(one, Draft):
-                then = stopped(one, self.tree, self.placed, self.crash)
-            yield from (one,) if then is None else (then, one)
+            if isinstance(one, Attempt):
+                yield one
+                continue
+            then = stopped(one, self.tree, self.placed, self.crash)
+            for draft in (one,) if then is None else (then, one):
+                yield from seeded(draft, self.tree, self.placed)
 
     def _reproducer(self, draft: Draft, node_ids: tuple[str, ...]) -> Reproducer:
         inner = self.diagnosis.frames[0]
+        width = line_width(self.product)
         return Reproducer(
             way=draft.way,
             path=draft.path,
-            source=draft.source,
+            source=finished(draft.source, frozenset(), (SURROUNDINGS,), width),
             node_ids=node_ids,
             exception_type=self.diagnosis.exception_type,
             function=inner.function,

@@ -14,6 +14,9 @@ from selfdrive_dagster.patches.syntax import Tree, last_name, named_function
 
 SECONDS = 120.0
 REPRODUCED = "raises the recorded exception in the recorded function, twice in a row"
+SURROUNDINGS = "seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC"
+"""What a test says of the processes that it was proven in (`adapters/sandbox/request.py`)."""
+
 ONCE = "raises the recorded exception in the recorded function, in the one run it was given"
 
 

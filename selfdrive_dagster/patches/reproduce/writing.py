@@ -15,7 +15,7 @@ from selfdrive_dagster.patches.values import Import
 
 WIDTH = 88
 HELPERS = {
-    "restored": '''def restored(cls, **attributes):
+    "restored": '''def restored(cls, /, **attributes):
     """Make an object with recorded attributes, without its constructor."""
     made = object.__new__(cls)
     for name, value in attributes.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from selfdrive_dagster.patches.facts import number_of
-from selfdrive_dagster.patches.ingredients import expressions
+from selfdrive_dagster.patches.ingredients import constants, expressions
 from selfdrive_dagster.patches.ordering import round_robin
 from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
@@ -34,6 +34,9 @@ def conditions(site: Site) -> Iterator[Rewrite]:
     What suits the crash comes first; without a crash the plain turns of a test do.
     """
     tests = list(dict.fromkeys(_tests(site)))
+    for settled in [test for test in tests if isinstance(test, ast.Constant)]:
+        tests.remove(settled)
+        yield from _told(site, settled)
     atoms = {test: _atoms(site, test, test) for test in tests}
     if site.exception:
         yield from round_robin(_safe(site, test, atoms[test]) for test in tests)
@@ -41,9 +44,38 @@ def conditions(site: Site) -> Iterator[Rewrite]:
     yield from round_robin(_joined(site, test, atoms[test]) for test in tests)
     near = _nearby(site)
     yield from round_robin(_joined(site, test, near, weight=1.5) for test in tests)
+    ends = list(_ends(site))
+    yield from round_robin(_joined(site, test, ends, weight=1.5) for test in tests)
     for test in tests:
         for constant in ("True", "False"):
             yield site.replace(test, constant, f"always takes the test as {constant}", cost=2.0)
+
+
+def _told(site: Site, test: ast.Constant) -> Iterator[Rewrite]:
+    """Yield the other answer, and questions, for a test that is always answered alike."""
+    yield site.replace(test, str(not test.value), "takes the other branch")
+    for atom in sorted(_nearby(site), key=lambda atom: atom.cost):
+        yield site.replace(test, atom.text, f"asks whether `{atom.text}`", cost=atom.cost)
+
+
+def _ends(site: Site) -> Iterator[Atom]:
+    """Yield `x[-1] == "}"` for the texts read here and the short texts the function knows."""
+    held = {
+        dotted(node.value)
+        for node in (ast.walk(site.function) if site.function else ())
+        if isinstance(node, ast.Subscript)
+    }
+    marks = [
+        text
+        for text in constants(site.module, site.function, "str", site.line)
+        if len(ast.literal_eval(text)) == 1
+    ]
+    for name in site.names[:4]:
+        kind = site.facts.types.get(name, "")
+        if kind == "str" or (not kind and name in held):
+            for mark in marks[:2]:
+                yield Atom(f"{name}[-1] == {mark}", "", 2.0)
+                yield Atom(f"{name}[0] == {mark}", "", 2.5)
 
 
 def _tests(site: Site) -> Iterator[ast.expr]:

@@ -1,6 +1,7 @@
 """Plus or minus one, another literal, another result."""
 
 import ast
+import difflib
 from collections.abc import Iterator
 
 from selfdrive_dagster.patches.ingredients import constants, returned
@@ -17,6 +18,8 @@ def shift(site: Site) -> Iterator[Rewrite]:
             yield site.replace(constant, str(not constant.value), f"uses {not constant.value}")
         elif isinstance(constant.value, int):
             yield from _near(site, constant, constant.value)
+        elif isinstance(constant.value, float):
+            yield from _scaled(site, constant, constant.value)
     for node in _counted(site):
         for step in ("+ 1", "- 1"):
             text = f"{site.operand(node, 11)} {step}"
@@ -24,11 +27,29 @@ def shift(site: Site) -> Iterator[Rewrite]:
 
 
 def _near(site: Site, node: ast.Constant, value: int) -> Iterator[Rewrite]:
-    hexadecimal = not site.text(node).isdigit()
-    for new in dict.fromkeys((value + 1, value - 1, 0, 1)):
-        if new != value and not hexadecimal:
-            text = str(new) if new >= 0 else f"-{abs(new)}"
-            yield site.replace(node, text, f"uses {new} where it used {value}")
+    close = (value + 1, value - 1, 0, 1)
+    far = (-value, value + 2, value - 2, 2 * value, value // 2, 10 * value)
+    for place, new in enumerate(dict.fromkeys((*close, *far))):
+        cost = 1.0 if place < len(close) else 2.0
+        if new != value:
+            text = _spelt(site.text(node), new)
+            yield site.replace(
+                node, text, f"uses {text} where it used {site.text(node)}", cost=cost
+            )
+
+
+def _spelt(old: str, new: int) -> str:
+    """Return an integer in the base that another one is written in."""
+    ways = {"0x": hex, "0b": bin, "0o": oct}
+    return ways.get(old[:2].lower(), str)(new)
+
+
+def _scaled(site: Site, node: ast.Constant, value: float) -> Iterator[Rewrite]:
+    close = (value + 1, value - 1, 0.0, 1.0, -value, value / 2, value * 2, value * 10, value / 10)
+    for place, new in enumerate(dict.fromkeys(close)):
+        if new != value:
+            says = f"uses {new!r} where it used {value!r}"
+            yield site.replace(node, repr(new), says, cost=1.0 if place < 2 else 2.0)
 
 
 def _counted(site: Site) -> Iterator[ast.expr]:
@@ -67,8 +88,27 @@ def literal(site: Site) -> Iterator[Rewrite]:
             continue
         for text in constants(site.module, site.function, kind, site.line)[:8]:
             yield site.replace(node, text, f"uses {text} where it used {site.text(node)}", cost=1.5)
+        if isinstance(node.value, str):
+            yield from _respelt(site, node, node.value)
         for name in list(site.fitting(node))[:4]:
             yield site.replace(node, name, f"uses `{name}` where it used a constant", cost=1.5)
+
+
+def _respelt(site: Site, node: ast.Constant, value: str) -> Iterator[Rewrite]:
+    """Yield a text empty, in other letters, trimmed, and texts of the file that look like it."""
+    known = constants(site.module, None, "str", site.line)
+    mark = site.text(node)[-1]
+    alike = difflib.get_close_matches(site.text(node), known, n=4, cutoff=0.6)
+    turned = (value.lower(), value.upper(), value.strip(), value.capitalize(), "", " ")
+    own = [spelling(text, mark) for text in dict.fromkeys(turned) if text != value]
+    for text in dict.fromkeys((*alike, *own)):
+        yield site.replace(node, text, f"uses {text} where it used {site.text(node)}", cost=2.0)
+
+
+def spelling(value: str, mark: str) -> str:
+    """Return a text as a literal between these quotation marks, where it can be."""
+    text = repr(value)
+    return text if mark == "'" or mark in text else f"{mark}{text[1:-1]}{mark}"
 
 
 def result(site: Site) -> Iterator[Rewrite]:

@@ -21,6 +21,15 @@ SIBLINGS: dict[str, tuple[str, ...]] = {
     "UnicodeDecodeError": ("LookupError",),
     "StopIteration": ("ValueError", "IndexError"),
 }
+# What ordinary code catches and raises, the commonest first.
+COMMON = (
+    "ValueError", "TypeError", "KeyError", "AttributeError", "IndexError", "StopIteration",
+    "ImportError", "NotImplementedError", "RuntimeError", "OSError", "UnicodeDecodeError",
+    "ZeroDivisionError", "OverflowError", "LookupError", "NameError", "AssertionError",
+)  # fmt: skip
+_PAIRS = (["TypeError", "ValueError"], ["KeyError", "IndexError"], ["AttributeError", "TypeError"],
+          ["ValueError", "OverflowError"], ["KeyError", "AttributeError"])  # fmt: skip
+_LIKELY = 6
 _SWALLOWING = ("Exception", "BaseException")
 
 
@@ -58,7 +67,7 @@ def _classes(site: Site) -> list[str]:
 def _is_known(site: Site, name: str) -> bool:
     found = getattr(builtins, name, None) if name else None
     standard = isinstance(found, type) and issubclass(found, Exception)
-    return standard or name in caught_here(site.module, site.statement)
+    return standard or (bool(name) and name.partition(".")[0] in site.fixed)
 
 
 def _with_class(site: Site, kind: ast.expr, name: str) -> Iterator[Rewrite]:
@@ -136,10 +145,44 @@ def _callee(node: ast.expr) -> ast.expr:
 
 
 def reclass(site: Site) -> Iterator[Rewrite]:
-    """Yield another exception class in a `raise` or a handler of this statement."""
+    """Yield another exception class in a `raise` or in the handlers of this statement."""
     if isinstance(site.statement, ast.Raise) and site.statement.exc is not None:
         callee = _callee(site.statement.exc)
-        known = caught_here(site.module, site.statement)
-        siblings = SIBLINGS.get(dotted(callee), ())
-        for name in [name for name in dict.fromkeys((*known, *siblings)) if name != dotted(callee)]:
-            yield site.replace(callee, name, f"raises {name} instead")
+        for place, name in enumerate(_other_classes(site, dotted(callee))):
+            cost = 1.0 if place < _LIKELY else 2.0
+            yield site.replace(callee, name, f"raises {name} instead", cost=cost)
+    elif isinstance(site.statement, ast.Try):
+        handlers = site.statement.handlers
+        for handler in sorted(handlers, key=lambda one: one.lineno != site.line):
+            if handler.type is not None and handler.type not in site.module.sealed:
+                yield from _caught(site, handler.type)
+
+
+def _caught(site: Site, kind: ast.expr) -> Iterator[Rewrite]:
+    """Yield other classes for a handler: one by one, and groups that are caught together."""
+    items = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+    groups = [f"({', '.join(names)})" for names in (*_together(site), *_PAIRS)]
+    for item in items:
+        for place, name in enumerate(_other_classes(site, dotted(item))):
+            says = f"catches {name} in place of {site.text(item)}"
+            yield site.replace(item, name, says, cost=1.0 if place < _LIKELY else 2.0)
+    for text in dict.fromkeys(groups):
+        cost = 1.5 if len(items) > 1 else 2.0
+        yield site.replace(kind, text, f"catches {text} in place of {site.text(kind)}", cost=cost)
+    if not all(_is_known(site, dotted(item)) for item in items):
+        says = "catches every exception where it named none that exists"
+        yield site.replace(kind, "Exception", says, cost=3.0)
+
+
+def _other_classes(site: Site, now: str) -> list[str]:
+    """Return the classes that one may have been meant to be, nearest first."""
+    known = [name for name in caught_here(site.module, site.statement) if _is_known(site, name)]
+    found = dict.fromkeys((*known, *SIBLINGS.get(now, ()), *COMMON))
+    return [name for name in found if name not in (now, *_SWALLOWING)]
+
+
+def _together(site: Site) -> list[list[str]]:
+    """Return the groups of classes that handlers of the file catch together."""
+    groups = (node.type for node in site.module.all(ast.ExceptHandler))
+    named = [[dotted(item) for item in one.elts] for one in groups if isinstance(one, ast.Tuple)]
+    return [names for names in named if all(_is_known(site, name) for name in names)]

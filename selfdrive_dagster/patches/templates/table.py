@@ -18,14 +18,18 @@ from selfdrive_dagster.patches.templates import (
     calls,
     conditions,
     constants,
+    decorators,
     defaults,
     guards,
     handlers,
+    jumps,
+    loops,
     moves,
     names,
     operators,
     wraps,
 )
+from selfdrive_dagster.patches.templates.origins import origins_by
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 from selfdrive_dagster.patches.templates.twins import twins_of
 
@@ -49,8 +53,11 @@ class Family(msgspec.Struct, frozen=True):
 FAMILIES: tuple[Family, ...] = (
     Family("comparison", operators.compare, 1, 1.5),
     Family("operator", operators.operate, 1, 1.2),
+    Family("sign", operators.sign, 2),
     Family("plus_minus_one", constants.shift, 1.5),
     Family("order", names.swap, 2),
+    Family("jump", jumps.jump, 1.5),
+    Family("loop", loops.iterate, 2),
     Family("wrong_name", names.rename, 2, 1.2),
     Family("condition", conditions.conditions, 2, 1.8),
     Family("method", calls.methods, 2),
@@ -74,6 +81,12 @@ FAMILIES: tuple[Family, ...] = (
     Family("translate", handlers.translate, 6),
     Family("nearest", names.nearest, 2, routed_only=True),
     Family("initialise", defaults.initialise, 2, routed_only=True),
+    Family("decorator", decorators.decorate, 6),
+    Family(
+        "origin",
+        origins_by(constants.shift, operators.compare, operators.operate, constants.literal),
+        6,
+    ),
     Family(
         "twin",
         twins_of(operators.compare, operators.operate, constants.shift, names.rename),

@@ -24,13 +24,14 @@ class Wrong(NamedTuple):
 
 
 class Status(NamedTuple):
-    """An error with a status, and how long to wait as the header says."""
+    """An error with a status, and how long to wait or where to go as the headers say."""
 
     status: int
     kind: str
     says: str
     code: str = ""
     retry_after: str = ""
+    location: str = ""
 
 
 class Broken(NamedTuple):
@@ -91,6 +92,10 @@ def _no_usage(said: Said, number: int) -> Iterator[bytes]:
     yield from events(said._replace(usage={}), number)
 
 
+def _in_one_country(said: Said, number: int) -> Iterator[bytes]:
+    yield from events(said._replace(usage={**said.usage, "inference_geo": "us"}), number)
+
+
 WAIT = "Number of requests has exceeded your rate limit"
 
 FAULTS: dict[str, Wrong | Status | Broken] = {
@@ -117,6 +122,8 @@ FAULTS: dict[str, Wrong | Status | Broken] = {
     "no_permission": Status(403, "permission_error", "Not for this key"),
     "wrong_key": Status(401, "authentication_error", "invalid x-api-key"),
     "unknown_model": Status(404, "not_found_error", "model: claude-nobody"),
+    "moved": Status(307, "api_error", "Moved", location="/v1/elsewhere"),
+    "gave_up": Status(408, "timeout_error", "The client was too slow"),
     "request_too_large": Status(413, "request_too_large", "Request exceeds the maximum size"),
     "server_fault": Status(500, "api_error", "Internal server error"),
     "gateway_timeout": Status(504, "timeout_error", "The request took too long"),
@@ -131,4 +138,5 @@ FAULTS: dict[str, Wrong | Status | Broken] = {
     "ten_megabytes": Broken(_long),
     "sign_in_page": Broken(_page),
     "no_usage": Broken(_no_usage),
+    "in_one_country": Broken(_in_one_country),
 }

@@ -8,6 +8,9 @@ fault = ""                        # a name of `faults`, instead of an answer
 explanation = "…"
 invents = ""
 edits = [{path = "a.py", search = "old", replace = "new"}]
+
+A reply with `[[reply.tests]]` (explanation, source) is given where a test is asked for, one with
+drafts where patches are.
 """
 
 import tomllib
@@ -17,24 +20,31 @@ import msgspec
 
 from selfdrive_dagster.adapters.claude.standin.faults import FAULTS
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.patches.asking.edits import Answered, Drafted
+from selfdrive_dagster.patches.asking.edits import Drafted
+from selfdrive_dagster.patches.asking.testing import Written
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One answer. `text` goes before `drafts`; `obeys` asks the obeying model instead of both."""
+    """One answer. `text` goes before the rest; `obeys` asks the obeying model instead of all."""
 
     when: str = ""
     times: int = 0
     fault: str = ""
     drafts: tuple[Drafted, ...] = ()
+    tests: tuple[Written, ...] = ()
     text: str | None = None
     obeys: bool = False
 
-    def said(self) -> str:
+    def answers(self, wanted: str) -> bool:
+        """Say whether it is an answer to a question for `drafts` or for `tests`."""
+        holds = {name for name in ("drafts", "tests") if getattr(self, name)}
+        return not holds or wanted in holds
+
+    def said(self, wanted: str = "drafts") -> str:
         """Return the text of the answer."""
         if self.text is not None:
             return self.text
-        return msgspec.json.encode(Answered(drafts=self.drafts)).decode()
+        return msgspec.json.encode({wanted: getattr(self, wanted, ())}).decode()
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

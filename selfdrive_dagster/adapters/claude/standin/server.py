@@ -53,12 +53,15 @@ class Standin(ThreadingHTTPServer):
             self._tell(body)
             return len(self.asked)
 
-    def reply_to(self, prompt: str) -> Reply:
-        """Return the first reply that fits and is not used up; one without a draft if none does."""
+    def reply_to(self, prompt: str, wanted: str) -> Reply:
+        """Return the first reply that fits and is not used up; one that holds nothing if none does.
+
+        `wanted` is what the question asks for: `drafts` or `tests`.
+        """
         with self._lock:
             for place, reply in enumerate(self.script.reply):
                 left = not reply.times or self._given[place] < reply.times
-                if left and reply.when in prompt:
+                if left and reply.when in prompt and reply.answers(wanted):
                     self._given[place] += 1
                     return reply
         return Reply()
@@ -80,6 +83,12 @@ class Standin(ThreadingHTTPServer):
             "cache_creation_input_tokens": 0 if known else tokens,
             "cache_read_input_tokens": tokens if known else 0,
         }
+
+
+def asks_for(body: dict[str, Any]) -> str:
+    """Return what a question asks for: the first thing that its schema requires, else drafts."""
+    form = (body.get("output_config") or {}).get("format") or {}
+    return next(iter((form.get("schema") or {}).get("required") or ()), "drafts")
 
 
 def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(fault, number)
             return
         prompt = "\n".join(block["text"] for block in _blocks(body))
-        reply = self.server.reply_to(prompt)
+        reply = self.server.reply_to(prompt, asks_for(body))
         try:
             self._answer(reply, body, prompt, number)
         except (BrokenPipeError, ConnectionResetError):
@@ -128,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         return number, body, None
 
     def _answer(self, reply: Reply, body: dict[str, Any], prompt: str, number: int) -> None:
-        text = obeyed(prompt) if reply.obeys else reply.said()
+        text = obeyed(prompt) if reply.obeys else reply.said(asks_for(body))
         fault = FAULTS.get(reply.fault)
         if isinstance(fault, Status):
             self._error(fault, number)
@@ -150,8 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _error(self, fault: Status, number: int) -> None:
         told = error(fault.kind, fault.says, number, fault.code)
-        waits = {"retry-after": fault.retry_after} if fault.retry_after else {}
-        self._whole(fault.status, told, number, waits)
+        headers = {"retry-after": fault.retry_after, "location": fault.location}
+        said = {name: value for name, value in headers.items() if value}
+        self._whole(fault.status, told, number, said)
 
     def _whole(
         self, status: int, body: dict[str, Any], number: int, headers: Mapping[str, str] = NONE

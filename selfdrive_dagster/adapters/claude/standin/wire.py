@@ -16,7 +16,7 @@ class Said(NamedTuple):
 
     text: str
     model: str
-    usage: dict[str, int]
+    usage: dict[str, Any]
     stop: str = "end_turn"
     thinks: bool = True
 

@@ -1,4 +1,5 @@
 """ValueError in Ledger.balance (bank/ledger.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 import pytest
 

@@ -1,4 +1,5 @@
 """KeyError in total (orders/totals.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,5 @@
 """ValueError in first_tag (notes/tags.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 from notes.tags import first_tag
 

@@ -1,4 +1,5 @@
 """ZeroDivisionError in change (till/main.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 from starlette.testclient import TestClient
 

@@ -1,4 +1,5 @@
 """KeyError in parcel_rate (parcels/rates.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 from contextlib import suppress
 

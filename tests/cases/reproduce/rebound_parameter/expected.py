@@ -1,4 +1,5 @@
 """IndexError in initials (names/parse.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 from names.parse import monogram
 

@@ -1,4 +1,5 @@
 """ValueError in price (scales/weigh.py), as it happened in production."""
+# Seen to fail with PYTHONHASHSEED=0 and with 1, and TZ=UTC.
 
 from scales.weigh import bill
 

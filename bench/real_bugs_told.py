@@ -1,0 +1,98 @@
+"""What `real_bugs.py` tells: a row for each pair and track, a table, each patch beside the fix."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from statements import Statement
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """What came of one pair in one track.
+
+    `right` is None when there was no patch to judge; `answers` is `equal.py`'s word on the patch
+    beside the new release. `first` is seconds from the start to the first plausible patch.
+    """
+
+    package: str
+    track: str
+    outcome: str = "run"
+    way: str = ""
+    tried: int = 0
+    per_second: float = 0.0
+    plausible: int = 0
+    first: float | None = None
+    verdict: str = ""
+    claim: str = ""
+    seconds: float = 0.0
+    right: bool | None = None
+    answers: str = ""
+    broken: tuple[str, ...] = ()
+    differing: str = ""
+    family: str = ""
+    supports: tuple[str, ...] = ()
+    patch: str = ""
+    true_fix: str = ""
+    why: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
+
+
+def judged(row: Row) -> str:
+    """Say what the new release made of the patch."""
+    if row.right is None:
+        return "not proposed"
+    if row.right:
+        return f"right ({row.answers})"
+    return f"WRONG: {f'breaks {row.broken[0]}' if row.broken else f'answers {row.differing}'}"
+
+
+HEAD = (
+    "track", "package", "reproducer", "verdict", "claim", "plausible", "tried", "/s", "first",
+    "seconds", "judged",
+)  # fmt: skip
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """Print a line for each pair and track, and what each track comes to."""
+    lines = [HEAD] + [
+        (
+            row.track, row.package, row.way,
+            row.verdict if row.outcome == "run" else row.outcome[:40], row.claim,
+            str(row.plausible), str(row.tried), f"{row.per_second:.0f}",
+            "-" if row.first is None else f"{row.first:.1f}", f"{row.seconds:.1f}",
+            judged(row)[:60],
+        )
+        for row in rows
+    ]  # fmt: skip
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+    print()
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    print()
+    for track in dict.fromkeys(row.track for row in rows):
+        print(summary(track, [row for row in rows if row.track == track]))
+
+
+def summary(track: str, rows: Sequence[Row]) -> str:
+    """Say in a line what a track comes to. *Repaired*: certified, and right."""
+    certified = [row for row in rows if row.verdict == "certified"]
+    return (
+        f"{track}: {sum(row.plausible > 0 for row in rows)} plausible, "
+        f"{sum(row.right is True for row in rows)} right, "
+        f"{sum(row.right is True for row in certified)} repaired (certified and right), "
+        f"{sum(row.right is False for row in certified)} certified and wrong, "
+        f"{sum(row.verdict == 'contained' for row in rows)} contained, of {len(rows)}"
+    )
+
+
+def beside(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield each patch beside the true fix, and why it was or was not proposed."""
+    yield "Changed lines are quoted from natsort, cachetools, parse (MIT), itsdangerous (BSD-3) and"
+    yield "html2text (GPL-3); each stays under its licence and its authors' copyright."
+    for row in rows:
+        yield f"\n=== {row.package} ({row.track}) {'' if row.outcome == 'run' else row.outcome}"
+        yield from (f"  {sentence[:300]}" for sentence in row.why)
+        yield from (f"  supported by {support[:300]}" for support in row.supports)
+        if row.outcome == "run":
+            yield f"--- patch ({row.family or 'none'}, {row.verdict}, {judged(row)})\n{row.patch}"
+            yield f"--- true fix\n{row.true_fix}"
+        yield from (statement.told() for statement in row.statements)
