@@ -96,7 +96,11 @@ def prove(
         reports.append(_report(text, about, on_base, case, least, first=number == 1))
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
-    told = {one: confidence.confidence(k.standing, k.neighbours, None) for one, k in known.items()}
+    mended = len(reproducer.node_ids)
+    told = {
+        one: confidence.confidence(k.standing, k.neighbours, None, mended)
+        for one, k in known.items()
+    }
     told |= {one.candidate_id: one.confidence for one in reports if one.confidence}
     best = _best([text.candidate for text in read], reports)
     return Proof(reports=tuple(reports), best=best, confidences=told)
@@ -312,7 +316,8 @@ def _confidence(text: _Text, known: _Known, holds: bool, case: checks.Case) -> C
         noticed = mutating.notice(
             text.candidate, text.source, case.reproducer, case.base, case.product, case.sandbox
         )
-    return confidence.confidence(known.standing, known.neighbours, noticed)
+    mended = len(case.reproducer.node_ids)
+    return confidence.confidence(known.standing, known.neighbours, noticed, mended)
 
 
 def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | None) -> Check:

@@ -241,7 +241,7 @@ def test_of_a_certified_repair_we_say_how_sure_we_are(product: Product, base: Su
     )
     assert few.confidence is not None
     parts = {part.name: part.value for part in few.confidence.parts}
-    assert parts["agreement"] == 1 and 0.9 < (parts["replay"] or 0) < 1
+    assert parts["agreement"] == 1 and 0.9 < (parts["witnesses"] or 0) < 1
     assert 0.5 <= (parts["mutants"] or 0) <= 1
     assert few.confidence.value < 1
     assert (few.verdict, many.verdict) == (Verdict.CERTIFIED, Verdict.INCONCLUSIVE)
