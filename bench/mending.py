@@ -32,9 +32,9 @@ class Row(msgspec.Struct, kw_only=True):
     `first` is seconds from the start to the first plausible patch, `searching` the seconds of the
     search alone on `cores` (the machine's, shared out over the runs at a time), `test_ms` the
     median time of the failing and covering tests on the original. `right` is text, syntax,
-    bytecode, answers, different or unknown (`equal.py`), "" without a patch. `verdict` and `reason` are the
-    gate's words on the best patch, `confidence` its number, 0 to 1; a peer has no gate, so its
-    patches are `claimed`.
+    bytecode, answers, different or unknown (`equal.py`), "" without a patch. `verdict` and
+    `reason` are the gate's words on the best patch, `confidence` its number, 0 to 1; a peer has no
+    gate, so its patches are `claimed`.
     """
 
     tool: str = ENGINE
