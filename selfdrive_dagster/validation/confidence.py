@@ -1,9 +1,8 @@
 """How sure are we of a candidate? A number from 0 to 1, and the parts that make it.
 
 - `agreement`: the share of its behaviour among the plausible repairs (`dominance`).
-- `replay`: recorded calls that the base answered without failing and that the patch answers
-  alike; of n calls (n + 2) / (n + 3), the mean of a Beta(2, 1) after n successes: a patch that
-  passes all tests is likelier right than not, and each call adds a little.
+- `witnesses`: failing tests that it mends, and recorded calls that the base answered without
+  failing and the patch answers alike; of n witnesses n / (n + 1): one more may say otherwise.
 - `mutants`: small changes of the patch's own lines that some test notices (`mutating`). Where
   none is noticed the tests say nothing of these lines, which halves the confidence.
 
@@ -23,10 +22,13 @@ LEAST = 0.5
 
 
 def confidence(
-    standing: Standing | None, neighbours: Check | None, noticed: Noticed | None
+    standing: Standing | None, neighbours: Check | None, noticed: Noticed | None, mended: int
 ) -> Confidence:
-    """Return the confidence in one candidate from what is known of it."""
-    parts = (_agreement(standing), _replay(neighbours), _mutants(noticed))
+    """Return the confidence in one candidate from what is known of it.
+
+    `mended` counts the failing tests that pass with it.
+    """
+    parts = (_agreement(standing), _witnesses(neighbours, mended), _mutants(noticed))
     known = [part.value for part in parts if part.value is not None]
     # Of what nothing is known, nothing is believed.
     value = math.prod(known) if known else 0.0
@@ -57,14 +59,17 @@ def _agreement(standing: Standing | None) -> Part:
     return Part(name="agreement", value=round(standing.share, 3), says=says)
 
 
-def _replay(neighbours: Check | None) -> Part:
-    if neighbours is None:
-        return Part(name="replay", value=None, says="nothing was compared")
-    agreed = int(neighbours.numbers.get("agreed", 0))
-    differed = int(neighbours.numbers.get("differed", 0))
-    value = round((agreed + 2) / (agreed + differed + 3), 3)
-    says = f"{agreed} of {agreed + differed} recorded calls are answered as on the base"
-    return Part(name="replay", value=value, says=says)
+def _witnesses(neighbours: Check | None, mended: int) -> Part:
+    numbers = neighbours.numbers if neighbours else {}
+    agreed, differed = int(numbers.get("agreed", 0)), int(numbers.get("differed", 0))
+    says = (
+        f"{mended} failing test{'s' * (mended != 1)} mended, and {agreed} of {agreed + differed} "
+        "recorded calls answered as on the base"
+    )
+    if not agreed + mended:
+        return Part(name="witnesses", value=None, says=says)
+    value = round((agreed + mended) / (agreed + mended + differed + 1), 3)
+    return Part(name="witnesses", value=value, says=says)
 
 
 def _mutants(noticed: Noticed | None) -> Part:

@@ -5,8 +5,9 @@ fits as well and behaves otherwise. Candidates that answered every compared inpu
 *behaviour*. Each candidate weighs 2 to the power of minus its size, as in minimum description
 length (Rissanen, 1978): of two explanations the shorter is the likelier, and a mistake is mostly
 one small edit. What deletes or only inserts is longer than it looks, since it takes a decision
-away from the code or adds one that the code never made. A behaviour's share is its weight of the
-weight of all; it dominates with more than half.
+away from the code or adds one that the code never made. A behaviour weighs what its shortest
+candidate does, so that many ways to write one thing outvote nothing; its share is its weight of
+the weight of all, and it dominates with more than half.
 
 Who has a vote is the gate's business: what recorded calls refute, and what rests on one test's
 own literal, has none.
@@ -69,8 +70,8 @@ def standings(
     for path in dict.fromkeys(one.path for one in voters):
         here = tuple(one for one in voters if one.path == path)
         groups += behaviours(compared[path], here)
-    weights = [sum(2.0 ** (1 - sizes[one.id]) for one in group) for group in groups]
-    total = sum(weights) or 1.0
+    weights = [max(2.0 ** (1 - sizes[one.id]) for one in group) for group in groups]
+    total = sum(weights)
     made: dict[str, Standing] = {}
     for place, group in enumerate(groups):
         other = _strongest_other(place, groups, weights)

@@ -92,10 +92,15 @@ def prove(
     reports: list[Report] = []
     for number, text in enumerate(read[:PROVEN_AT_MOST], start=1):
         progress(f"proving candidate {number} of {len(read)}: {text.candidate.family}")
-        reports.append(_report(text, known.get(text.candidate.id, _Known()), on_base, case, least))
+        about = known.get(text.candidate.id, _Known())
+        reports.append(_report(text, about, on_base, case, least, first=number == 1))
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
-    told = {one: confidence.confidence(k.standing, k.neighbours, None) for one, k in known.items()}
+    mended = len(reproducer.node_ids)
+    told = {
+        one: confidence.confidence(k.standing, k.neighbours, None, mended)
+        for one, k in known.items()
+    }
     told |= {one.candidate_id: one.confidence for one in reports if one.confidence}
     best = _best([text.candidate for text in read], reports)
     return Proof(reports=tuple(reports), best=best, confidences=told)
@@ -263,15 +268,23 @@ def _with_standings(
 
 
 def _report(
-    text: _Text, known: _Known, on_base: list[Check], case: checks.Case, least: float
+    text: _Text,
+    known: _Known,
+    on_base: list[Check],
+    case: checks.Case,
+    least: float,
+    *,
+    first: bool,
 ) -> Report:
+    """Judge one candidate. The suite runs only where it can still decide, and for the first one,
+    which is shown where none holds: of it what is unknown should be no more than it must."""
     start = time.monotonic()
     candidate, found = text.candidate, list(text.checks)
     sure = None
     if text.overlay is not None:
         early = [known.neighbours, known.general, _ambiguity_check(candidate, known)]
         told = [check for check in early if check is not None]
-        if all(check.passed is not False for check in told):
+        if all(check.passed or (first and check.passed is None) for check in told):
             found += [*on_base, *checks.on_patch(text.overlay, case)]
             if case.oracles is not None:
                 found.append(good_calls.on_patch(case.oracles, text.overlay, case))
@@ -303,7 +316,8 @@ def _confidence(text: _Text, known: _Known, holds: bool, case: checks.Case) -> C
         noticed = mutating.notice(
             text.candidate, text.source, case.reproducer, case.base, case.product, case.sandbox
         )
-    return confidence.confidence(known.standing, known.neighbours, noticed)
+    mended = len(case.reproducer.node_ids)
+    return confidence.confidence(known.standing, known.neighbours, noticed, mended)
 
 
 def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | None) -> Check:

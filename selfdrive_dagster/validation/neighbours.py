@@ -30,7 +30,7 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.syntax import named_function
 from selfdrive_dagster.validation.checks import Oracles
 
-CALLS = 12
+CALLS = 16
 CALLS_OF_PRODUCTION = 8
 INPUTS = 120
 DEADLINE_SECONDS = 3.0
@@ -121,6 +121,7 @@ def _job(
             "path": candidates[0].path,
             "variants": [{"id": c.id, "source": sources[c.id]} for c in candidates],
             "node_ids": [*reproducer.node_ids, *node_ids],
+            "failing": len(reproducer.node_ids),
             "args": list(product.tests),
             "exception_type": reproducer.exception_type.rpartition(".")[2],
             "calls": CALLS + (CALLS_OF_PRODUCTION if oracles else 0),

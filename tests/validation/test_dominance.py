@@ -56,6 +56,11 @@ VOTES: dict[str, Given] = {
         [{"a": ONE, "b": TWO, "c": TWO}],
         {"a": True, "b": False, "c": False},
     ),
+    "one way to write it against many": (
+        {"a": 2, "b": 3, "c": 3, "d": 3},
+        [{"a": ONE, "b": TWO, "c": TWO, "d": TWO}],
+        {"a": True, "b": False, "c": False, "d": False},
+    ),
     "two of equal length": ({"a": 2, "b": 2}, [{"a": ONE, "b": TWO}], {"a": False, "b": False}),
     "an unsettled answer tells nothing": (
         {"a": 2, "b": 2},
@@ -130,22 +135,22 @@ def neighbours(agreed: int, differed: int = 0) -> Check:
 
 STANDING = Standing(share=0.8, rivals=3, agreeing=2, groups=2, told="")
 SURE: dict[str, tuple[Standing | None, Check | None, Noticed | None, float]] = {
-    "nothing is known": (None, None, None, 0.0),
-    "agreement alone": (STANDING, None, None, 0.8),
-    "seven recorded calls": (STANDING, neighbours(7), None, 0.72),
-    "all mutants noticed": (STANDING, neighbours(7), Noticed(made=4, killed=4), 0.72),
-    "no mutant noticed": (STANDING, neighbours(7), Noticed(made=4, killed=0), 0.36),
-    "no call of a passing test": (STANDING, neighbours(0), None, 0.534),
-    "no mutant to be had": (STANDING, neighbours(7), Noticed(made=0, killed=0), 0.72),
+    "nobody was compared": (None, None, None, 0.5),
+    "one failing test alone": (STANDING, None, None, 0.4),
+    "eight recorded calls": (STANDING, neighbours(8), None, 0.72),
+    "two calls that differ": (STANDING, neighbours(8, 2), None, 0.6),
+    "all mutants noticed": (STANDING, neighbours(8), Noticed(made=4, killed=4), 0.72),
+    "no mutant noticed": (STANDING, neighbours(8), Noticed(made=4, killed=0), 0.36),
+    "no mutant to be had": (STANDING, neighbours(8), Noticed(made=0, killed=0), 0.72),
 }
 
 
 @pytest.mark.parametrize("name", SURE)
 def test_the_confidence_is_the_product_of_what_is_known(name: str) -> None:
     standing, replayed, noticed, wanted = SURE[name]
-    found = confidence.confidence(standing, replayed, noticed)
+    found = confidence.confidence(standing, replayed, noticed, mended=1)
     assert found.value == pytest.approx(wanted)
-    assert [part.name for part in found.parts] == ["agreement", "replay", "mutants"]
+    assert [part.name for part in found.parts] == ["agreement", "witnesses", "mutants"]
     sure = confidence.check(Claim.REPAIR, found, 0.5)
     assert sure.passed is (True if wanted >= 0.5 else None)
     assert confidence.check(Claim.MITIGATION, found, 0.5).passed
