@@ -15,6 +15,7 @@ from selfdrive_dagster.model import (
     HttpRequest,
     Product,
     Reproducer,
+    Verdict,
     Way,
     short_id,
 )
@@ -173,10 +174,19 @@ def test_without_a_client_or_a_call_that_holds_nobody_vouches(tmp_path: Path) ->
     assert settle(CALLS, case) is None
 
 
+ABOVE = "MOST = 1_000_000\n\n\n" + CARELESS.replace("1_000_000", "MOST")
+TOLD = {
+    "a call that good calls make": (CARELESS, "neighbours", "cents=2000000"),
+    "a change above functions": (ABOVE, "good_calls", "1 of 2 good calls are answered otherwise"),
+}
+
+
 @pytest.mark.slow
-def test_the_gate_compares_what_good_calls_make_the_functions_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", TOLD)
+def test_the_gate_refuses_what_breaks_a_good_call(case: str, tmp_path: Path) -> None:
+    text, name, says = TOLD[case]
     product = product_of("starlette", tmp_path)
-    patch = render_diff(PATH, PRICES, CARELESS)
+    patch = render_diff(PATH, PRICES, text)
     careless = Candidate(
         id=short_id("cnd", patch),
         generator="test",
@@ -191,7 +201,6 @@ def test_the_gate_compares_what_good_calls_make_the_functions_do(tmp_path: Path)
     base = run_suite(product, PlainSandbox(), lines=True)
     report = prove_one(careless, CRASH, base, product, PlainSandbox(), seed=3, calls=CALLS)
     told = {check.name: check for check in report.checks}
-    assert told["suite"].passed
-    assert told["good_calls"].passed is False
-    assert told["neighbours"].passed is False
-    assert "cents=2000000" in told["neighbours"].says
+    assert told[name].passed is False
+    assert says in told[name].says
+    assert report.verdict is Verdict.UNCERTIFIED
