@@ -5,6 +5,10 @@ crash; the effect must be a change of the stated signal for the better, from a f
 told. Belongs here: from an answer to drafts. Does not belong: asking, and proving.
 """
 
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
 import msgspec
 
 from selfdrive_dagster.model import Product, Result, digest
@@ -13,10 +17,11 @@ from selfdrive_dagster.patches.asking.conversing import Made
 from selfdrive_dagster.patches.asking.edits import FITS, Drafted, Edit, read_answer
 from selfdrive_dagster.patches.asking.edits import Answered as Edits
 from selfdrive_dagster.patches.asking.hurting import RISING, Hurt
-from selfdrive_dagster.patches.asking.limits import Spans
+from selfdrive_dagster.patches.asking.limits import Spans, unknown_value
 from selfdrive_dagster.patches.asking.testing import fault_of
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.improve import Effect
+from selfdrive_dagster.patches.ingredients import Repository
 from selfdrive_dagster.patches.reproduce.draft import tests_folder
 
 LEAST_CHANGE = 0.05
@@ -111,11 +116,36 @@ def _asked(
     read = read_answer(text, product, spans, generator=generator, most=1, crashed=None)
     if not read.drafts:
         return None, read.says
+    old, new = product.read(read.drafts[0].path), read.drafts[0].source
+    if fault := unknown_value(old, new, Repository(product)) or dropped(old, new):
+        return None, fault
     source = one.test if one.test.endswith("\n") else f"{one.test}\n"
     folder = tests_folder(product)
     name = f"test_selfdrive_{digest([hurt.issue_id, source])[:8]}.py"
     path = f"{folder}/{name}" if folder else name
     return Asked(draft=read.drafts[0], test_path=path, test=source, effect=effect), FITS
+
+
+def dropped(old: str, new: str) -> str:
+    """Say which check a change drops, "" if all are still there.
+
+    Strangers' words stood in the prompt: a condition, a raise or a decorator that is gone may be
+    what they wanted gone. The price: a right draft that rewrites a condition is dropped too.
+    """
+    lost = Counter(_checks(ast.parse(old))) - Counter(_checks(ast.parse(new)))
+    return f"drops the check {next(iter(lost))[:80]}" if lost else ""
+
+
+def _checks(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If | ast.IfExp | ast.While):
+            yield ast.unparse(node.test)
+        elif isinstance(node, ast.Raise | ast.Assert):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.comprehension):
+            yield from (ast.unparse(one) for one in node.ifs)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from (f"@{ast.unparse(one)}" for one in node.decorator_list)
 
 
 def _effect(change: float, hurt: Hurt) -> Effect | str:

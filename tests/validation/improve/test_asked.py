@@ -310,6 +310,23 @@ SPANS = {"shop.py": ((9, 13),)}
             "changes code that was not suspected",
         ),
         (draft(edits=[{**EDIT, "replace": '"status": 0, "message": "x9"'}]), "brings in 'x9'"),
+        (
+            draft(edits=[{**EDIT, "search": "amount < 1", "replace": "amount < 0"}]),
+            "drops the check amount < 1",
+        ),
+        (
+            draft(
+                edits=[
+                    {
+                        **EDIT,
+                        "search": '    if amount < 1:\n        return {"status": 400, '
+                        '"message": ""}\n',
+                        "replace": "",
+                    }
+                ]
+            ),
+            "drops the check amount < 1",
+        ),
         (draft(), "fits"),
     ],
 )
