@@ -6,7 +6,6 @@ Belongs here: what a thing *is*. Does not belong: how it is found, drawn, stored
 from selfdrive_dagster.model.asks import Ask, Result, Usage
 from selfdrive_dagster.model.calls import GoodCall
 from selfdrive_dagster.model.changes import (
-    LEAST_CONFIDENCE,
     Attempt,
     Candidate,
     Check,
@@ -16,6 +15,7 @@ from selfdrive_dagster.model.changes import (
     Diagnosis,
     FrameFinding,
     ObservedInput,
+    Part,
     Report,
     Reproducer,
     Reproduction,
@@ -40,7 +40,6 @@ from selfdrive_dagster.model.ports import (
 from selfdrive_dagster.model.product import Product
 
 __all__ = [
-    "LEAST_CONFIDENCE",
     "Ask",
     "Attempt",
     "Candidate",
@@ -58,6 +57,7 @@ __all__ = [
     "HttpRequest",
     "Job",
     "ObservedInput",
+    "Part",
     "Product",
     "Progress",
     "RaisedException",

@@ -23,10 +23,14 @@ class Claim(Enum):
 
 
 class Verdict(Enum):
-    """What validation made of a claim."""
+    """What validation made of a claim.
+
+    AMBIGUOUS: it holds, and so do others that behave otherwise; nothing tells which is right.
+    """
 
     CERTIFIED = "certified"
     CONTAINED = "contained"
+    AMBIGUOUS = "ambiguous"
     UNCERTIFIED = "uncertified"
     INCONCLUSIVE = "inconclusive"
 
@@ -156,7 +160,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     `invented` tells a mitigation's made-up behaviour ("returns None where it raised
     IndexError"); a repair has none. `rank` counts from 1 in the engine's order. `author` is
     whoever made a patch that was handed in, "unknown" where it names nobody, "" for one that the
-    generator drew. `tokens` counts changed tokens, 0 where nobody counted.
+    generator drew.
     """
 
     id: str
@@ -171,7 +175,6 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     supports: tuple[Support, ...] = ()
     rank: int = 0
     author: str = ""
-    tokens: int = 0
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,22 +186,23 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, Any] = {}
 
 
-LEAST_CONFIDENCE = 0.4
-"""Below it a repair is not proposed, unless the owner says otherwise."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a confidence: `value` from 0 to 1, None where it is not known."""
+
+    name: str
+    value: float | None
+    says: str
 
 
 class Confidence(msgspec.Struct, frozen=True, kw_only=True):
-    """How sure a report is that a repair is right, 0 to 1, and the parts that it is made of."""
+    """How likely a candidate behaves as its product wants: the product of its known parts."""
 
     value: float
-    parts: dict[str, float]
+    parts: tuple[Part, ...]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What validation proved of one candidate. Digests are sha256 of canonical bytes.
-
-    A mitigation has no `confidence`: it does not claim to be right.
-    """
+    """What validation proved of one candidate. Digests are sha256 of canonical bytes."""
 
     candidate_id: str
     claim: Claim

@@ -192,7 +192,6 @@ def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, 
             invented=invented,
             supports=draft.supports,
             author=draft.author,
-            tokens=draft.tokens,
         )
         made.append((key, candidate))
     made.sort(key=lambda pair: pair[0])

@@ -9,15 +9,7 @@ from difflib import SequenceMatcher
 
 import msgspec
 
-from selfdrive_dagster.model import (
-    LEAST_CONFIDENCE,
-    Check,
-    Ending,
-    Product,
-    Reproducer,
-    Sandbox,
-    Way,
-)
+from selfdrive_dagster.model import Check, Ending, Product, Reproducer, Sandbox, Way
 from selfdrive_dagster.patches.suite import Lines, SuiteRun, run_suite
 
 Overlay = dict[str, str | None]
@@ -41,8 +33,7 @@ class Oracles(msgspec.Struct, frozen=True, kw_only=True):
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What every check of one proof shares; `base` is the whole suite's run on the base.
 
-    `oracles` is None where no good call of production can be compared; a repair below
-    `least_confidence` (0 to 1) is not proposed.
+    `oracles` is None where no good call of production can be compared.
     """
 
     product: Product
@@ -51,7 +42,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     base: SuiteRun
     seed: int
     oracles: Oracles | None = None
-    least_confidence: float = LEAST_CONFIDENCE
 
 
 class Canary(msgspec.Struct, frozen=True):
@@ -96,7 +86,7 @@ def on_base(case: Case) -> list[Check]:
         case.product,
         case.sandbox,
         node_ids=case.reproducer.node_ids,
-        overlay=reproducer_overlay(case.reproducer),
+        overlay=_test(case.reproducer),
         canary=canary.spec,
     )
     return [canary.check("base", run), _fails_on_base(run, case.reproducer)]
@@ -120,7 +110,7 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
         run = run_suite(
             case.product,
             case.sandbox,
-            overlay={**overlay, **reproducer_overlay(case.reproducer)},
+            overlay={**overlay, **_test(case.reproducer)},
             canary=canary.spec,
             hash_seed=hash_seed,
         )
@@ -135,8 +125,7 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
     return found
 
 
-def reproducer_overlay(reproducer: Reproducer) -> Overlay:
-    """Return the file of a reproducer of ours; a failing test of the product stands already."""
+def _test(reproducer: Reproducer) -> Overlay:
     return {} if reproducer.source is None else {reproducer.path: reproducer.source}
 
 
@@ -193,7 +182,7 @@ def _mends_all(name: str, run: SuiteRun, overlay: Overlay, case: Case) -> Check:
 def _reaches(node_id: str, path: str, text: str | None, case: Case) -> bool:
     ran = set(case.base.lines.get(node_id, {}).get(path, ()))
     old = case.product.read(path) if case.product.has(path) else ""
-    return bool(ran & changed_lines(old, text or "", before=True))
+    return bool(ran & _changed_lines(old, text or ""))
 
 
 def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
@@ -218,15 +207,11 @@ def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     return Check(name=name, passed=not faults, says=says, numbers=numbers)
 
 
-def changed_lines(old: str, new: str, *, before: bool = False) -> frozenset[int]:
-    """Return the numbers of the lines of `new` that are not in `old`; of `old` with `before`.
-
-    Where nothing of a text changed, since lines only came or went, it is the line next to them.
-    """
-    one, other = old.splitlines(), new.splitlines()
+def _changed_lines(old: str, new: str) -> frozenset[int]:
+    """Return the old lines, by number, that a patch takes away or that stand next to new ones."""
     found: set[int] = set()
-    for tag, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        first, last = (a, b) if before else (c, d)
+    pairs = SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    for tag, first, last, _, _ in pairs.get_opcodes():
         if tag != "equal":
             found |= set(range(first + 1, last + 1)) or {first, first + 1}
     return frozenset(found)

@@ -1,51 +1,80 @@
-"""How sure we may be that a repair is right: four parts, each between 0 and 1, and their value.
+"""How sure are we of a candidate? A number from 0 to 1, and the parts that make it.
 
-- `agreement`: the share of weight of the repairs that behave like this one (`standing`).
-- `pinned`: the share of mutants of the patch's own lines that tests notice (`mutating`).
-- `recorded`: calls and neighbours on which base and patch agree, n of them: (n + 1) / (n + 2).
-- `demanded`: failing tests that demand the change, n of them: (n + 1) / (n + 2).
+- `agreement`: the share of its behaviour among the plausible repairs (`dominance`).
+- `witnesses`: failing tests that it mends, and recorded calls that the base answered without
+  failing and the patch answers alike; of n witnesses n / (n + 1): one more may say otherwise.
+- `mutants`: small changes of the patch's own lines that some test notices (`mutating`). Where
+  none is noticed the tests say nothing of these lines, which halves the confidence.
 
-The value is the agreement times the mean of the other three: other evidence cannot heal that
-another repair, as small, does something else. The least value to propose is a setting,
-`[repair] least_confidence`; below it we abstain.
-
-Belongs here: parts, value and the check. Does not belong: gathering what the parts count.
+The parts speak of different things, so the confidence is their product; a part that is not
+known is left out and named. It was set by the development pairs (`bench/real_bugs.py`), which
+are few: read it as an order, not as a frequency.
 """
 
-from collections.abc import Mapping
+import math
 
-from selfdrive_dagster.model import Check, Confidence
+from selfdrive_dagster.model import Check, Claim, Confidence, Part
+from selfdrive_dagster.validation.dominance import Standing
+from selfdrive_dagster.validation.mutating import Noticed
 
-
-def confidence(*, agreement: float, pinned: float, agreed: int, failing_tests: int) -> Confidence:
-    """Return the confidence of a repair from what was counted."""
-    parts = {
-        "agreement": agreement,
-        "pinned": pinned,
-        "recorded": laplace(agreed),
-        "demanded": laplace(failing_tests),
-    }
-    rounded = {name: round(part, 3) for name, part in parts.items()}
-    return Confidence(value=round(value(parts), 3), parts=rounded)
+LEAST = 0.5
+"""Below this a repair is not proposed, unless the settings say otherwise."""
 
 
-def value(parts: Mapping[str, float]) -> float:
-    """Return the value of all parts, 0 to 1."""
-    others = [part for name, part in parts.items() if name != "agreement"]
-    return parts["agreement"] * sum(others) / len(others)
+def confidence(
+    standing: Standing | None, neighbours: Check | None, noticed: Noticed | None, mended: int
+) -> Confidence:
+    """Return the confidence in one candidate from what is known of it.
+
+    `mended` counts the failing tests that pass with it.
+    """
+    parts = (_agreement(standing), _witnesses(neighbours, mended), _mutants(noticed))
+    known = [part.value for part in parts if part.value is not None]
+    # Of what nothing is known, nothing is believed.
+    value = math.prod(known) if known else 0.0
+    return Confidence(value=round(value, 3), parts=parts)
 
 
-def laplace(count: int) -> float:
-    """Return Laplace's estimate after `count` agreements and no disagreement: 0.5 after none."""
-    return (count + 1) / (count + 2)
+def check(claim: Claim, found: Confidence, least: float) -> Check:
+    """Return the check `confident`: what is too doubtful is unknown, not wrong."""
+    if claim is Claim.MITIGATION:
+        says = "a mitigation names what it invents, and nothing tells how likely that is right"
+        return Check(name="confident", passed=True, says=says)
+    parts = ", ".join(f"{p.name} {p.value:.2f}" for p in found.parts if p.value is not None)
+    numbers = {"confidence": found.value, "least": least}
+    if found.value >= least:
+        says = f"the confidence is {found.value:.2f} ({parts}), at least {least:.2f} is wanted"
+        return Check(name="confident", passed=True, says=says, numbers=numbers)
+    says = f"the confidence is {found.value:.2f} ({parts}), below the {least:.2f} that is wanted"
+    return Check(name="confident", passed=None, says=says, numbers=numbers)
 
 
-def check(found: Confidence | None, least: float) -> Check:
-    """Return the check `confidence`; a mitigation has none and needs none."""
-    if found is None:
-        says = "a mitigation does not claim to be right"
-        return Check(name="confidence", passed=True, says=says)
-    numbers = {"value": found.value, **found.parts}
-    says = f"{found.value:.2f}, at least {least:.2f} is wanted"
-    passed = True if found.value >= least else None
-    return Check(name="confidence", passed=passed, says=says, numbers=numbers)
+def _agreement(standing: Standing | None) -> Part:
+    if standing is None:
+        return Part(name="agreement", value=None, says="it was not compared with other repairs")
+    says = (
+        f"{standing.agreeing} of {standing.rivals} plausible repairs behave alike, "
+        f"in {standing.groups} behaviour{'s' * (standing.groups != 1)}"
+    )
+    return Part(name="agreement", value=round(standing.share, 3), says=says)
+
+
+def _witnesses(neighbours: Check | None, mended: int) -> Part:
+    numbers = neighbours.numbers if neighbours else {}
+    agreed, differed = int(numbers.get("agreed", 0)), int(numbers.get("differed", 0))
+    says = (
+        f"{mended} failing test{'s' * (mended != 1)} mended, and {agreed} of {agreed + differed} "
+        "recorded calls answered as on the base"
+    )
+    if not agreed + mended:
+        return Part(name="witnesses", value=None, says=says)
+    value = round((agreed + mended) / (agreed + mended + differed + 1), 3)
+    return Part(name="witnesses", value=value, says=says)
+
+
+def _mutants(noticed: Noticed | None) -> Part:
+    if noticed is None or not noticed.made:
+        return Part(name="mutants", value=None, says="no small change of its lines was tried")
+    value = round((1 + noticed.killed / noticed.made) / 2, 3)
+    says = f"the tests notice {noticed.killed} of {noticed.made} small changes of its lines"
+    return Part(name="mutants", value=value, says=says)

@@ -11,7 +11,6 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import (
-    LEAST_CONFIDENCE,
     Candidate,
     Check,
     Claim,
@@ -39,21 +38,26 @@ from selfdrive_dagster.validation import (
     mutating,
     neighbours,
 )
-from selfdrive_dagster.validation import standing as standings
+from selfdrive_dagster.validation.dominance import Standing, size_of, standings
 from selfdrive_dagster.validation.policy import check_policy
 from selfdrive_dagster.validation.reaching import reaching_tests, vouching
-from selfdrive_dagster.validation.standing import Standing, stand
 
 PROVEN_AT_MOST = 8
+COMPARED_AT_MOST = 12
+"""Plausible candidates that are compared; more of them tell little more of what dominates."""
 
 Overlay = dict[str, str | None]
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """The reports of all candidates that were judged; `best` is the one to propose, or None."""
+    """The reports of all candidates that were judged; `best` is the one to propose, or None.
+
+    `confidences` tells of each candidate that was compared, judged or not, by its id.
+    """
 
     reports: tuple[Report, ...]
     best: Candidate | None
+    confidences: dict[str, Confidence] = {}
 
 
 def prove(
@@ -65,45 +69,41 @@ def prove(
     *,
     seed: int = 0,
     calls: tuple[GoodCall, ...] = (),
-    least_confidence: float = LEAST_CONFIDENCE,
     progress: Progress = silent,
+    least: float = confidence.LEAST,
 ) -> Proof:
     """Judge plausible candidates in order; stop at the first one that is certified.
 
     `base` is the whole suite's run on the base revision, with lines; `calls` were recorded in
     production. Repairs come first; of the mitigations behind them one that is contained is enough.
-    A repair that only lacks weight or confidence ends it too: those behind it are larger.
+    A repair of which we are less sure than `least` is not certified.
     """
     case = checks.Case(
-        product=product,
-        sandbox=sandbox,
-        reproducer=reproducer,
-        base=base,
-        seed=seed,
-        least_confidence=least_confidence,
+        product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
     )
-    read = [_read(candidate, case) for candidate in candidates[:PROVEN_AT_MOST]]
+    read = [_read(candidate, case) for candidate in candidates[:COMPARED_AT_MOST]]
     runnable = tuple(text for text in read if text.overlay is not None)
     if calls and runnable:
         case = _with_oracles(case, calls, progress)
     on_base = checks.on_base(case) if runnable else []
     compared = _compare_all(runnable, case, progress)
+    known = {text.candidate.id: _known(text, compared, case) for text in runnable}
+    known = _with_standings(runnable, known, compared)
     reports: list[Report] = []
-    for number, text in enumerate(read, start=1):
+    for number, text in enumerate(read[:PROVEN_AT_MOST], start=1):
         progress(f"proving candidate {number} of {len(read)}: {text.candidate.family}")
-        reports.append(_report(text, runnable, compared, on_base, case))
+        about = known.get(text.candidate.id, _Known())
+        reports.append(_report(text, about, on_base, case, least, first=number == 1))
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
-        if _only_lacks_weight(reports[-1]):
-            break
-        runnable = tuple(one for one in runnable if one is not text)
-    return Proof(reports=tuple(reports), best=_best([text.candidate for text in read], reports))
-
-
-def _only_lacks_weight(report: Report) -> bool:
-    """Say whether a repair passed all but what sets it against others."""
-    lacking = {check.name for check in report.checks if not check.passed}
-    return report.claim is Claim.REPAIR and lacking <= {"unambiguous", "confidence"}
+    mended = len(reproducer.node_ids)
+    told = {
+        one: confidence.confidence(k.standing, k.neighbours, None, mended)
+        for one, k in known.items()
+    }
+    told |= {one.candidate_id: one.confidence for one in reports if one.confidence}
+    best = _best([text.candidate for text in read], reports)
+    return Proof(reports=tuple(reports), best=best, confidences=told)
 
 
 def prove_if_reproduced(
@@ -116,7 +116,7 @@ def prove_if_reproduced(
     *,
     seed: int = 0,
     calls: tuple[GoodCall, ...] = (),
-    least_confidence: float = LEAST_CONFIDENCE,
+    least: float = confidence.LEAST,
 ) -> Proof:
     """Prove, or return an empty proof: without a reproducer nothing is ever proven."""
     if reproduction.reproducer is None:
@@ -129,8 +129,8 @@ def prove_if_reproduced(
         sandbox,
         seed=seed,
         calls=calls,
-        least_confidence=least_confidence,
         progress=progress,
+        least=least,
     )
 
 
@@ -144,8 +144,10 @@ def prove_one(
     seed: int = 0,
     calls: tuple[GoodCall, ...] = (),
 ) -> Report:
-    """Judge one patch alone, whoever made it."""
-    proof = prove((candidate,), reproducer, base, product, sandbox, seed=seed, calls=calls)
+    """Judge one patch alone, whoever made it; how sure we are decides on proposing, not here."""
+    proof = prove(
+        (candidate,), reproducer, base, product, sandbox, seed=seed, calls=calls, least=0.0
+    )
     return proof.reports[0]
 
 
@@ -225,26 +227,71 @@ def _compare_all(texts: tuple[_Text, ...], case: checks.Case, progress: Progress
     return compared
 
 
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a candidate before the whole suite runs; None where it is not."""
+
+    neighbours: Check | None = None
+    general: Check | None = None
+    standing: Standing | None = None
+    unfinished: str = ""
+
+    @property
+    def votes(self) -> bool:
+        """Say whether recorded calls and its own values leave it a possible answer."""
+        return all(check is not None and check.passed for check in (self.neighbours, self.general))
+
+
+def _known(text: _Text, compared: Compared, case: checks.Case) -> _Known:
+    comparison = compared.get(text.candidate.path) if text.source is not None else None
+    return _Known(
+        neighbours=_neighbour_check(text.candidate, comparison),
+        general=_general_check(text.candidate, text.overlay or {}, comparison, case),
+        unfinished=comparison.unfinished if comparison else "",
+    )
+
+
+def _with_standings(
+    texts: tuple[_Text, ...], known: dict[str, _Known], compared: Compared
+) -> dict[str, _Known]:
+    """Let the repairs that may be right stand against each other; mitigations have no vote."""
+    repairs = [
+        text.candidate
+        for text in texts
+        if text.candidate.claim is Claim.REPAIR and text.candidate.path in compared
+        if text.source is not None and not compared[text.candidate.path].lacks(text.candidate.id)
+    ]
+    voters = tuple(one for one in repairs if known[one.id].votes)
+    sizes = {one.id: float(size_of(one.patch)) for one in repairs}
+    found = standings(voters, sizes, compared)
+    replace = msgspec.structs.replace
+    return {name: replace(one, standing=found.get(name)) for name, one in known.items()}
+
+
 def _report(
     text: _Text,
-    rivals: tuple[_Text, ...],
-    compared: Compared,
+    known: _Known,
     on_base: list[Check],
     case: checks.Case,
+    least: float,
+    *,
+    first: bool,
 ) -> Report:
+    """Judge one candidate. The suite runs only where it can still decide, and for the first one,
+    which is shown where none holds: of it what is unknown should be no more than it must."""
     start = time.monotonic()
-    candidate, found, sure = text.candidate, list(text.checks), None
+    candidate, found = text.candidate, list(text.checks)
+    sure = None
     if text.overlay is not None:
-        found += [*on_base, *checks.on_patch(text.overlay, case)]
-        if case.oracles is not None:
-            found.append(good_calls.on_patch(case.oracles, text.overlay, case))
-        comparison = compared.get(candidate.path) if text.source is not None else None
-        found.append(_neighbour_check(candidate, comparison))
-        found.append(_general_check(candidate, text.overlay, comparison, case))
-        standing = stand(candidate, _repairs(rivals), compared)
-        found.append(standings.check(candidate, standing))
-        sure = _confidence(candidate, text.overlay, standing, tuple(found), case)
-        found.append(confidence.check(sure, case.least_confidence))
+        early = [known.neighbours, known.general, _ambiguity_check(candidate, known)]
+        told = [check for check in early if check is not None]
+        if all(check.passed or (first and check.passed is None) for check in told):
+            found += [*on_base, *checks.on_patch(text.overlay, case)]
+            if case.oracles is not None:
+                found.append(good_calls.on_patch(case.oracles, text.overlay, case))
+        found += told
+        sure = _confidence(text, known, all(check.passed for check in found), case)
+        if all(check.passed for check in found):
+            found.append(confidence.check(candidate.claim, sure, least))
     verdict, reason = draw_verdict(candidate.claim, tuple(found))
     return Report(
         candidate_id=candidate.id,
@@ -262,30 +309,15 @@ def _report(
     )
 
 
-def _repairs(texts: tuple[_Text, ...]) -> tuple[Candidate, ...]:
-    return tuple(text.candidate for text in texts if text.candidate.claim is Claim.REPAIR)
-
-
-def _confidence(
-    candidate: Candidate,
-    overlay: Overlay,
-    standing: Standing,
-    found: tuple[Check, ...],
-    case: checks.Case,
-) -> Confidence | None:
-    """Return how sure we are of a repair; mutants run only where every other check passed."""
-    if candidate.claim is Claim.MITIGATION:
-        return None
-    held = all(check.passed for check in found) and candidate.path in overlay
-    pinned = mutating.score(candidate.path, overlay, case).share if held else 0.5
-    by_test = case.reproducer.way is Way.FAILING_TEST
-    agreed = next((one.numbers.get("agreed", 0) for one in found if one.name == "neighbours"), 0)
-    return confidence.confidence(
-        agreement=standing.share or 0.0,
-        pinned=pinned,
-        agreed=agreed,
-        failing_tests=len(case.reproducer.node_ids) if by_test else 0,
-    )
+def _confidence(text: _Text, known: _Known, holds: bool, case: checks.Case) -> Confidence:
+    """Return how sure we are; mutants are tried only of a repair that passed all else."""
+    noticed = None
+    if holds and text.source is not None and text.candidate.claim is Claim.REPAIR:
+        noticed = mutating.notice(
+            text.candidate, text.source, case.reproducer, case.base, case.product, case.sandbox
+        )
+    mended = len(case.reproducer.node_ids)
+    return confidence.confidence(known.standing, known.neighbours, noticed, mended)
 
 
 def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | None) -> Check:
@@ -293,6 +325,21 @@ def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | Non
         says = "the patch changes more than one file, so it was not compared"
         return Check(name="neighbours", passed=None, says=says)
     return neighbours.judge(compared, candidate)
+
+
+def _ambiguity_check(candidate: Candidate, known: _Known) -> Check:
+    """A repair's behaviour must dominate among those of the repairs that may be right.
+
+    Mitigations invent their value and say so; their rivals prove nothing against them.
+    """
+    if candidate.claim is Claim.MITIGATION:
+        return Check(name="unambiguous", passed=True, says="a mitigation names what it invents")
+    if known.unfinished:
+        return Check(name="unambiguous", passed=None, says=known.unfinished)
+    if known.standing is None:
+        says = "it could not be compared with others, or other checks speak against it"
+        return Check(name="unambiguous", passed=None, says=says)
+    return known.standing.check()
 
 
 def _general_check(
@@ -314,6 +361,8 @@ def _general_check(
 def draw_verdict(claim: Claim, found: tuple[Check, ...]) -> tuple[Verdict, str]:
     """Return the verdict and its reason in words. Unknown is never a pass."""
     failed = next((check for check in found if check.passed is False), None)
+    if failed is not None and failed.name == "unambiguous":
+        return Verdict.AMBIGUOUS, failed.says
     if failed is not None:
         return Verdict.UNCERTIFIED, f"{failed.name}: {failed.says}"
     unknown = next((check for check in found if check.passed is None), None)

@@ -10,8 +10,8 @@ import msgspec
 
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import (
-    LEAST_CONFIDENCE,
     Candidate,
+    Confidence,
     Crash,
     Diagnosis,
     Ending,
@@ -32,6 +32,7 @@ from selfdrive_dagster.patches.proposers import Proposer
 from selfdrive_dagster.patches.reverts import with_reverts
 from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.validation.confidence import LEAST
 from selfdrive_dagster.validation.gate import prove_if_reproduced
 
 MOST_ALONE = 4
@@ -44,7 +45,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     max_candidates: int = 400
     seconds: float = 600.0
     seed: int = 0
-    least_confidence: float = LEAST_CONFIDENCE
+    confidence: float = LEAST
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,14 +58,20 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     best: Candidate | None
     seconds: float
     notes: tuple[str, ...] = ()
+    confidences: dict[str, Confidence] = {}
+
+    @property
+    def telling(self) -> Report | None:
+        """The report of the best candidate; else the first ambiguous one, else the first."""
+        if self.best is not None:
+            return next(r for r in self.reports if r.candidate_id == self.best.id)
+        torn = (r for r in self.reports if r.verdict is Verdict.AMBIGUOUS)
+        return next(torn, self.reports[0] if self.reports else None)
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict of the best candidate, else of the first report, else None."""
-        for report in self.reports:
-            if self.best is None or report.candidate_id == self.best.id:
-                return report.verdict
-        return None
+        """The verdict of the telling report, None where nothing was judged."""
+        return self.telling.verdict if self.telling else None
 
 
 def measure_base(product: Product, sandbox: Sandbox, progress: Progress = silent) -> SuiteRun:
@@ -209,7 +216,7 @@ def _once(
         progress,
         seed=budget.seed,
         calls=calls,
-        least_confidence=budget.least_confidence,
+        least=budget.confidence,
     )
     return Repair(
         diagnosis=diagnosis,
@@ -217,6 +224,7 @@ def _once(
         search=found,
         reports=proof.reports,
         best=proof.best,
+        confidences=proof.confidences,
         seconds=round(time.monotonic() - start, 3),
     )
 
