@@ -6,7 +6,7 @@ whose clock stands earliest goes next. So the likeliest come first and none star
 stream of weight w gets its share of every prefix, however long its neighbours are.
 
 Weights come from two places, and none was tuned on a benchmark: the ladder of repair.md §6
-(cheap edits before dear ones) and the frequencies of real fixes of repair.md §2.
+(cheap edits before dear ones) and the frequencies of mined fixes (`templates.frequencies`).
 """
 
 import heapq

@@ -1,12 +1,12 @@
 """The families, and which exception leads to which: two ordered tables.
 
-Weights are shares of the budget (see ordering). A family's weight comes from the ladder of
-repair.md §6 (rung r weighs 1/r, so that cheap edits lead and insertions never starve),
-scaled by how often that shape mends real code: of 231 contiguous fixes of BugsInPy (§2) 57
-replace an expression, 27 change a condition, 17 check None, 13 insert a statement, 10 a
-guard, 10 an argument, 8 a name or constant, 5 widen a handler, 4 delete. A family that the
-exception's class routes to gets up to eight times the weight of a generic one, falling with
-its place in the route.
+Weights are shares of the budget (see ordering). What is believed of a family comes from the ladder
+of repair.md §6 (rung r weighs 1/r, so that cheap edits lead and insertions never starve), scaled
+by how often that shape mends real code: of 231 contiguous fixes of BugsInPy (§2) 57 replace an
+expression, 27 change a condition, 17 check None, 13 insert a statement, 10 a guard, 10 an argument,
+8 a name or constant, 5 widen a handler, 4 delete. What was counted in mined fixes since
+(`frequencies`) moves it. A family that the exception's class routes to gets up to eight times the
+weight of a generic one, falling with its place in the route.
 """
 
 import re
@@ -29,6 +29,7 @@ from selfdrive_dagster.patches.templates import (
     operators,
     wraps,
 )
+from selfdrive_dagster.patches.templates.frequencies import counted, shares
 from selfdrive_dagster.patches.templates.origins import origins_by
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 from selfdrive_dagster.patches.templates.twins import twins_of
@@ -45,8 +46,8 @@ class Family(msgspec.Struct, frozen=True):
     """True for families that need an exception's clue: without one they never run."""
 
     @property
-    def weight(self) -> float:
-        """Share of the budget when no exception speaks for the family."""
+    def believed(self) -> float:
+        """Share of the budget before mined fixes are counted, when no exception speaks for it."""
         return self.frequency / self.rung
 
 
@@ -147,12 +148,11 @@ def route(exception: str, message: str = "") -> tuple[str, ...]:
 def weights(exception: str, message: str = "") -> list[tuple[Family, float]]:
     """Return the families for an exception with their weights, heaviest first."""
     order = route(exception, message)
-    shares = [
-        (
-            family,
-            family.weight + (8.0 / (1 + order.index(family.name)) if family.name in order else 0.0),
-        )
+    usual = shares({family.name: family.believed for family in FAMILIES}, counted())
+    first = {name: 8.0 / (1 + place) for place, name in enumerate(order)}
+    weighed = [
+        (family, usual[family.name] + first.get(family.name, 0.0))
         for family in FAMILIES
         if family.name in order or not family.routed_only
     ]
-    return sorted(shares, key=lambda share: -share[1])
+    return sorted(weighed, key=lambda share: -share[1])
