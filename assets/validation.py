@@ -23,9 +23,9 @@ def report(bench: Bench, made: Reproduction, tried: Search) -> Made:
     revision = bench.change().base_revision
     product, _ = bench.workshop.product(revision)
     base, sandbox = bench.workshop.base(revision, bench.say), bench.workshop.sandbox
-    calls = bench.workshop.calls()
+    calls, least = bench.workshop.calls(), bench.workshop.settings.patches.confidence
     proof = prove_if_reproduced(
-        tried.plausible, made, base, product, sandbox, bench.say, calls=calls
+        tried.plausible, made, base, product, sandbox, bench.say, calls=calls, least=least
     )
     full = {Fact.FULL_SANDBOX} if sandbox.level() is SandboxLevel.FULL else set()
     event = Event.UNPROVEN if proof.best is None else Event.PROVEN

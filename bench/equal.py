@@ -48,6 +48,7 @@ def compare(
             "path": path,
             "variants": [{"id": "patch", "source": patched}],
             "node_ids": list(node_ids),
+            "failing": 0,
             "args": list(original.tests),
             "exception_type": "",
             "calls": CALLS,

@@ -16,6 +16,7 @@ from msgspec import Meta
 from selfdrive_dagster.config.detecting import Detect
 from selfdrive_dagster.config.discover import Found
 from selfdrive_dagster.config.prices import Prices
+from selfdrive_dagster.config.unittests import unittest_arguments
 
 Text = Annotated[str, Meta(description="text in quotes")]
 Texts = Annotated[tuple[str, ...], Meta(description='a list of texts, like ["a", "b"]')]
@@ -23,6 +24,7 @@ Switch = Annotated[bool, Meta(description="true or false")]
 Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 Days = Annotated[int, Meta(ge=0, le=36_500, description="days, 0 for ever")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400, description="seconds, more than 0, up to a day")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Dollars = Annotated[float, Meta(ge=0, le=1e6, description="US dollars, 0 to a million")]
 Level = Annotated[
     Literal["L0", "L1", "L2", "L3", "L4"],
@@ -115,7 +117,8 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
     "builtin" draws from templates; "drafts" takes patches that lie in `drafts/` of the home;
     "claude" asks Anthropic's API, for at most the day's budget, which is nothing until you set it.
     A call, a change and an issue have caps of their own; a month's cap of 0 is none. `model` ""
-    is the one that `prices.toml` names; `prices` go before that table.
+    is the one that `prices.toml` names; `prices` go before that table. A repair of which we are
+    less sure than `confidence` is not proposed.
     """
 
     generators: Annotated[
@@ -133,6 +136,7 @@ class Patches(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices = {}
     max_candidates: Count = 400
     seconds: Seconds = 600.0
+    confidence: Share = 0.5
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,7 +297,7 @@ PYTEST_CALLS = (
 
 
 def pytest_arguments(command: str) -> tuple[str, ...] | None:
-    """Return the words behind `pytest` of a test command, None when it is not one."""
+    """Return what pytest gets for a test command of its own or unittest's, None for any other."""
     try:
         words = tuple(shlex.split(command))
     except ValueError:
@@ -301,4 +305,4 @@ def pytest_arguments(command: str) -> tuple[str, ...] | None:
     for call in PYTEST_CALLS:
         if words[: len(call)] == call:
             return words[len(call) :]
-    return None
+    return unittest_arguments(words)

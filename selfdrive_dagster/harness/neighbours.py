@@ -4,7 +4,7 @@ The product's tests run on the base tree; whenever one enters a function that a 
 changes, the living call is studied: its arguments are perturbed, and base and every variant
 answer the same inputs in forks. Answers are testimony; the host judges them.
 
-Spec: `path`, `variants` [{id, source}], `node_ids` (the reproducer first), `args`,
+Spec: `path`, `variants` [{id, source}], `node_ids` (`failing` of the reproducer first), `args`,
 `exception_type` (bare name) that the base is known to raise, `calls` studied at most, `inputs`
 of the reproducer's call, `seed`, `deadline_seconds` an answer, `seconds` in all.
 Emits {"kind": "neighbour", "test", "call", "input", "shown", "base": answer,
@@ -42,6 +42,7 @@ Answer = dict[str, Any]
 Variant = dict[str, str]
 SHOWN = 300  # characters of a value that an answer carries
 ITEMS = 1000  # items taken of a generator
+OF_REPRODUCER = 8  # calls of one failing test: the one that fails is its last
 UNASKED: Answer = {"how": "unasked"}
 UNSETTLED: Answer = {"how": "unsettled"}
 
@@ -118,7 +119,8 @@ class Laboratory:
         arguments = _arguments(frame)
         what = f"{frame.f_code.co_qualname} {observe(arguments)}"
         done = self.calls.get(self.test, 0)
-        if what in self.seen or sum(self.calls.values()) >= self.spec["calls"] or done >= 3:
+        most = OF_REPRODUCER if self.test in self.spec["node_ids"][: self.spec["failing"]] else 3
+        if what in self.seen or sum(self.calls.values()) >= self.spec["calls"] or done >= most:
             return
         if self._is_over():
             return

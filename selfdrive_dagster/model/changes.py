@@ -23,10 +23,14 @@ class Claim(Enum):
 
 
 class Verdict(Enum):
-    """What validation made of a claim."""
+    """What validation made of a claim.
+
+    AMBIGUOUS: it holds, and so do others that behave otherwise; nothing tells which is right.
+    """
 
     CERTIFIED = "certified"
     CONTAINED = "contained"
+    AMBIGUOUS = "ambiguous"
     UNCERTIFIED = "uncertified"
     INCONCLUSIVE = "inconclusive"
 
@@ -182,6 +186,21 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, Any] = {}
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a confidence: `value` from 0 to 1, None where it is not known."""
+
+    name: str
+    value: float | None
+    says: str
+
+
+class Confidence(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely a candidate behaves as its product wants: the product of its known parts."""
+
+    value: float
+    parts: tuple[Part, ...]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What validation proved of one candidate. Digests are sha256 of canonical bytes."""
 
@@ -196,3 +215,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sandbox_level: str
     seed: int
     seconds: float
+    confidence: Confidence | None = None

@@ -8,7 +8,7 @@ or argument is not on it: those stay in the evidence.
 import shlex
 from collections.abc import Callable
 
-from selfdrive_dagster.model import Candidate, Check, Claim, Way
+from selfdrive_dagster.model import Candidate, Check, Claim, Report, Way
 from selfdrive_dagster.patches.asking.money import dollars
 from selfdrive_dagster.patches.authors import UNKNOWN
 from selfdrive_dagster.patches.earlier import essence_of
@@ -37,14 +37,17 @@ PROVEN = {
     "fails_on_base": "The reproducer fails without the patch",
     "canary_suite": "A planted test failed on the patch, as it must",
     "passes_on_patch": "The reproducer passes with the patch",
+    "mends_all": "No other failing test runs the changed lines and still fails",
     "suite": "The product's whole suite ends as it did before",
     "canary_suite_again": "A planted test failed in the second run, as it must",
     "suite_again": "The suite ends alike a second time, with another hash seed",
     "passes_on_patch_again": "The reproducer passes a second time, with another hash seed",
+    "mends_all_again": "The same a second time, with another hash seed",
     "good_calls": "Requests that production answered well are answered as the base does",
     "neighbours": "On other inputs the patch behaves as the base does",
     "general": "Its values do not rest on the word of one failing test",
     "unambiguous": "It stands with the majority of repairs that fit all tests as well",
+    "confident": "We are as sure of it as the settings want",
 }
 """What a passed check means, in the order in which the gate asks."""
 
@@ -196,7 +199,20 @@ def _proven(findings: Findings, _destination: Destination) -> list[str]:
         return []
     passed = [check for check in report.checks if check.passed]
     level = f"In a sandbox of level **{prose(report.sandbox_level)}**, seed {report.seed}:"
-    return ["## What was proven", level, *_listed([_check(c) for c in passed] or ["- nothing"])]
+    told = ["## What was proven", level, *_listed([_check(c) for c in passed] or ["- nothing"])]
+    return [*told, *_confidence(report)]
+
+
+def _confidence(report: Report) -> list[str]:
+    """Say how sure the gate is, part by part; an earlier gate did not say."""
+    sure = report.confidence
+    if sure is None:
+        return []
+    parts = [
+        f"- {prose(p.name)}: {'unknown' if p.value is None else f'{p.value:.2f}'} ({prose(p.says)})"
+        for p in sure.parts
+    ]
+    return [f"Confidence **{sure.value:.2f}** of 1, the product of:", *_listed(parts)]
 
 
 def _check(check: Check) -> str:

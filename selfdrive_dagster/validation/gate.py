@@ -14,6 +14,7 @@ from selfdrive_dagster.model import (
     Candidate,
     Check,
     Claim,
+    Confidence,
     GoodCall,
     Product,
     Progress,
@@ -29,20 +30,34 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.claims import is_repair
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import apply_patch
-from selfdrive_dagster.validation import checks, general, good_calls, neighbours
+from selfdrive_dagster.validation import (
+    checks,
+    confidence,
+    general,
+    good_calls,
+    mutating,
+    neighbours,
+)
+from selfdrive_dagster.validation.dominance import Standing, size_of, standings
 from selfdrive_dagster.validation.policy import check_policy
 from selfdrive_dagster.validation.reaching import reaching_tests, vouching
 
 PROVEN_AT_MOST = 8
+COMPARED_AT_MOST = 12
+"""Plausible candidates that are compared; more of them tell little more of what dominates."""
 
 Overlay = dict[str, str | None]
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """The reports of all candidates that were judged; `best` is the one to propose, or None."""
+    """The reports of all candidates that were judged; `best` is the one to propose, or None.
+
+    `confidences` tells of each candidate that was compared, judged or not, by its id.
+    """
 
     reports: tuple[Report, ...]
     best: Candidate | None
+    confidences: dict[str, Confidence] = {}
 
 
 def prove(
@@ -55,28 +70,40 @@ def prove(
     seed: int = 0,
     calls: tuple[GoodCall, ...] = (),
     progress: Progress = silent,
+    least: float = confidence.LEAST,
 ) -> Proof:
     """Judge plausible candidates in order; stop at the first one that is certified.
 
     `base` is the whole suite's run on the base revision, with lines; `calls` were recorded in
     production. Repairs come first; of the mitigations behind them one that is contained is enough.
+    A repair of which we are less sure than `least` is not certified.
     """
     case = checks.Case(
         product=product, sandbox=sandbox, reproducer=reproducer, base=base, seed=seed
     )
-    read = [_read(candidate, case) for candidate in candidates[:PROVEN_AT_MOST]]
+    read = [_read(candidate, case) for candidate in candidates[:COMPARED_AT_MOST]]
     runnable = tuple(text for text in read if text.overlay is not None)
     if calls and runnable:
         case = _with_oracles(case, calls, progress)
     on_base = checks.on_base(case) if runnable else []
     compared = _compare_all(runnable, case, progress)
+    known = {text.candidate.id: _known(text, compared, case) for text in runnable}
+    known = _with_standings(runnable, known, compared)
     reports: list[Report] = []
-    for number, text in enumerate(read, start=1):
+    for number, text in enumerate(read[:PROVEN_AT_MOST], start=1):
         progress(f"proving candidate {number} of {len(read)}: {text.candidate.family}")
-        reports.append(_report(text, runnable, compared, on_base, case))
+        about = known.get(text.candidate.id, _Known())
+        reports.append(_report(text, about, on_base, case, least, first=number == 1))
         if reports[-1].verdict in (Verdict.CERTIFIED, Verdict.CONTAINED):
             break
-    return Proof(reports=tuple(reports), best=_best([text.candidate for text in read], reports))
+    mended = len(reproducer.node_ids)
+    told = {
+        one: confidence.confidence(k.standing, k.neighbours, None, mended)
+        for one, k in known.items()
+    }
+    told |= {one.candidate_id: one.confidence for one in reports if one.confidence}
+    best = _best([text.candidate for text in read], reports)
+    return Proof(reports=tuple(reports), best=best, confidences=told)
 
 
 def prove_if_reproduced(
@@ -89,6 +116,7 @@ def prove_if_reproduced(
     *,
     seed: int = 0,
     calls: tuple[GoodCall, ...] = (),
+    least: float = confidence.LEAST,
 ) -> Proof:
     """Prove, or return an empty proof: without a reproducer nothing is ever proven."""
     if reproduction.reproducer is None:
@@ -102,6 +130,7 @@ def prove_if_reproduced(
         seed=seed,
         calls=calls,
         progress=progress,
+        least=least,
     )
 
 
@@ -115,8 +144,10 @@ def prove_one(
     seed: int = 0,
     calls: tuple[GoodCall, ...] = (),
 ) -> Report:
-    """Judge one patch alone, whoever made it."""
-    proof = prove((candidate,), reproducer, base, product, sandbox, seed=seed, calls=calls)
+    """Judge one patch alone, whoever made it; how sure we are decides on proposing, not here."""
+    proof = prove(
+        (candidate,), reproducer, base, product, sandbox, seed=seed, calls=calls, least=0.0
+    )
     return proof.reports[0]
 
 
@@ -196,23 +227,71 @@ def _compare_all(texts: tuple[_Text, ...], case: checks.Case, progress: Progress
     return compared
 
 
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a candidate before the whole suite runs; None where it is not."""
+
+    neighbours: Check | None = None
+    general: Check | None = None
+    standing: Standing | None = None
+    unfinished: str = ""
+
+    @property
+    def votes(self) -> bool:
+        """Say whether recorded calls and its own values leave it a possible answer."""
+        return all(check is not None and check.passed for check in (self.neighbours, self.general))
+
+
+def _known(text: _Text, compared: Compared, case: checks.Case) -> _Known:
+    comparison = compared.get(text.candidate.path) if text.source is not None else None
+    return _Known(
+        neighbours=_neighbour_check(text.candidate, comparison),
+        general=_general_check(text.candidate, text.overlay or {}, comparison, case),
+        unfinished=comparison.unfinished if comparison else "",
+    )
+
+
+def _with_standings(
+    texts: tuple[_Text, ...], known: dict[str, _Known], compared: Compared
+) -> dict[str, _Known]:
+    """Let the repairs that may be right stand against each other; mitigations have no vote."""
+    repairs = [
+        text.candidate
+        for text in texts
+        if text.candidate.claim is Claim.REPAIR and text.candidate.path in compared
+        if text.source is not None and not compared[text.candidate.path].lacks(text.candidate.id)
+    ]
+    voters = tuple(one for one in repairs if known[one.id].votes)
+    sizes = {one.id: float(size_of(one.patch)) for one in repairs}
+    found = standings(voters, sizes, compared)
+    replace = msgspec.structs.replace
+    return {name: replace(one, standing=found.get(name)) for name, one in known.items()}
+
+
 def _report(
     text: _Text,
-    rivals: tuple[_Text, ...],
-    compared: Compared,
+    known: _Known,
     on_base: list[Check],
     case: checks.Case,
+    least: float,
+    *,
+    first: bool,
 ) -> Report:
+    """Judge one candidate. The suite runs only where it can still decide, and for the first one,
+    which is shown where none holds: of it what is unknown should be no more than it must."""
     start = time.monotonic()
     candidate, found = text.candidate, list(text.checks)
+    sure = None
     if text.overlay is not None:
-        found += [*on_base, *checks.on_patch(text.overlay, case)]
-        if case.oracles is not None:
-            found.append(good_calls.on_patch(case.oracles, text.overlay, case))
-        comparison = compared.get(candidate.path) if text.source is not None else None
-        found.append(_neighbour_check(candidate, comparison))
-        found.append(_general_check(candidate, text.overlay, comparison, case))
-        found.append(_ambiguity_check(candidate, rivals, comparison))
+        early = [known.neighbours, known.general, _ambiguity_check(candidate, known)]
+        told = [check for check in early if check is not None]
+        if all(check.passed or (first and check.passed is None) for check in told):
+            found += [*on_base, *checks.on_patch(text.overlay, case)]
+            if case.oracles is not None:
+                found.append(good_calls.on_patch(case.oracles, text.overlay, case))
+        found += told
+        sure = _confidence(text, known, all(check.passed for check in found), case)
+        if all(check.passed for check in found):
+            found.append(confidence.check(candidate.claim, sure, least))
     verdict, reason = draw_verdict(candidate.claim, tuple(found))
     return Report(
         candidate_id=candidate.id,
@@ -226,7 +305,19 @@ def _report(
         sandbox_level=case.sandbox.level().value,
         seed=case.seed,
         seconds=round(time.monotonic() - start, 3),
+        confidence=sure,
     )
+
+
+def _confidence(text: _Text, known: _Known, holds: bool, case: checks.Case) -> Confidence:
+    """Return how sure we are; mutants are tried only of a repair that passed all else."""
+    noticed = None
+    if holds and text.source is not None and text.candidate.claim is Claim.REPAIR:
+        noticed = mutating.notice(
+            text.candidate, text.source, case.reproducer, case.base, case.product, case.sandbox
+        )
+    mended = len(case.reproducer.node_ids)
+    return confidence.confidence(known.standing, known.neighbours, noticed, mended)
 
 
 def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | None) -> Check:
@@ -236,38 +327,19 @@ def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | Non
     return neighbours.judge(compared, candidate)
 
 
-def _ambiguity_check(
-    candidate: Candidate, rivals: tuple[_Text, ...], compared: neighbours.Comparison | None
-) -> Check:
-    """A repair must stand with the majority of repairs that fit all tests as well.
+def _ambiguity_check(candidate: Candidate, known: _Known) -> Check:
+    """A repair's behaviour must dominate among those of the repairs that may be right.
 
     Mitigations invent their value and say so; their rivals prove nothing against them.
     """
     if candidate.claim is Claim.MITIGATION:
         return Check(name="unambiguous", passed=True, says="a mitigation names what it invents")
-    same_file = [
-        rival.candidate
-        for rival in rivals
-        if rival.candidate.path == candidate.path
-        and rival.candidate.claim is Claim.REPAIR
-        and rival.source is not None
-        and compared is not None
-        and rival.candidate.id not in compared.incomparable | compared.fatal
-    ]
-    if compared is not None and compared.unfinished:
-        return Check(name="unambiguous", passed=None, says=compared.unfinished)
-    if compared is None or candidate not in same_file:
-        return Check(name="unambiguous", passed=None, says="it could not be compared with others")
-    groups = neighbours.clusters(compared, tuple(same_file))
-    own = next(group for group in groups if candidate.id in group)
-    numbers = {"rivals": len(same_file), "groups": len(groups), "agreeing": len(own)}
-    if 2 * len(own) > len(same_file):
-        says = f"{len(own)} of {len(same_file)} plausible repairs behave like this one"
-        return Check(name="unambiguous", passed=True, says=says, numbers=numbers)
-    other = next(group[0] for group in groups if candidate.id not in group)
-    tells = neighbours.telling_input(compared, candidate.id, other)
-    says = f"other plausible repairs behave otherwise: {tells}"
-    return Check(name="unambiguous", passed=False, says=says, numbers=numbers)
+    if known.unfinished:
+        return Check(name="unambiguous", passed=None, says=known.unfinished)
+    if known.standing is None:
+        says = "it could not be compared with others, or other checks speak against it"
+        return Check(name="unambiguous", passed=None, says=says)
+    return known.standing.check()
 
 
 def _general_check(
@@ -289,6 +361,8 @@ def _general_check(
 def draw_verdict(claim: Claim, found: tuple[Check, ...]) -> tuple[Verdict, str]:
     """Return the verdict and its reason in words. Unknown is never a pass."""
     failed = next((check for check in found if check.passed is False), None)
+    if failed is not None and failed.name == "unambiguous":
+        return Verdict.AMBIGUOUS, failed.says
     if failed is not None:
         return Verdict.UNCERTIFIED, f"{failed.name}: {failed.says}"
     unknown = next((check for check in found if check.passed is None), None)

@@ -30,7 +30,7 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.syntax import named_function
 from selfdrive_dagster.validation.checks import Oracles
 
-CALLS = 12
+CALLS = 16
 CALLS_OF_PRODUCTION = 8
 INPUTS = 120
 DEADLINE_SECONDS = 3.0
@@ -66,6 +66,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     reproducer: Reproducer
     fatal: frozenset[str] = frozenset()
     unfinished: str = ""
+
+    def lacks(self, name: str) -> bool:
+        """Say whether a candidate could not answer at all."""
+        return name in self.incomparable | self.fatal
 
 
 def compare(
@@ -117,6 +121,7 @@ def _job(
             "path": candidates[0].path,
             "variants": [{"id": c.id, "source": sources[c.id]} for c in candidates],
             "node_ids": [*reproducer.node_ids, *node_ids],
+            "failing": len(reproducer.node_ids),
             "args": list(product.tests),
             "exception_type": reproducer.exception_type.rpartition(".")[2],
             "calls": CALLS + (CALLS_OF_PRODUCTION if oracles else 0),
@@ -163,7 +168,8 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
     Where the base failed as reported, the patch is free. Where it raised something else, the
     patch must raise the same type. Where it returned, value and changed arguments must be
     equal. In the failing-test track only unchanged calls of passing tests must agree: there
-    the patch is meant to change values.
+    the patch is meant to change values. Where no passing test calls it, the failing test is all the
+    evidence there is; the confidence says how little that is.
     """
     if candidate.id in comparison.incomparable:
         says = "the change reaches beyond functions, so base and patch cannot run side by side"
@@ -196,7 +202,10 @@ def judge(comparison: Comparison, candidate: Candidate) -> Check:
     if unknown:
         says = f"{unknown}; {agreed} answers until then agree"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
-    if agreed < (1 if by_test else ENOUGH):
+    if by_test and not agreed:
+        says = "no passing test calls it in a way that could be compared"
+        return Check(name="neighbours", passed=True, says=says, numbers=numbers)
+    if not by_test and agreed < ENOUGH:
         says = f"only {_inputs(agreed)} could be compared: too few to know"
         return Check(name="neighbours", passed=None, says=says, numbers=numbers)
     says = f"base and patch agree on all {agreed} inputs on which the base did not fail"
@@ -207,22 +216,45 @@ def _inputs(count: int) -> str:
     return f"{count} input{'s' * (count != 1)}"
 
 
-def clusters(comparison: Comparison, candidates: tuple[Candidate, ...]) -> list[list[str]]:
-    """Group candidates that answered every input alike, the largest group first."""
-    groups: dict[str, list[str]] = {}
+def behaviours(comparison: Comparison, candidates: tuple[Candidate, ...]) -> list[list[Candidate]]:
+    """Group candidates that answered every input alike, the largest group first.
+
+    An input that one of them left without a clear answer tells nothing of any.
+    """
+    told = [
+        each
+        for each in comparison.neighbours
+        if all(each.variants.get(one.id, {}).get("how") in CLEAR for one in candidates)
+    ]
+    groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:
-        answers = [n.variants.get(candidate.id) for n in comparison.neighbours]
-        groups.setdefault(msgspec.json.encode(answers).decode(), []).append(candidate.id)
-    return sorted(groups.values(), key=lambda ids: -len(ids))
+        answers = [each.variants[candidate.id] for each in told]
+        groups.setdefault(msgspec.json.encode(answers).decode(), []).append(candidate)
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def telling_input(comparison: Comparison, one: str, other: str) -> str:
-    """Return an input on which two candidates differ, with both answers; "" if none."""
-    for neighbour in comparison.neighbours:
-        first, second = neighbour.variants.get(one, {}), neighbour.variants.get(other, {})
-        if first != second:
-            return f"{neighbour.shown}: {_answer_text(first)} or {_answer_text(second)}"
+    """Return an input on which two candidates differ, with both answers; "" if none.
+
+    Inputs that a test made come before those that we made up.
+    """
+    differing = [
+        each
+        for each in comparison.neighbours
+        if _clear(each, one) and _clear(each, other) and each.variants[one] != each.variants[other]
+    ]
+    for each in sorted(differing, key=lambda each: not each.recorded):
+        first, second = _answer_text(each.variants[one]), _answer_text(each.variants[other])
+        return f"on ({each.shown}) this one {first}, another {second}"
     return ""
+
+
+CLEAR = ("returned", "raised", "hung", "died")
+"""Answers that a candidate gave; any other is none."""
+
+
+def _clear(neighbour: Neighbour, name: str) -> bool:
+    return neighbour.variants.get(name, {}).get("how") in CLEAR
 
 
 def _neighbour(line: dict[str, Any]) -> Neighbour:

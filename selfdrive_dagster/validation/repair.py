@@ -11,6 +11,7 @@ import msgspec
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.model import (
     Candidate,
+    Confidence,
     Crash,
     Diagnosis,
     Ending,
@@ -28,8 +29,10 @@ from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reprodu
 from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
 from selfdrive_dagster.patches.diagnosis.localise import TestLines, coverage_of
 from selfdrive_dagster.patches.proposers import Proposer
+from selfdrive_dagster.patches.reverts import with_reverts
 from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
+from selfdrive_dagster.validation.confidence import LEAST
 from selfdrive_dagster.validation.gate import prove_if_reproduced
 
 MOST_ALONE = 4
@@ -42,6 +45,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     max_candidates: int = 400
     seconds: float = 600.0
     seed: int = 0
+    confidence: float = LEAST
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +58,20 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     best: Candidate | None
     seconds: float
     notes: tuple[str, ...] = ()
+    confidences: dict[str, Confidence] = {}
+
+    @property
+    def telling(self) -> Report | None:
+        """The report of the best candidate; else the first ambiguous one, else the first."""
+        if self.best is not None:
+            return next(r for r in self.reports if r.candidate_id == self.best.id)
+        torn = (r for r in self.reports if r.verdict is Verdict.AMBIGUOUS)
+        return next(torn, self.reports[0] if self.reports else None)
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict of the best candidate, else of the first report, else None."""
-        for report in self.reports:
-            if self.best is None or report.candidate_id == self.best.id:
-                return report.verdict
-        return None
+        """The verdict of the telling report, None where nothing was judged."""
+        return self.telling.verdict if self.telling else None
 
 
 def measure_base(product: Product, sandbox: Sandbox, progress: Progress = silent) -> SuiteRun:
@@ -195,7 +205,7 @@ def _once(
         max_candidates=budget.max_candidates,
         seconds=budget.seconds,
         progress=progress,
-        proposers=proposers,
+        proposers=with_reverts(proposers, history),
     )
     proof = prove_if_reproduced(
         found.plausible,
@@ -206,6 +216,7 @@ def _once(
         progress,
         seed=budget.seed,
         calls=calls,
+        least=budget.confidence,
     )
     return Repair(
         diagnosis=diagnosis,
@@ -213,6 +224,7 @@ def _once(
         search=found,
         reports=proof.reports,
         best=proof.best,
+        confidences=proof.confidences,
         seconds=round(time.monotonic() - start, 3),
     )
 

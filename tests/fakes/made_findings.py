@@ -13,10 +13,12 @@ from selfdrive_dagster.model import (
     Check,
     Claim,
     Commit,
+    Confidence,
     Diagnosis,
     Ending,
     FrameFinding,
     ObservedInput,
+    Part,
     Report,
     Reproducer,
     Reproduction,
@@ -197,6 +199,15 @@ def checks(**passed: bool | None) -> tuple[Check, ...]:
     )
 
 
+def sure() -> Confidence:
+    """A confidence with a part that is not known."""
+    parts = (
+        Part(name="agreement", value=0.9, says="3 of 4 plausible repairs behave alike"),
+        Part(name="mutants", value=None, says="no small change of its lines was tried"),
+    )
+    return Confidence(value=0.9, parts=parts)
+
+
 def report(of: Candidate, verdict: Verdict, reason: str, **other: Any) -> Report:
     """A report of one candidate."""
     made = Report(
@@ -233,7 +244,10 @@ def findings(**other: Any) -> Findings:
         diagnosis=diagnosis(),
         reproduction=Reproduction(reproducer=reproducer(), attempts=()),
         search=tried,
-        proof=Proof(reports=(report(best, Verdict.CERTIFIED, "every check passed"),), best=best),
+        proof=Proof(
+            reports=(report(best, Verdict.CERTIFIED, "every check passed", confidence=sure()),),
+            best=best,
+        ),
     )
     return replace(made, **other)
 
@@ -299,7 +313,7 @@ def unproven() -> Findings:
     """A patch that nobody could compare."""
     likely = candidate()
     says = "neighbours: only 3 inputs could be compared: too few to know"
-    doubtful = report(likely, Verdict.INCONCLUSIVE, says, checks=checks(neighbours=None)[:-1])
+    doubtful = report(likely, Verdict.INCONCLUSIVE, says, checks=checks(neighbours=None)[:-2])
     return findings(proof=Proof(reports=(doubtful,), best=None))
 
 

@@ -228,8 +228,39 @@ def test_repairs_that_contradict_each_other_are_ambiguous(product: Product, base
     )
     proof = prove(guesses, CRASH, base, product, PlainSandbox())
     assert proof.best is None
-    assert {report.verdict for report in proof.reports} == {Verdict.UNCERTIFIED}
-    assert "behave otherwise" in proof.reports[0].reason
+    assert {report.verdict for report in proof.reports} == {Verdict.AMBIGUOUS}
+    assert "behave otherwise: on (text=''" in proof.reports[0].reason
+    assert "this one returned int:0, another returned int:" in proof.reports[0].reason
+
+
+def test_of_a_certified_repair_we_say_how_sure_we_are(product: Product, base: SuiteRun) -> None:
+    sandbox = PlainSandbox()
+    few, many = (
+        prove((candidate(*GUARD),), CRASH, base, product, sandbox, least=least).reports[0]
+        for least in (0.1, 1.0)
+    )
+    assert few.confidence is not None
+    parts = {part.name: part.value for part in few.confidence.parts}
+    assert parts["agreement"] == 1 and 0.9 < (parts["witnesses"] or 0) < 1
+    assert 0.5 <= (parts["mutants"] or 0) <= 1
+    assert few.confidence.value < 1
+    assert (few.verdict, many.verdict) == (Verdict.CERTIFIED, Verdict.INCONCLUSIVE)
+    assert many.reason.startswith("confident: the confidence is")
+
+
+def test_a_refuted_rival_has_no_vote_and_its_suite_is_not_run(
+    product: Product, base: SuiteRun
+) -> None:
+    nonsense = tuple(
+        candidate(FIRST, f"    if len(text) < 2:\n        return {n}\n    sign = 1\n")
+        for n in (0, 0.0)
+    )
+    sandbox = PlainSandbox()
+    proof = prove((*nonsense, candidate(*GUARD)), CRASH, base, product, sandbox)
+    assert [report.verdict for report in proof.reports[:2]] == [Verdict.UNCERTIFIED] * 2
+    assert all("changes more than the failure" in r.reason for r in proof.reports[:2])
+    assert proof.reports[2].verdict is Verdict.CERTIFIED
+    assert sum(job.program == "suite" for job in sandbox.jobs) == 3
 
 
 def test_the_report_names_what_it_is_about(product: Product, base: SuiteRun) -> None:

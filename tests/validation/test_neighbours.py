@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from selfdrive_dagster.model import Candidate, Check, Claim, Ending, Product, Ran, Reproducer, Way
 from selfdrive_dagster.validation import neighbours
@@ -151,3 +152,20 @@ def test_the_harness_tells_who_was_at_work_when_everything_died(tmp_path: Path) 
     assert [len(job.spec["variants"]) for job in sandbox.jobs] == [2, 1]
     passed = {one.id: neighbours.judge(compared, one).passed for one in given}
     assert passed == {"guard": True, "killer": False}
+
+
+DEMANDED = {4: None, 5: True}
+
+
+@pytest.mark.parametrize("failing", DEMANDED)
+def test_many_failing_tests_speak_for_what_no_passing_one_calls(failing: int) -> None:
+    by_tests = replace(
+        CRASH,
+        way=Way.FAILING_TEST,
+        source=None,
+        node_ids=tuple(f"test_sign.py::test_{n}" for n in range(failing)),
+    )
+    sandbox = ScriptedSandbox(answer(END))
+    one = candidate("one")
+    compared = neighbours.compare((one,), {"one": ""}, by_tests, (), PRODUCT, sandbox, seed=0)
+    assert neighbours.judge(compared, one).passed is DEMANDED[failing]

@@ -18,11 +18,13 @@ import typer
 
 from selfdrive_dagster.cli.endings import NO_PATCH, NO_REPRODUCER
 from selfdrive_dagster.cli.render import AsJson, Repo, clean, emit, progress
+from selfdrive_dagster.cli.repair.contract import answer_of
 from selfdrive_dagster.cli.repair.drafting import Generator, drafting
 from selfdrive_dagster.cli.repair.show import NO_VARIABLES, lacks_variables, show
 from selfdrive_dagster.cli.repair.start import root_hint, unseen, writable
 from selfdrive_dagster.cli.repair.write import put_down
-from selfdrive_dagster.config import load, open_home
+from selfdrive_dagster.config import Settings, load, open_home
+from selfdrive_dagster.config.settings import pytest_arguments
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Crash, History, Product, SandboxLevel
 
@@ -49,6 +51,16 @@ Apply = Annotated[bool, typer.Option("--apply", help="Apply the best patch to th
 Branch = Annotated[
     str, typer.Option("--branch", help="Commit the best patch and its test to this new branch.")
 ]
+Tests = Annotated[
+    str,
+    typer.Option(
+        "--tests", metavar="CMD", help='How its tests run: "python -m unittest", "pytest"'
+    ),
+]
+Source = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="DIR", help="The product's own code; may be given again."),
+]
 Seconds = Annotated[
     float | None, typer.Option("--seconds", min=1, help="Stop searching after this long.")
 ]
@@ -64,6 +76,8 @@ def repair(
     revision: Annotated[
         str, typer.Option("--revision", help="The commit to repair: HEAD if none.")
     ] = "",
+    tests: Tests = "",
+    source: Source = None,
     seconds: Seconds = None,
     max_candidates: MaxCandidates = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of generated inputs.")] = 0,
@@ -91,7 +105,7 @@ def repair(
             "Give either --trace FILE or --failing-tests.",
             remedy="selfdrive repair . --trace crash.json",
         )
-    settings = load(repo)
+    settings = told_by(load(repo), tests, tuple(source or ()))
     from selfdrive_dagster.telemetry import Redactor
 
     redactor = Redactor(keeps_variables=settings.telemetry.capture_arguments)
@@ -127,6 +141,7 @@ def repair(
                 max_candidates=max_candidates or limits.max_candidates,
                 seconds=seconds or limits.seconds,
                 seed=seed,
+                confidence=limits.confidence,
             ),
             progress=say,
             proposers=proposers,
@@ -139,6 +154,24 @@ def repair(
     if found.reproduction.reproducer is None:
         return NO_REPRODUCER
     return 0 if found.best is not None else NO_PATCH
+
+
+def told_by(settings: Settings, tests: str, source: tuple[str, ...]) -> Settings:
+    """Put what the command line says of tests and code before the settings.
+
+    Raises BadInput for a test command that is neither pytest's nor unittest's.
+    """
+    replace, service = msgspec.structs.replace, settings.service
+    if tests:
+        if pytest_arguments(tests) is None:
+            raise BadInput(
+                f"--tests {tests!r} is no command of pytest or unittest that is understood.",
+                remedy='--tests "pytest -q", or --tests "python -m unittest discover -s tests"',
+            )
+        service = replace(service, tests=tests, tests_isolated="")
+    if source:
+        service = replace(service, source=tuple(one.rstrip("/") for one in source))
+    return replace(settings, service=service)
 
 
 @contextmanager
@@ -216,6 +249,7 @@ def answer(
     verbose: bool = False,
 ) -> None:
     """Print what was found, then write what was asked for."""
-    emit(found, lambda console: show(found, console, verbose=verbose), as_json=as_json)
+    told = answer_of(found) if as_json else found
+    emit(told, lambda console: show(found, console, verbose=verbose), as_json=as_json)
     if repository is not None and (apply or branch):
         put_down(repository, found, apply=apply, branch=branch)

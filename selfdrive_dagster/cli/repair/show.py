@@ -27,6 +27,7 @@ INPUTS = 10
 STYLES = {
     Verdict.CERTIFIED: "bold green",
     Verdict.CONTAINED: "bold yellow",
+    Verdict.AMBIGUOUS: "bold magenta",
     Verdict.UNCERTIFIED: "bold red",
     Verdict.INCONCLUSIVE: "bold magenta",
 }
