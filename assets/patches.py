@@ -9,6 +9,7 @@ from selfdrive_dagster.orchestration.stages import Bench, Made, Move, change_ass
 from selfdrive_dagster.patches import diagnose, reproduce
 from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
 from selfdrive_dagster.patches.diagnosis.localise import coverage_of
+from selfdrive_dagster.patches.reverts import with_reverts
 from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
 
@@ -53,7 +54,7 @@ def reproducer(bench: Bench, found: Diagnosis) -> Made:
 )
 def candidates(bench: Bench, found: Diagnosis, made: Reproduction) -> Made:
     """Patches that pass the reproducer and the tests that reach them, ranked."""
-    product, _ = bench.workshop.product(found.revision)
+    product, history = bench.workshop.product(found.revision)
     limits = bench.workshop.settings.patches
     tried: Search = search_if_reproduced(
         found,
@@ -64,7 +65,7 @@ def candidates(bench: Bench, found: Diagnosis, made: Reproduction) -> Made:
         max_candidates=limits.max_candidates,
         seconds=limits.seconds,
         progress=bench.say,
-        proposers=bench.workshop.proposers(bench.change_id),
+        proposers=with_reverts(bench.workshop.proposers(bench.change_id), history),
         earlier=earlier_of(bench.workshop, bench.change()),
     )
     return Made(tried, pages.of_search(tried))

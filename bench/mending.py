@@ -17,9 +17,9 @@ from prepared import Passed, Prepared, opened, release
 from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.model import Product
-from selfdrive_dagster.patches.search import REACHING_TESTS
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.text import apply_patch
+from selfdrive_dagster.patches.trying import REACHING_TESTS
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
 
 ENGINE = "selfdrive"
@@ -31,8 +31,8 @@ class Row(msgspec.Struct, kw_only=True):
     `first` is seconds from the start to the first plausible patch, `searching` the seconds of the
     search alone on `cores` (the machine's, shared out over the runs at a time), `test_ms` the
     median time of the failing and covering tests on the original. `right` is text, syntax,
-    answers, different or unknown (`equal.py`), "" without a patch.
-    `verdict` is the gate's word; a peer has no gate, so its patches are `claimed`.
+    answers, different or unknown (`equal.py`), "" without a patch. `verdict` and `reason` are the
+    gate's words on the best patch; a peer has no gate, so its patches are `claimed`.
     """
 
     tool: str = ENGINE
@@ -54,6 +54,7 @@ class Row(msgspec.Struct, kw_only=True):
     test_ms: float = 0.0
     patch: str = ""
     stopped: str = ""
+    reason: str = ""
     ended: str = ""
 
 
@@ -112,6 +113,7 @@ def fill(row: Row, found: Repair) -> None:
     row.tried, row.plausible = found.search.tried, len(found.search.plausible)
     row.searching, row.stopped = found.search.seconds, found.search.stopped
     row.verdict = found.verdict.value if found.verdict else "none"
+    row.reason = found.reports[0].reason if found.reports else ""
     if found.best is not None:
         row.claim, row.template = found.best.claim.value, found.best.family
         row.patch = found.best.patch

@@ -10,7 +10,8 @@ new tests stay hidden; *trace + hook*, the same with the opt-in hook that sends 
 Three of the bugs raise nothing, so they have no trace. Judged by the new release: all tests that
 pass on it pass with the patch, and, where its tests enter a function that the two have differently,
 both give equal answers. These fixes were known while the templates were written: the figures are an
-upper bound, to be quoted only beside a blind run (`repair.py`).
+upper bound, to be quoted only beside a blind run (`repair.py`). A probe (`pairs.py`) asks what a
+reader of the true fix would ask, since a suite and its calls can be deaf to an object's state.
 """
 
 import argparse
@@ -26,8 +27,10 @@ from pathlib import Path
 import equal
 import judging
 import msgspec
+import probing
 import products
 import receiving
+from pairs import PAIRS, REQUIREMENTS, Pair
 from real_bugs_told import Row, beside, print_table
 from statements import holds, on_parse
 
@@ -36,65 +39,9 @@ from selfdrive_dagster.adapters.sandbox import BwrapSandbox
 from selfdrive_dagster.config import load
 from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.model import Candidate, Product
-from selfdrive_dagster.patches.suite import run_suite
+from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.patches.text import apply_patch
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
-
-REQUIREMENTS = (
-    "pytest",
-    "hypothesis",
-    "pytest-mock",
-    "freezegun",
-    "semver",
-    "pytest-cov",
-    "sentry-sdk",
-)
-
-
-class Pair(msgspec.Struct, frozen=True):
-    """One development pair. `trigger` is "" when the bug does not raise."""
-
-    package: str
-    old: str
-    new: str
-    trigger: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return `package old`."""
-        return f"{self.package} {self.old}"
-
-
-PAIRS = (
-    Pair(
-        "natsort", "8.0.1", "8.0.2",
-        'from natsort import natsorted, ns\nnatsorted(["b", "."], alg=ns.PATH)\n',
-    ),
-    Pair(
-        "html2text", "2024.2.25", "2024.2.26",
-        "import html2text\nh = html2text.HTML2Text()\nh.emphasis_mark = '_'\n"
-        "h.strong_mark = ''\nh.handle('A <b>B</b> <i>C</i>.')\n",
-    ),
-    Pair(
-        "itsdangerous", "2.1.0", "2.1.1",
-        "from itsdangerous import TimestampSigner\n"
-        "TimestampSigner('secret-key').unsign(b'value.TgPVoaGhoQ.AGBfQ6G6cr07byTRt0zAdPljHOY')\n",
-    ),
-    Pair(
-        "cachetools", "7.0.2", "7.0.3",
-        "from cachetools import LRUCache, cachedmethod\nclass Shelf:\n"
-        "    @cachedmethod(lambda self: LRUCache(2), info=True)\n"
-        "    def book(self, number):\n        return number\nShelf.book\n",
-    ),
-    Pair(
-        "cachetools", "7.2.0", "7.2.1",
-        "from cachetools import RRCache\nRRCache(2, choice=min).popitem()\n",
-    ),
-    Pair("parse", "1.4", "1.4.1", "import parse\nparse.parse('a {:d} b', 'a 0 b')\n"),
-    Pair("parse", "1.11.1", "1.12.0"),
-    Pair("parse", "1.21.0", "1.21.1"),
-    Pair("parse", "1.22.2", "1.22.3"),
-)  # fmt: skip
 
 TEST, TRACE, HOOK = "failing test", "trace", "trace + hook"
 TRACKS = (TEST, TRACE, HOOK)
@@ -177,8 +124,10 @@ def _run(
     box: BwrapSandbox,
     seconds: float,
 ) -> None:
-    repo = products.lay_out(old, work / "repo", python)
     hidden = products.test_files(new)
+    fixed, wanted = reference(new, work / "new", python, box)
+    unfit = wanted.with_outcome("failed", "error") if row.track == TEST else ()
+    repo = products.lay_out(old, work / "repo", python, tests=without(unfit))
     if row.track == TEST:
         for path, text in hidden.items():
             (repo / path).parent.mkdir(parents=True, exist_ok=True)
@@ -205,9 +154,27 @@ def _run(
     row.seconds = round(time.monotonic() - start, 1)
     fill(row, found)
     if found.best is not None:
-        judge(row, pair, found.best, product, hidden, new, work / "new", box)
+        judge(row, pair, found.best, product, hidden, fixed, wanted, box)
     if row.track == TRACE and pair.name == "parse 1.4" and found.reproduction.reproducer:
         row.statements = on_parse(found.reproduction.reproducer, product, box)
+
+
+def reference(new: Path, folder: Path, python: str, box: BwrapSandbox) -> tuple[Product, SuiteRun]:
+    """Return the new release as a product, and its own tests' run on it."""
+    repo = products.lay_out(new, folder / "repo", python)
+    (folder / "export").mkdir()
+    fixed, _ = open_product(repo, load(repo), folder / "export")
+    return fixed, run_suite(fixed, box, lines=True)
+
+
+def without(unfit: Sequence[str]) -> str:
+    """Return the test command without tests that fail on the true fix too.
+
+    A pair counts only by tests that pass with the fix (repair.md §11). Where a case is unfit, all
+    cases of its function are left out: pytest takes the beginning of an id.
+    """
+    heads = dict.fromkeys("[".join(one.split("[")[:1] + [""] * ("[" in one)) for one in unfit)
+    return " ".join(("pytest -q", *(f"--deselect={one}" for one in heads)))
 
 
 def judge(
@@ -216,22 +183,21 @@ def judge(
     best: Candidate,
     product: Product,
     hidden: dict[str, str],
-    new: Path,
-    folder: Path,
+    fixed: Product,
+    wanted: SuiteRun,
     box: BwrapSandbox,
 ) -> None:
-    """Hold the best patch to the new release: its tests, and its answers."""
-    products.lay_out(new, folder, product.python)
-    fixed = judging.at(product, folder)
-    wanted = run_suite(fixed, box, lines=True)
-    judged = judging.judge(best.patch, product, hidden, wanted, box)
+    """Hold the best patch to the new release: its tests, its answers, and what a probe prints."""
+    whole = msgspec.structs.replace(product, tests=fixed.tests)
+    judged = judging.judge(best.patch, whole, hidden, wanted, box)
     patched = apply_patch(product.read, best.patch)[best.path] or ""
     for quote in "'\"":  # a release names its version, which is no part of a fix
         patched = patched.replace(f"{quote}{pair.old}{quote}", f"{quote}{pair.new}{quote}")
     reaching = [i for i in wanted.with_outcome("passed") if best.path in wanted.lines.get(i, {})]
     held = equal.compare(fixed, best.path, patched, reaching[:60], box)
     row.broken, row.answers, row.differing = judged.broken[:5], held.how, held.differing
-    row.right = judged.right and held.how != "different"
+    row.probe = probing.differing(pair.probe, product, apply_patch(product.read, best.patch), fixed)
+    row.right = judged.right and held.how != "different" and not row.probe
 
 
 def fill(row: Row, found: Repair) -> None:

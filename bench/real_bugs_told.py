@@ -10,7 +10,8 @@ class Row(msgspec.Struct, kw_only=True):
     """What came of one pair in one track.
 
     `right` is None when there was no patch to judge; `answers` is `equal.py`'s word on the patch
-    beside the new release. `first` is seconds from the start to the first plausible patch.
+    beside the new release, `probe` what the pair's probe printed otherwise, "" when nothing.
+    `first` is seconds from the start to the first plausible patch.
     """
 
     package: str
@@ -26,6 +27,7 @@ class Row(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     right: bool | None = None
     answers: str = ""
+    probe: str = ""
     broken: tuple[str, ...] = ()
     differing: str = ""
     family: str = ""
@@ -42,7 +44,9 @@ def judged(row: Row) -> str:
         return "not proposed"
     if row.right:
         return f"right ({row.answers})"
-    return f"WRONG: {f'breaks {row.broken[0]}' if row.broken else f'answers {row.differing}'}"
+    if row.broken:
+        return f"WRONG: breaks {row.broken[0]}"
+    return f"WRONG: {row.probe or f'answers {row.differing}'}"
 
 
 HEAD = (

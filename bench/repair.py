@@ -9,7 +9,7 @@ into a release of its own, which is the whole history: nothing tells what was th
 gets the failing tests and a budget; the original judges (`mending.py`): its text, its syntax, or
 its answers to the calls that the suite makes and to small changes of them, and its suite. FixKit
 runs on a seeded part of the same bugs with the same failing tests, seconds and judge, after the
-engine and never on a core that the engine is using, and shows controls that it mends (`peer.py`).
+engine and never while the engine runs, and shows a control that it mends (`peer.py`).
 
 Each row is written to `--out` as a line of JSON when it is there; with `--resume` a run that was
 stopped goes on, and only under the same options and the same engine. `--tables FILE` prints the
@@ -68,8 +68,7 @@ def main() -> int:
     )
     out = chosen.out or cache / f"repair-{short(msgspec.json.encode(run))}.jsonl"
     rows = read_rows(out, run) if chosen.resume and out.exists() else []
-    if not rows:
-        out.write_bytes(msgspec.json.encode(run) + b"\n")
+    out.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in (run, *rows)))
     known = {(row.tool, row.bug) for row in rows}
     wanted = [
         (tool, one, n)
@@ -80,7 +79,7 @@ def main() -> int:
         f"{len(wanted)} runs to make, {len(rows)} there; load {os.getloadavg()[0]:.1f}", flush=True
     )
     if chosen.fixkit:
-        print("\n".join(peer.controls(cache, chosen.seconds, chosen.seed)), flush=True)
+        print("\n".join(peer.controls(cache, peer.APPROACHES, chosen.seed)), flush=True)
     budget = Budget(seconds=chosen.seconds, max_candidates=chosen.max_candidates)
     cores = max(1.0, (os.cpu_count() or 1) / chosen.jobs)
     run_each = functools.partial(run_one, cache, budget, chosen.seed, cores)
@@ -190,11 +189,12 @@ def in_pool(wanted: list[Task], jobs: int, run: Callable[[Task], Row]) -> Iterat
 
 
 def line_of(row: Row) -> str:
-    """Return a row as a line; nothing in it tells what the bug or the patch looks like."""
+    """Return a row as a line. Of the blind half it tells no place, lest a log give one away."""
     first = "-" if row.first is None else f"{row.first:.1f} s"
-    says = row.ended or (row.differing if not row.blind else "")
+    name = f"{row.package}, {row.family}" if row.blind else row.bug
+    says = row.ended or ("" if row.blind else row.differing)
     return (
-        f"{row.tool:10} {row.bug[:64]:64} {row.tried:4} tried {row.plausible:3} plausible, "
+        f"{row.tool:10} {name[:64]:64} {row.tried:4} tried {row.plausible:3} plausible, "
         f"first {first:>7} {row.verdict:13} {row.right:9} {row.seconds:5.1f} s {says}"[:220]
     )
 

@@ -64,11 +64,21 @@ def package_of(row: Row) -> str:
     return row.package if row.blind else f"{row.package} (open half)"
 
 
+def ended_by(row: Row) -> str:
+    """Return what a bug's run ended by: nothing to judge, or the check that had the last word."""
+    if row.ended:
+        return "an error"
+    if not row.plausible:
+        return "nothing plausible"
+    check = row.reason.partition(":")[0] if ":" in row.reason else ""
+    return check if check.isidentifier() else row.verdict
+
+
 def told(rows: Sequence[Row]) -> Iterable[str]:
     """Yield all tables: the engine's, then each peer beside it on the same bugs."""
     own = [row for row in rows if row.tool == ENGINE]
     for title, key in (("package", package_of), ("edit", lambda row: row.family),
-                       ("verdict", lambda row: row.verdict)):  # fmt: skip
+                       ("verdict", lambda row: row.verdict), ("ended by", ended_by)):  # fmt: skip
         yield from ("", *table(title, own, key))
     for half, members in (
         ("blind half", [row for row in own if row.blind]),

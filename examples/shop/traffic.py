@@ -196,7 +196,7 @@ def giving(chance: random.Random) -> Walk:
     """Look for a present; only a shop with the gift finder of `slow/` has them."""
     yield Ask("GET", "/")
     for _ in range(chance.randint(1, 2)):
-        yield Ask("GET", f"/gifts/{chance.choice((140, 150, 160))}")
+        yield Ask("GET", f"/gifts/{chance.choice((130, 140, 150))}")
     yield put(chance.choice((1, 5, 7)))
     return False
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, select
 
-from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.adopting import adopt_rows
 from selfdrive_dagster.adapters.postgres.tables import skips
 from selfdrive_dagster.adapters.warehouse.pointers import keep_skips
 from selfdrive_dagster.audit import Entry, Link
@@ -42,17 +42,9 @@ class Skips:
 
     def adopt(self, *, actor: str, run_id: str, now: datetime) -> Sequence[Link]:
         """Write a ledger row for each row that has none."""
-        rows = []
-        with self._engine.begin() as connection:
-            waiting = select(skips).where(skips.c.ledger_seq.is_(None))
-            ordered = waiting.order_by(skips.c.skip_id).with_for_update()
-            for row in connection.execute(ordered).mappings().all():
-                entry = _entry(_as_skip(dict(row)), actor, run_id, now)
-                link = Ledger(self._engine).append(entry, connection)
-                settled = update(skips).where(skips.c.skip_id == row["skip_id"])
-                connection.execute(settled.values(ledger_seq=link.seq))
-                rows.append(link)
-        return rows
+        return adopt_rows(
+            self._engine, skips, lambda row: _entry(_as_skip(dict(row)), actor, run_id, now)
+        )
 
 
 def _as_skip(row: dict[str, Any]) -> Skip:

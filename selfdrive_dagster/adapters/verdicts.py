@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, select
 
-from selfdrive_dagster.adapters.ledger import Ledger
+from selfdrive_dagster.adapters.adopting import adopt_rows
 from selfdrive_dagster.adapters.postgres.tables import verdicts
 from selfdrive_dagster.adapters.warehouse.pointers import keep_verdicts
 from selfdrive_dagster.audit import Entry, Link
@@ -40,18 +40,11 @@ class Verdicts:
 
     def adopt(self, *, actor: str, run_id: str, now: datetime) -> Sequence[Link]:
         """Write a ledger row for each verdict that has none, and tell the warehouse of all."""
-        rows = []
-        with self._engine.begin() as connection:
-            waiting = select(verdicts).where(verdicts.c.ledger_seq.is_(None))
-            ordered = waiting.order_by(verdicts.c.verdict_id).with_for_update()
-            for row in connection.execute(ordered).mappings().all():
-                entry = _entry(_as_verdict(row), actor, run_id, now)
-                link = Ledger(self._engine).append(entry, connection)
-                settled = update(verdicts).where(verdicts.c.verdict_id == row["verdict_id"])
-                connection.execute(settled.values(ledger_seq=link.seq))
-                rows.append(link)
+        links = adopt_rows(
+            self._engine, verdicts, lambda row: _entry(_as_verdict(row), actor, run_id, now)
+        )
         keep_verdicts(self._root, self.all())
-        return rows
+        return links
 
 
 def _as_verdict(row: "object") -> Verdict:

@@ -15,15 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from selfdrive_dagster.cli.approve import Key, Principal, Product, desk_at
-from selfdrive_dagster.cli.changes import (
-    Wanted,
-    flat,
-    loop_is_running,
-    opened,
-    require_home,
-    words,
-)
-from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.cli.loop_home import Wanted, loop_is_running, opened, require_home
+from selfdrive_dagster.cli.render import AsJson, emit, flat, words
 from selfdrive_dagster.errors import BadInput, Refused
 
 if TYPE_CHECKING:

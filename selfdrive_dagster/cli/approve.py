@@ -17,15 +17,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from selfdrive_dagster.cli.changes import (
-    Wanted,
-    flat,
-    loop_is_running,
-    opened,
-    require_home,
-    words,
-)
-from selfdrive_dagster.cli.render import AsJson, clean, emit
+from selfdrive_dagster.cli.loop_home import Wanted, loop_is_running, opened, require_home
+from selfdrive_dagster.cli.render import AsJson, clean, emit, flat, words
 from selfdrive_dagster.config import load, open_home
 from selfdrive_dagster.errors import MissingTool, Refused
 from selfdrive_dagster.model import Claim

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from selfdrive_dagster.cli.changes import ABSENT, flat, opened, require_home, words
-from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.cli.loop_home import opened, require_home
+from selfdrive_dagster.cli.render import ABSENT, AsJson, emit, flat, words
 from selfdrive_dagster.config import open_home
 from selfdrive_dagster.errors import BadInput
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from selfdrive_dagster.cli.approve import Key, Principal, Product, desk_at
-from selfdrive_dagster.cli.changes import flat, opened, require_home
-from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.cli.loop_home import opened, require_home
+from selfdrive_dagster.cli.render import AsJson, emit, flat
 from selfdrive_dagster.config import load
 from selfdrive_dagster.errors import BadInput, Refused, SelfdriveError
 

@@ -1,4 +1,4 @@
-"""What models took for each issue, beside the ranking that the warehouse holds.
+"""What models took for each issue and each change.
 
 Belongs here: reading it from the loop's book where that can be done at once. Does not belong: the
 book in short (`spend`).
@@ -6,11 +6,16 @@ book in short (`spend`).
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from selfdrive_dagster.cli.loop_home import URL, loop_is_running, opened
 from selfdrive_dagster.issues import RankedIssue
 from selfdrive_dagster.patches.asking.money import MICROS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class Costed(RankedIssue, frozen=True, kw_only=True):
@@ -35,11 +40,16 @@ def spent_on_issues() -> dict[str, int]:
 
     A database that is not running is not started for it.
     """
-    from selfdrive_dagster.cli.changes import URL, loop_is_running, opened
-
     if not (os.environ.get(URL) or loop_is_running()):
         return {}
     from selfdrive_dagster.adapters.spending import Spending
 
     with opened() as (_, engine):
         return {name: one.micros for name, one in Spending(engine).by_issue().items()}
+
+
+def spent_on_changes(engine: "Engine") -> dict[str, int]:
+    """Return the micro-dollars that models took for each change."""
+    from selfdrive_dagster.adapters.spending import Spending
+
+    return {name: one.micros for name, one in Spending(engine).by_change().items()}

@@ -11,17 +11,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from selfdrive_dagster.cli.changes import (
-    Wanted,
-    digests_of,
-    flat,
-    loop_is_running,
-    opened,
-    require_home,
-    who_am_i,
-    words,
-)
-from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.cli.deciding import digests_of, who_am_i
+from selfdrive_dagster.cli.loop_home import Wanted, loop_is_running, opened, require_home
+from selfdrive_dagster.cli.render import AsJson, emit, flat, words
 from selfdrive_dagster.errors import BadInput, Refused
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ Repo = Annotated[
     Path, typer.Argument(help="The folder that holds the product's code.", show_default=True)
 ]
 
+ABSENT = "NOT RECORDED"
 PLAIN_SECONDS = 10.0
 """In a log, a sentence that differs only in its numbers is repeated this often."""
 
@@ -91,3 +92,13 @@ def plain_progress(clock: Callable[[], float] = time.monotonic) -> Progress:
             print(clean(sentence), file=sys.stderr, flush=True)
 
     return say
+
+
+def words(name: str) -> str:
+    """Return a state's name in words."""
+    return name.replace("_", " ")
+
+
+def flat(text: Any) -> str:
+    """Return a stranger's text as one clean line."""
+    return clean(str(text)).replace("\n", " ")

@@ -153,7 +153,7 @@ def served(actuator: "TraefikActuator", stable: str, share: float | None) -> str
 
 def told_of_the_rest(done: RolledBack, *, promoted: bool) -> RolledBack:
     """Add what is left to do for a change that was promoted."""
-    from selfdrive_dagster.cli.changes import loop_is_running
+    from selfdrive_dagster.cli.loop_home import loop_is_running
 
     if not promoted:
         return done
@@ -170,7 +170,8 @@ def note(change: str, reason: str, moved: bool) -> tuple[str, bool]:
     Return where it stands, "" for nowhere, and whether the loop calls the change promoted.
     """
     from selfdrive_dagster.adapters.decisions import Decisions
-    from selfdrive_dagster.cli.changes import digests_of, is_there, opened, who_am_i
+    from selfdrive_dagster.cli.deciding import digests_of, who_am_i
+    from selfdrive_dagster.cli.loop_home import is_there, opened
     from selfdrive_dagster.rollout.lifecycle import State
 
     journal = "the front's journal" if moved else ""

@@ -13,9 +13,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from selfdrive_dagster.cli.changes import flat, loop_is_running, opened, require_home, who_am_i
+from selfdrive_dagster.cli.deciding import who_am_i
 from selfdrive_dagster.cli.issues import find, pick
-from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.cli.loop_home import loop_is_running, opened, require_home
+from selfdrive_dagster.cli.render import AsJson, emit, flat
 from selfdrive_dagster.config import home_path
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues.skips import SKIPPED, Skip, skipping, unskipping

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selfdrive_dagster.cli.changes import flat, is_there, opened
 from selfdrive_dagster.cli.issues import Repo, settings_of
-from selfdrive_dagster.cli.render import AsJson, emit
+from selfdrive_dagster.cli.loop_home import is_there, opened
+from selfdrive_dagster.cli.render import AsJson, emit, flat
 from selfdrive_dagster.config.settings import Patches
 from selfdrive_dagster.patches.asking.money import dollars
 

@@ -88,12 +88,20 @@ class Study:
         target = self.targets.get((code.co_filename, code.co_qualname))
         if target is None or event != "call" or frame.f_lineno != code.co_firstlineno:
             return None
+        if self._is_full(target):
+            if all(self._is_full(one) for one in self.targets.values()):
+                sys.settrace(None)  # a recursive function may be called millions of times more
+            return None
         with self.studying:
             self._study(frame, target)
         if not target["watch"]:
             return None
         frame.f_trace_lines = False
         return lambda *given: self._returned(target, *given)
+
+    def _is_full(self, target: dict[str, Any]) -> bool:
+        is_late = bool(fork.now() > self.end)
+        return is_late or len(self.seen[target["function"]]) >= int(self.spec["calls"])
 
     def _returned(
         self, target: dict[str, Any], frame: types.FrameType, event: str, _arg: Any
@@ -113,7 +121,7 @@ class Study:
         arguments = _arguments(frame)
         key = observe(arguments)
         seen = self.seen[target["function"]]
-        if key in seen or len(seen) >= self.spec["calls"] or fork.now() > self.end:
+        if key in seen or self._is_full(target):
             return
         seen.add(key)
         for name, value in arguments.items():

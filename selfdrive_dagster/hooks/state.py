@@ -35,7 +35,7 @@ except ImportError:
 SECRETS = re.compile(
     r"pass|pwd|secret|token|auth|cookie|credential|api_?key|private|csrf|session_?id|salt", re.I
 )
-DEPTH, BREADTH, LENGTH, NODES, FRAMES = 6, 50, 2000, 2000, 20
+DEPTH, BREADTH, LENGTH, NODES, FRAMES, CHARACTERS = 6, 50, 2000, 2000, 20, 200_000
 FOREIGN = ("site-packages", "dist-packages", sysconfig.get_paths()["stdlib"], "<")
 PLAIN = (type(None), bool, int, float, complex)
 STANDARD = (
@@ -131,7 +131,7 @@ class _Writer:
     """Writes values as JSON within bounds; a key with `$` says what Python had."""
 
     def __init__(self) -> None:
-        self.left = NODES
+        self.left, self.room = NODES, CHARACTERS
 
     def parameters(self, frame: types.FrameType) -> dict[str, Any]:
         code, held = frame.f_code, frame.f_locals
@@ -160,8 +160,9 @@ class _Writer:
     def plain(self, value: Any, kind: type) -> Any:
         is_long = kind is int and value.bit_length() > 4 * LENGTH
         is_long = is_long or (kind in (str, bytes) and len(value) > LENGTH)
-        shown = {"$cut": kind.__qualname__} if is_long else repr(value)
-        return shown if len(shown) <= 5 * LENGTH else {"$cut": kind.__qualname__}
+        shown = "" if is_long else repr(value)
+        self.room -= len(shown)
+        return shown if shown and self.room >= 0 else {"$cut": kind.__qualname__}
 
     def whole(self, value: Any, kind: type, depth: int, path: tuple[int, ...]) -> Any:
         if kind in SEQUENCES and len(value) <= BREADTH:

@@ -30,6 +30,7 @@ from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.ordering import rank_key
+from selfdrive_dagster.patches.pairs import Partial, pairs
 from selfdrive_dagster.patches.proposers import Asking, Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.trying import try_wave
@@ -90,18 +91,26 @@ def search(
                 left = max_candidates - len(tried)
                 yield fresh(draw(diagnosis, product, asking, left, tried))
 
+    halves: list[Partial] = []
+
+    def paired(whole: bool, limit: int) -> tuple[Draft, ...]:
+        these = [one for one in halves if one.whole == whole]
+        return fresh(pairs(these, diagnosis, product, limit=limit))
+
     asking = tuple(one for one in proposers if isinstance(one, Asking))
     others = tuple(one for one in proposers if not isinstance(one, Asking))
     room = min(ROOM_FOR_ASKED * len(asking), max_candidates)
     drafts = fresh(drafts_of(diagnosis, product, others, max_candidates - room))
     early, stopped = "", "the candidates are exhausted"
-    for wave in waves(drafts, reproducer, asked()):
+    spare = max_candidates - room - len(drafts)
+    for wave in waves(drafts, reproducer, asked(), paired, spare):
         left = seconds - (time.monotonic() - start)
         if left <= 0:
             stopped = f"{seconds:g} s are over"
             break
-        answers, short = try_wave(wave, reproducer, base, product, sandbox, left, progress)
+        answers, short, some = try_wave(wave, reproducer, base, product, sandbox, left, progress)
         tried += answers
+        halves += some
         early = short or early
         held = sum(outcome == "plausible" for _, outcome in tried)
         progress(f"tried {len(tried)} candidates, {held} plausible")

@@ -16,6 +16,7 @@ import msgspec
 
 from selfdrive_dagster.model import Ending, Job, Product, Progress, Ran, Reproducer, Sandbox, silent
 from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.pairs import Partial, partial
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.waves import Wave
 
@@ -42,6 +43,7 @@ class Answers(msgspec.Struct):
 
     outcomes: dict[int, str] = {}
     held: int = 0
+    by: dict[int, str] = {}
 
 
 def try_wave(
@@ -52,8 +54,9 @@ def try_wave(
     sandbox: Sandbox,
     seconds: float,
     progress: Progress = silent,
-) -> tuple[list[tuple[Draft, str]], str]:
-    """Return the drafts that got an answer with it, in the wave's order, and what ended it early.
+) -> tuple[list[tuple[Draft, str]], str, list[Partial]]:
+    """Return the drafts that got an answer with it, in the wave's order, what ended it early, and
+    those that turned a failing test green and do not hold.
 
     The sentence is "" where every lane came to its end.
     """
@@ -75,7 +78,12 @@ def try_wave(
         ended = list(pool.map(lambda job: sandbox.run(job, hear), jobs))
     answers = [(wave.drafts[number], told.outcomes[number]) for number in sorted(told.outcomes)]
     early = (_early(wave, len(answers), ran, seconds) for ran in ended)
-    return answers, next((sentence for sentence in early if sentence), "")
+    halves = (
+        partial(wave.drafts[number], told.by.get(number, ""), reproducer.node_ids)
+        for number in sorted(told.outcomes)
+    )
+    kept = [one for one in halves if one is not None]
+    return answers, next((sentence for sentence in early if sentence), ""), kept
 
 
 def _keep(told: Answers, line: dict[str, Any], drafts: int, progress: Progress) -> None:
@@ -83,6 +91,7 @@ def _keep(told: Answers, line: dict[str, Any], drafts: int, progress: Progress) 
     if not number.isdecimal() or int(number) >= drafts:
         return
     told.outcomes[int(number)] = outcome
+    told.by[int(number)] = str(line.get("by", ""))
     if outcome == "plausible":
         told.held += 1
         if told.held == 1:

@@ -3,7 +3,7 @@
 Belongs here: the order. Does not belong: trying (`search`), and what a proposer draws.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -13,6 +13,9 @@ from selfdrive_dagster.patches.proposers import Proposer, Reviser, Tried
 
 ENOUGH = 10
 """Plausible repairs to look for, as repair.md §8 advises: five to ten."""
+
+ROOM_FOR_PAIRS = 80
+"""Of many single edits the last give way to second edits, where a first one mended something."""
 
 MITIGATIONS = 4
 """Plausible mitigations to look for: their values are invented, so more tell no more."""
@@ -25,12 +28,15 @@ def drafts_of(
     limit: int,
     _tried: list[tuple[Draft, str]] | None = None,
 ) -> Iterator[Draft]:
-    """Yield the drafts of all proposers: what somebody made for this very crash comes first."""
+    """Yield the drafts of all proposers, none twice: what was made for this very crash first."""
     left = limit
+    made: set[tuple[str, str]] = set()
     for proposer in sorted(proposers, key=lambda one: one.name == BUILTIN):
         for draft in proposer.propose(diagnosis, product, limit=left):
-            left -= 1
-            yield draft
+            if (draft.path, draft.source) not in made:
+                made.add((draft.path, draft.source))
+                left -= 1
+                yield draft
 
 
 def revised_by(
@@ -55,17 +61,33 @@ class Wave(msgspec.Struct, frozen=True):
 
 
 def waves(
-    drafts: tuple[Draft, ...], reproducer: Reproducer, asked: Iterator[tuple[Draft, ...]]
+    drafts: tuple[Draft, ...],
+    reproducer: Reproducer,
+    asked: Iterator[tuple[Draft, ...]],
+    paired: Callable[[bool, int], tuple[Draft, ...]] = lambda _whole, _limit: (),
+    spare: int = 0,
 ) -> Iterator[Wave]:
     """Yield what may be a repair first; then what a model drafts, which costs money and so is
     asked only where no repair holds; mitigations last.
 
-    With a failing test of the product every draft may be a repair.
+    With a failing test of the product every draft may be a repair. `paired` draws second edits
+    when the first ones were tried: on candidates that mended some failing tests (asked with
+    False) before the least likely single edits, on those that mended all and broke another (True)
+    after them, since what answers always alike does that too. `spare` candidates of the budget
+    are left for them; without any the last of many single edits give way.
     """
     by_test = reproducer.way is Way.FAILING_TEST
     likely = tuple(draft for draft in drafts if by_test or draft.supports)
+    first = len(likely) - (ROOM_FOR_PAIRS if len(likely) > 2 * ROOM_FOR_PAIRS else 0)
     if likely:
-        yield Wave(likely, ENOUGH)
+        yield Wave(likely[:first], ENOUGH)
+    half = paired(False, len(likely) - first + spare)
+    if half:
+        yield Wave(half, ENOUGH)
+    if left := likely[first : len(likely) - max(0, len(half) - spare)]:
+        yield Wave(left, ENOUGH)
+    if whole := paired(True, max(0, spare - len(half))):
+        yield Wave(whole, ENOUGH)
     yield from (Wave(made, ENOUGH) for made in asked if made)
     rest = tuple(draft for draft in drafts if not (by_test or draft.supports))
     if rest:

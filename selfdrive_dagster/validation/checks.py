@@ -5,6 +5,7 @@ a missing, extra or repeated test fails, whatever the exit code says (SWE-smith#
 """
 
 import secrets
+from difflib import SequenceMatcher
 
 import msgspec
 
@@ -117,6 +118,7 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
             canary.check(name, run),
             _suite_holds(name, run, canary, case),
             _passes(f"passes_on_patch{again}", run, case.reproducer),
+            _mends_all(f"mends_all{again}", run, overlay, case),
         ]
         if not all(check.passed for check in found):
             break
@@ -156,6 +158,33 @@ def _passes(name: str, run: SuiteRun, reproducer: Reproducer) -> Check:
     return Check(name=name, passed=not bad, says=says)
 
 
+def _mends_all(name: str, run: SuiteRun, overlay: Overlay, case: Case) -> Check:
+    """Say whether other failing tests that run the changed lines pass as well.
+
+    A patch that mends one of several and leaves the rest has gone round the fault, not to it.
+    A crash's own reproducer says nothing of tests that failed before it.
+    """
+    if case.reproducer.way is not Way.FAILING_TEST:
+        return Check(name=name, passed=True, says="its claim does not rest on a failing test")
+    left = [
+        node_id
+        for node_id in case.base.with_outcome("failed", "error")
+        if node_id not in case.reproducer.node_ids
+        and any(_reaches(node_id, path, text, case) for path, text in overlay.items())
+        and (node_id not in run.tests or run.tests[node_id].outcome not in GOOD)
+    ]
+    says = "no other failing test runs the changed lines"
+    if left:
+        says = f"{len(left)} more that fail run the changed lines and still fail: {left[0]}"
+    return Check(name=name, passed=not left, says=says)
+
+
+def _reaches(node_id: str, path: str, text: str | None, case: Case) -> bool:
+    ran = set(case.base.lines.get(node_id, {}).get(path, ()))
+    old = case.product.read(path) if case.product.has(path) else ""
+    return bool(ran & _changed_lines(old, text or ""))
+
+
 def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     base, reproducer = case.base, case.reproducer
     expected = {*base.collected, *reproducer.node_ids, canary.node_id}
@@ -176,3 +205,13 @@ def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
     which = f"all {len(base.tests)}" if others == len(base.tests) else f"all {others} other"
     says = "; ".join(faults[:5]) or f"{which} tests of the base end as before"
     return Check(name=name, passed=not faults, says=says, numbers=numbers)
+
+
+def _changed_lines(old: str, new: str) -> frozenset[int]:
+    """Return the old lines, by number, that a patch takes away or that stand next to new ones."""
+    found: set[int] = set()
+    pairs = SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    for tag, first, last, _, _ in pairs.get_opcodes():
+        if tag != "equal":
+            found |= set(range(first + 1, last + 1)) or {first, first + 1}
+    return frozenset(found)

@@ -29,6 +29,7 @@ from selfdrive_dagster.patches import diagnose, failing_test_reproducer, reprodu
 from selfdrive_dagster.patches.asking.reproducing import reproduce_by_writers
 from selfdrive_dagster.patches.diagnosis.localise import TestLines, coverage_of
 from selfdrive_dagster.patches.proposers import Proposer
+from selfdrive_dagster.patches.reverts import with_reverts
 from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.confidence import LEAST
@@ -204,7 +205,7 @@ def _once(
         max_candidates=budget.max_candidates,
         seconds=budget.seconds,
         progress=progress,
-        proposers=proposers,
+        proposers=with_reverts(proposers, history),
     )
     proof = prove_if_reproduced(
         found.plausible,

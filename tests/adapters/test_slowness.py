@@ -9,7 +9,7 @@ from selfdrive_dagster.adapters.warehouse import Warehouse
 from selfdrive_dagster.adapters.warehouse.models import load_models
 from selfdrive_dagster.adapters.warehouse.ranking import rank_issues
 from selfdrive_dagster.adapters.warehouse.refresh import refresh
-from selfdrive_dagster.adapters.warehouse.slowness import signal_of, slow_path_of
+from selfdrive_dagster.adapters.warehouse.slowness import signal_of, signals_of, slow_path_of
 from selfdrive_dagster.config import Settings
 from selfdrive_dagster.errors import BadInput
 from selfdrive_dagster.issues.rank import RankedIssue
@@ -53,6 +53,12 @@ def test_a_slow_path_comes_with_its_requests(told: tuple[Warehouse, RankedIssue]
     assert all(one.request.url.startswith("/gifts/5") and one.status == 200
                for one in slow.requests)  # fmt: skip
     assert slow.p95_ms is not None and 800 < slow.p95_ms < 830
+
+
+def test_signals_of_an_issue(told: tuple[Warehouse, RankedIssue]) -> None:
+    p95, uses = signals_of(*told)
+    assert p95 is not None and 800 < p95 < 830
+    assert uses == 30.0
 
 
 def test_the_outcome_reads_one_release(told: tuple[Warehouse, RankedIssue]) -> None:

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from selfdrive_dagster.adapters.signatures import fingerprint
 from selfdrive_dagster.cli import Command, Invocation, build_app
 from selfdrive_dagster.cli.approve import advance, approve
-from selfdrive_dagster.cli.changes import changes, show
+from selfdrive_dagster.cli.changes import changes
 from selfdrive_dagster.cli.demo.theatre import APPROVER
+from selfdrive_dagster.cli.showing import show
 from selfdrive_dagster.errors import BadInput, MissingTool, Refused
 from selfdrive_dagster.patches.authors import author_of, names_of
 from selfdrive_dagster.rollout.approval import Approval, Statement

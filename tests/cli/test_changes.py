@@ -21,7 +21,9 @@ from selfdrive_dagster.adapters.front_files import FrontFiles
 from selfdrive_dagster.adapters.outside import carry_out
 from selfdrive_dagster.adapters.processes.holding import held
 from selfdrive_dagster.cli import Command, Invocation, build_app
-from selfdrive_dagster.cli.changes import changes, reject, show
+from selfdrive_dagster.cli.changes import changes
+from selfdrive_dagster.cli.rejecting import reject
+from selfdrive_dagster.cli.showing import show
 from selfdrive_dagster.errors import BadInput, Refused
 from selfdrive_dagster.model import Verdict, short_id
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, State

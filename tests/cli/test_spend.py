@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from selfdrive_dagster.adapters.spending import Spending
 from selfdrive_dagster.cli import Command, Invocation, build_app
-from selfdrive_dagster.cli.changes import changes, show
+from selfdrive_dagster.cli.changes import changes
 from selfdrive_dagster.cli.costs import spent_on_issues
+from selfdrive_dagster.cli.showing import show
 from selfdrive_dagster.cli.spend import NOTHING, spend
 from selfdrive_dagster.model import Ask, Result
 from selfdrive_dagster.patches.asking.money import Caps, Reserved

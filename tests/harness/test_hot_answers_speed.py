@@ -117,6 +117,7 @@ def test_what_remembers_is_no_function_of_its_arguments(tree: Path) -> None:
     assert not any(line["again"] for line in told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("times", "quicker"), [("40", False), ("4", True)])
 def test_both_trees_are_timed_in_turn(tree: Path, times: str, quicker: bool) -> None:
     """The same test twice in a row: pytest must set it up anew."""

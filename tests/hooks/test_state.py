@@ -171,6 +171,14 @@ def test_the_hook_asks_nothing_of_a_proxy_and_bears_any_number() -> None:
     assert innermost["vars"]["number"] == {"$cut": "int"}
 
 
+def test_a_report_stays_small_whatever_the_arguments_hold() -> None:
+    with pytest.raises(ValueError) as caught:
+        crashing([["x" * 1900] * 50] * 50, 1)
+    told = state.state_of(caught.value)
+    assert len(told) < 300_000
+    assert '"$cut": "str"' in told
+
+
 def test_stock_data_alone_rebuilds_few(tmp_path) -> None:
     """What the hook is for: without it the same crashes mostly stay unknown."""
     stock = {name for name, one in reproducers_of("stock sentry", tmp_path).items() if one}

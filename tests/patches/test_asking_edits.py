@@ -141,8 +141,18 @@ def test_words_of_an_exception_and_of_an_encoding_are_free(product: Product, lin
 
 def test_without_strangers_a_test_may_demand_any_value(product: Product) -> None:
     text = json.dumps({"drafts": [drafted(edit("RATES[zone]", "RATES.get(zone, 7)"))]})
-    made = read_answer(text, product, SPANS, generator="claude", most=4, crashed=None)
+    made = read_answer(
+        text, product, SPANS, generator="claude", most=4, crashed=None, strangers=False
+    )
     assert made.fates == ("fits",)
+
+
+def test_strangers_without_a_crash_still_bring_in_no_value(product: Product) -> None:
+    """An improvement's prompt holds their text as well, but nothing crashed."""
+    for new, fate in (("RATES.get(zone, 7)", "brings in 7"), ("RATES.get(zone, 4)", "fits")):
+        text = json.dumps({"drafts": [drafted(edit("RATES[zone]", new))]})
+        made = read_answer(text, product, SPANS, generator="claude", most=4, crashed=None)
+        assert fate in made.fates[0]
 
 
 SIBLING = "\n\ndef days(zone):\n    return RATES.get(zone, 9)\n"

@@ -44,6 +44,9 @@ class Outer:
 
 class Opaque: ...
 
+class Odd:
+    def __init__(): ...
+
 def pick(): ...
 """
 
@@ -186,6 +189,12 @@ def test_a_state_calls_nothing_but_the_products_own(
     found = rebuild(recorded, tree)
     assert isinstance(found, Unknown)
     assert reason in found.reason
+
+
+def test_a_constructor_that_takes_nothing_is_not_asked(tree: Tree) -> None:
+    found = rebuild({"$object": "shop.models:Odd", "state": {"size": "1"}}, tree)
+    assert isinstance(found, Rebuilt)
+    assert found.expression == "restored(Odd, size=1)"
 
 
 def test_what_is_lost_is_told_in_a_few_lines(tree: Tree) -> None:

@@ -26,7 +26,7 @@ SELECT
 FROM requests
 WHERE
     service_name = $service AND route = $route AND duration_ms IS NOT NULL
-    AND timestamp >= $begin AND timestamp <= $last
+    AND timestamp >= $begin AND timestamp < $last
 """
 
 _REQUESTS = """
@@ -35,7 +35,7 @@ FROM requests
 WHERE
     service_name = $service AND route = $route AND url_path IS NOT NULL
     AND duration_ms IS NOT NULL AND NOT is_failed
-    AND timestamp >= $begin AND timestamp <= $last
+    AND timestamp >= $begin AND timestamp < $last
 ORDER BY timestamp DESC, event_id
 LIMIT $most
 """
@@ -74,6 +74,36 @@ def slow_path_of(warehouse: Warehouse, issue: RankedIssue) -> SlowPath:
         p95_ms=served["p95_ms"],
         seen=served["seen"],
     )
+
+
+_P95 = """
+SELECT quantile_cont(duration_ms, 0.95) AS p95_ms
+FROM requests
+WHERE
+    service_name = $service AND route = $subject AND duration_ms IS NOT NULL
+    AND timestamp >= $begin AND timestamp < $last
+"""
+
+_USES = """
+SELECT coalesce(sum(uses), 0) AS uses
+FROM uses_hourly
+WHERE
+    service_name = $service AND feature = $subject
+    AND event_hour >= $begin AND event_hour < $last
+"""
+
+
+def signals_of(warehouse: Warehouse, issue: RankedIssue) -> tuple[float | None, float | None]:
+    """Return the p95 of an issue's route in ms, and the uses of its feature, in the last day.
+
+    The p95 is None where no request of such a route was told; nobody's use is 0.
+    """
+    service = issue.services[0] if issue.services else ""
+    begin, last = issue.last_seen - LOOKED_BACK, issue.last_seen + SIGHTING
+    asked = {"service": service, "subject": issue.culprit, "begin": begin, "last": last}
+    [p95] = warehouse.query(_P95, asked).to_dicts()
+    [uses] = warehouse.query(_USES, asked).to_dicts()
+    return p95["p95_ms"], float(uses["uses"])
 
 
 _SIGNAL = """

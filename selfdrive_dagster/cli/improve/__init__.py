@@ -90,7 +90,7 @@ def improve(
     if generator is Generator.CLAUDE:
         from selfdrive_dagster.cli.repair.drafting import claude
 
-        hurt, model = _hurt(ranked, slow), claude(settings.patches, budget)
+        hurt, model = _hurt(ranked), claude(settings.patches, budget)
     elif slow is None:
         raise BadInput(
             "The built-in engine improves slow paths and nothing else.",
@@ -134,7 +134,7 @@ def ended(found: "Improvement | AskedImprovement") -> int:
     return NO_REPRODUCER if getattr(found, "workload", "") is None else NO_PATCH
 
 
-def _hurt(ranked: "RankedIssue | None", slow: "SlowPath | None") -> "Hurt":
+def _hurt(ranked: "RankedIssue | None") -> "Hurt":
     """Return what a model is asked about. Raises BadInput for what has no signal."""
     from selfdrive_dagster.patches.asking.hurting import SIGNALS, hurt_of
 
@@ -143,7 +143,11 @@ def _hurt(ranked: "RankedIssue | None", slow: "SlowPath | None") -> "Hurt":
             "Claude is asked about an issue of the ranking, since its effect is looked up there.",
             remedy="selfdrive improve iss_… --generator claude",
         )
-    hurt = hurt_of(ranked, slow.p95_ms if slow else None)
+    from selfdrive_dagster.adapters.warehouse import Warehouse
+    from selfdrive_dagster.adapters.warehouse.slowness import signals_of
+
+    p95_ms, uses = signals_of(Warehouse(open_home(os.environ)), ranked)
+    hurt = hurt_of(ranked, p95_ms=p95_ms, uses_24h=uses)
     if hurt is None:
         raise BadInput(
             f"{ranked.issue_id} is a {ranked.kind.replace('_', ' ')}, which has no such signal.",

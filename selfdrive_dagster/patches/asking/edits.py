@@ -82,12 +82,14 @@ def read_answer(
     generator: str,
     most: int,
     crashed: Crashed | None,
+    strangers: bool = True,
 ) -> Made[Draft]:
     """Return the drafts of an answer's text, at most `most`, none twice.
 
     What lies outside of `spans` was not suspected by the localiser: no model may change it.
-    `crashed` are the lines of the crash whose telemetry the prompt held: then no new value may
-    come in, and nothing that did not crash may change. None if no stranger told the model anything.
+    `strangers` says that the prompt held their text: then no new value may come in. `crashed` are
+    the lines of the crash whose telemetry it was: then nothing that did not crash may change
+    either. None where nothing crashed.
     """
     try:
         answered = msgspec.json.decode(text.encode("utf-8", "replace"), type=Answered)
@@ -99,7 +101,7 @@ def read_answer(
     fates = []
     repository = Repository(product)
     for one in answered.drafts[:most]:
-        draft, fate = _draft(one, repository, spans, generator, crashed)
+        draft, fate = _draft(one, repository, spans, generator, crashed, strangers=strangers)
         if draft is not None and draft.patch in drafts:
             draft, fate = None, "is the same as one before"
         if draft is not None:
@@ -126,6 +128,8 @@ def _draft(
     spans: Spans,
     generator: str,
     crashed: Crashed | None,
+    *,
+    strangers: bool,
 ) -> tuple[Draft | None, str]:
     """Return a draft, or None with the reason why it cannot be applied."""
     paths = {edit.path for edit in drafted.edits}
@@ -140,17 +144,22 @@ def _draft(
     if fault:
         return None, fault
     draft = _made(path, old, new, repository, generator)
-    if crashed is not None:
-        fault = _told_too_much(draft, old, repository, crashed.get(path, ()))
+    if strangers:
+        lines = None if crashed is None else crashed.get(path, ())
+        fault = _told_too_much(draft, old, repository, lines)
     return (None, fault) if fault else (draft, FITS)
 
 
-def _told_too_much(draft: Draft, old: str, repository: Repository, crashed: tuple[int, ...]) -> str:
+def _told_too_much(
+    draft: Draft, old: str, repository: Repository, crashed: tuple[int, ...] | None
+) -> str:
     """Say what a draft does that a stranger may have wanted, "" if there is no room for it."""
     if fault := unknown_value(old, draft.source, repository):
         return fault
     if otherwise := dissent(draft, repository):
         return f"answers otherwise than {otherwise}"
+    if crashed is None:
+        return ""
     given = [idiom.value for idiom in introduced(draft, repository)] if draft.supports else []
     vouched = {value.removeprefix("return ").rpartition(" = ")[2] for value in given}
     return oversteps(old, draft.source, crashed, vouched)

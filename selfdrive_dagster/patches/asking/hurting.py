@@ -17,7 +17,8 @@ from selfdrive_dagster.issues.rank import RankedIssue
 from selfdrive_dagster.model import Diagnosis, FrameFinding, Suspicion
 from selfdrive_dagster.patches.asking.clean import data
 from selfdrive_dagster.patches.improve import Hot, handler_of
-from selfdrive_dagster.patches.improve.purity import MUTATORS, Purity
+from selfdrive_dagster.patches.improve.purity import Purity
+from selfdrive_dagster.patches.improve.words import MUTATORS
 from selfdrive_dagster.patches.syntax import Function, Module, Tree, dotted
 
 RULES = """\
@@ -79,12 +80,17 @@ class Hurt(msgspec.Struct, frozen=True, kw_only=True):
     before: float | None
 
 
-def hurt_of(issue: RankedIssue, p95_ms: float | None = None) -> Hurt | None:
-    """Return an issue as something to improve, None for a kind that has no signal of its own."""
+def hurt_of(
+    issue: RankedIssue, *, p95_ms: float | None = None, uses_24h: float | None = None
+) -> Hurt | None:
+    """Return an issue as something to improve, None for a kind that has no signal of its own.
+
+    What the ranking does not tell comes with the call: a route's p95, a feature's uses.
+    """
     if issue.kind not in SIGNALS:
         return None
     signal, unit = SIGNALS[issue.kind]
-    told: dict[str, float | None] = {"p95_ms": p95_ms, "sightings_24h": float(issue.events_24h)}
+    told = {"p95_ms": p95_ms, "sightings_24h": float(issue.events_24h), "uses_24h": uses_24h}
     return Hurt(
         issue_id=issue.issue_id,
         kind=issue.kind,

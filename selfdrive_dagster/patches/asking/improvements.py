@@ -121,13 +121,14 @@ def _asked(
 def _effect(change: float, hurt: Hurt) -> Effect | str:
     """Return the stated effect, or why it is none that could be looked up."""
     rising = hurt.signal in RISING
-    if hurt.before is None and not rising:
+    if hurt.before is None:
         return f"nobody told {hurt.signal}, so no effect on it could be looked up"
     better = change if rising else -change
     if not LEAST_CHANGE <= better <= (MOST_RISE if rising else 1.0):
         return f"states no change of {hurt.signal} for the better"
-    before = hurt.before or 0.0
-    after = before * (1 + change)
+    before = hurt.before
+    # Of a feature that nobody uses, any use is a change for the better.
+    after = max(1.0, before * (1 + change)) if rising else before * (1 + change)
     return Effect(
         signal=hurt.signal,
         service_name=hurt.service_name,

@@ -128,6 +128,7 @@ class Claude:
             generator=self.name,
             most=self._terms.drafts,
             crashed=shown.crashed,
+            strangers=shown.crashed is not None,
         )
         question = question_of(shown, more, self._terms)
         fault = "" if shown.spans else NOTHING_SHOWN

@@ -48,5 +48,8 @@ def came_true(effect: Effect, value: float | None, seen: int) -> Outcome:
     """
     if value is None or seen < effect.fewest:
         return Outcome.UNKNOWN
-    half = effect.before - (effect.before - effect.high) / 2
-    return Outcome.CAME_TRUE if value <= half else Outcome.DID_NOT
+    if effect.low > effect.before:  # more is better
+        better = value >= effect.before + (effect.low - effect.before) / 2
+    else:
+        better = value <= effect.before - (effect.before - effect.high) / 2
+    return Outcome.CAME_TRUE if better else Outcome.DID_NOT

@@ -9,8 +9,8 @@ import ast
 from collections.abc import Iterator
 
 from selfdrive_dagster.patches.improve.edits import Rewrite, Spot, fresh_name, in_front
-from selfdrive_dagster.patches.improve.purity import SCALARS
 from selfdrive_dagster.patches.improve.scope import COMPREHENSIONS, LOOPS, annotation_names
+from selfdrive_dagster.patches.improve.words import SCALARS
 from selfdrive_dagster.patches.syntax import Function, dotted, last_name
 
 CHEAP = frozenset({"len", "abs", "bool", "isinstance", "range", "enumerate", "zip", "reversed",

@@ -3,48 +3,19 @@
 Decided by syntax, conservatively: what is not known to be pure is not. A function is pure when it
 only binds its own names, changes only containers that it made itself, reads only constants of its
 module, and calls only what is pure. Recorded calls must confirm it later (equal answers when asked
-twice, arguments unchanged): neither alone would do. Belongs here: the reading. Does not belong:
-running anything.
+twice, arguments unchanged): neither alone would do. Belongs here: what is judged. Does not belong:
+reading one body (`bodies`), running anything.
 """
 
 import ast
-from collections.abc import Iterator
 
+from selfdrive_dagster.patches.improve.bodies import Body
 from selfdrive_dagster.patches.improve.handlers import imports_of
-from selfdrive_dagster.patches.improve.scope import Scope, annotation_names
+from selfdrive_dagster.patches.improve.scope import Scope
+from selfdrive_dagster.patches.improve.words import MUTATORS
 from selfdrive_dagster.patches.syntax import Class, Function, Module, Tree, dotted
 
-SCALARS = frozenset({"str", "int", "bool", "bytes", "None", "float"})
-PLAIN = SCALARS | {"list", "tuple", "dict", "set", "frozenset", "Sequence", "Mapping", "Iterable",
-                   "Collection", "Set"}  # fmt: skip
-PURE_BUILTINS = frozenset(
-    {
-        "abs", "all", "any", "bool", "bytes", "chr", "dict", "divmod", "enumerate", "filter",
-        "float", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "ord", "pow",
-        "range", "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
-    }
-)  # fmt: skip
-PURE_MODULES = frozenset({"math", "cmath", "unicodedata", "operator", "itertools", "string"})
-PURE_METHODS = frozenset(
-    {
-        "lower", "upper", "casefold", "title", "capitalize", "swapcase", "strip", "lstrip",
-        "rstrip", "split", "rsplit", "splitlines", "partition", "rpartition", "join", "startswith",
-        "endswith", "replace", "removeprefix", "removesuffix", "find", "rfind", "index", "rindex",
-        "count", "encode", "decode", "isalpha", "isdigit", "isdecimal", "isalnum", "isnumeric",
-        "isspace",
-        "isupper", "islower", "zfill", "ljust", "rjust", "center", "translate", "get", "items",
-        "keys", "values", "copy", "union", "intersection", "difference", "issubset", "issuperset",
-    }
-)  # fmt: skip
-MUTATORS = frozenset({"append", "extend", "insert", "add", "update", "setdefault", "pop", "remove",
-                      "discard", "clear", "sort", "reverse", "popleft", "appendleft"})  # fmt: skip
-_WRITTEN = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Set, ast.Tuple)
 DEPTH = 5
-_REFUSED = (
-    ast.Global, ast.Nonlocal, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith,
-    ast.AsyncFunctionDef, ast.FunctionDef, ast.ClassDef, ast.With, ast.Import, ast.ImportFrom,
-    ast.Delete, ast.Try, ast.TryStar, ast.NamedExpr, ast.Match,
-)  # fmt: skip
 
 
 class Purity:
@@ -53,13 +24,20 @@ class Purity:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._known: dict[tuple[str, str], str] = {}
+        self._judging: set[tuple[str, str]] = set()
 
     def fault(self, function: Function, depth: int = 0) -> str:
         """Return why a function may not be pure, "" when it is."""
         key = (function.path, function.qualname)
+        if key in self._judging:
+            return ""  # a recursive call is as pure as the rest of the function
         if key not in self._known:
-            self._known[key] = ""  # a recursive call is as pure as the rest of the function
-            self._known[key] = self._read(function, depth)
+            self._judging.add(key)
+            fault = self._read(function, depth)
+            self._judging.remove(key)
+            if not fault and self._judging:
+                return ""  # it may rest on one that is still being judged
+            self._known[key] = fault
         return self._known[key]
 
     def _read(self, function: Function, depth: int) -> str:
@@ -70,12 +48,12 @@ class Purity:
             return "it is asynchronous"
         if function.owner is not None or function.is_nested or function.node.decorator_list:
             return "it is a method, nested or decorated"
-        body = _Body(self, module, Scope(module, function.node), depth)
+        body = Body(self, module, Scope(module, function.node), depth)
         return next((fault for one in function.node.body for fault in body.faults(one)), "")
 
     def expression_fault(self, module: Module, scope: Scope, node: ast.expr) -> str:
         """Return why an expression of a function may not be pure, "" when it is."""
-        return next(_Body(self, module, scope, 0).faults(node), "")
+        return next(Body(self, module, scope, 0).faults(node), "")
 
     def is_quiet(self, module: Module, scope: Scope, loop: ast.AST) -> bool:
         """Say whether a loop calls nothing that could change a value held elsewhere.
@@ -83,7 +61,7 @@ class Purity:
         A list that was handed in may be the caller's own: whatever the loop calls could reach it by
         another way, and other tasks run wherever it waits.
         """
-        body = _Body(self, module, scope, 0)
+        body = Body(self, module, scope, 0)
         waits = (ast.Await, ast.Yield, ast.YieldFrom, ast.AsyncFor, ast.AsyncWith)
         return all(
             not isinstance(node, waits) and not (isinstance(node, ast.Call) and body.is_loud(node))
@@ -158,167 +136,3 @@ def _is_store(node: ast.Attribute | ast.Subscript) -> bool:
 
 def _last(node: ast.expr) -> str:
     return dotted(node).rpartition(".")[2]
-
-
-class _Body:
-    """The nodes of one function, each looked at."""
-
-    def __init__(self, purity: Purity, module: Module, scope: Scope, depth: int) -> None:
-        self.purity, self.module, self.scope, self.depth = purity, module, scope, depth
-
-    def faults(self, top: ast.AST) -> Iterator[str]:
-        for node in ast.walk(top):
-            if isinstance(node, _REFUSED):
-                yield f"it holds {type(node).__name__} at line {getattr(node, 'lineno', '?')}"
-            elif isinstance(node, ast.Call):
-                yield from self._call(node)
-            elif isinstance(node, ast.Attribute):
-                yield from self._attribute(node)
-            elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-                if not self._is_fresh(node.value):
-                    yield f"it changes {ast.unparse(node.value)}, which it did not make"
-            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                if not self._is_fresh(node.target) and not self._is_scalar(node.target.id):
-                    yield f"it may change {node.target.id} in place"
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                yield from self._name(node)
-
-    def _name(self, node: ast.Name) -> Iterator[str]:
-        if node.id in self.scope.parameters or node.id in self.scope.opaque:
-            return
-        if self.scope.bindings(node.id):
-            return
-        parent = self.module.parents[node]
-        if isinstance(parent, ast.Call) and parent.func is node:
-            return  # judged as a call
-        if isinstance(parent, ast.Attribute) and node.id in PURE_MODULES:
-            return
-        if node.id in PURE_BUILTINS or self.purity.called(self.module, node.id) is not None:
-            return  # as a key or a type: `sorted(x, key=len)`
-        if fault := self.purity.constant_fault(self.module, node.id):
-            yield fault
-
-    def _attribute(self, node: ast.Attribute) -> Iterator[str]:
-        if not isinstance(node.ctx, ast.Load):
-            yield f"it sets {ast.unparse(node)}"
-            return
-        parent = self.module.parents[node]
-        if isinstance(parent, ast.Call) and parent.func is node:
-            return  # judged as a call
-        if dotted(node).partition(".")[0] in PURE_MODULES or self._is_field(node):
-            return
-        yield f"it reads {ast.unparse(node)}, which may be a property"
-
-    def _is_field(self, node: ast.Attribute) -> bool:
-        """Say whether an attribute is a plain field of a dataclass of the product."""
-        if not isinstance(node.value, ast.Name) or node.value.id not in self.scope.parameters:
-            return False
-        kinds = annotation_names(self.scope.parameters[node.value.id].annotation) or frozenset()
-        classes = [found for kind in kinds for found in self.purity.tree.classes_named(kind)]
-        return len(classes) == len(kinds) > 0 and all(
-            any("dataclass" in one for one in kind.decorators)
-            and any(
-                isinstance(one, ast.AnnAssign) and ast.unparse(one.target) == node.attr
-                for one in kind.node.body
-            )
-            for kind in classes
-        )
-
-    def _call(self, node: ast.Call) -> Iterator[str]:
-        if isinstance(node.func, ast.Name):
-            yield from self._named_call(node.func.id)
-        elif isinstance(node.func, ast.Attribute):
-            yield from self._method_call(node.func)
-        else:
-            yield f"it calls {ast.unparse(node.func)[:60]}"
-
-    def is_loud(self, node: ast.Call) -> bool:
-        """Say whether a call may change more than what this function made itself."""
-        if not isinstance(node.func, ast.Attribute):
-            return any(self._call(node))
-        root = dotted(node.func).partition(".")[0]
-        if node.func.attr in MUTATORS:
-            return not self._is_fresh(node.func.value)
-        return node.func.attr not in PURE_METHODS and root not in PURE_MODULES
-
-    def _named_call(self, name: str) -> Iterator[str]:
-        if name in self.scope.parameters or self.scope.bindings(name):
-            yield f"it calls {name}, which it was given"
-            return
-        own = self.purity.called(self.module, name)
-        if isinstance(own, Function):
-            if fault := self.purity.fault(own, self.depth + 1):
-                yield f"it calls {name}: {fault}"
-        elif isinstance(own, Class):
-            if not _is_plain_class(own):
-                yield f"it makes a {name}, whose making may do more"
-        elif name not in PURE_BUILTINS or name in _bound_in(self.module):
-            yield f"it calls {name}, which is not known to be pure"
-
-    def _method_call(self, func: ast.Attribute) -> Iterator[str]:
-        root = dotted(func).partition(".")[0]
-        if root in PURE_MODULES and not self.scope.bindings(root):
-            return
-        if func.attr in MUTATORS:
-            if not self._is_fresh(func.value):
-                yield f"it changes {ast.unparse(func.value)}, which it did not make"
-        elif func.attr not in PURE_METHODS or not self._is_plain(func.value):
-            yield f"it calls {ast.unparse(func)[:60]}, which is not known to be pure"
-
-    def _is_plain(self, node: ast.expr) -> bool:
-        """Say whether a value is certainly of a built-in type."""
-        if isinstance(
-            node, ast.Constant | ast.JoinedStr | ast.List | ast.Dict | ast.Set | ast.Tuple
-        ):
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            return self._is_plain(node.func.value)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return node.func.id in PURE_BUILTINS
-        if not isinstance(node, ast.Name):
-            return False
-        if node.id in self.scope.parameters:
-            kinds = annotation_names(self.scope.parameters[node.id].annotation)
-            return kinds is not None and kinds <= PLAIN
-        return self._is_fresh(node) or not self.purity.constant_fault(self.module, node.id)
-
-    def _is_scalar(self, name: str) -> bool:
-        if name in self.scope.parameters:
-            kinds = annotation_names(self.scope.parameters[name].annotation)
-            return kinds is not None and kinds <= SCALARS
-        return False
-
-    def _is_fresh(self, node: ast.expr) -> bool:
-        """Say whether a name only ever holds what this function made itself, or numbers."""
-        if not isinstance(node, ast.Name) or node.id in self.scope.parameters:
-            return False
-        bound = self.scope.bindings(node.id)
-        return bool(bound) and all(self._makes(one) for one in bound)
-
-    def _makes(self, target: ast.Name) -> bool:
-        holder = self.module.parents[target]
-        if isinstance(holder, ast.AugAssign):
-            return True
-        if not isinstance(holder, ast.Assign | ast.AnnAssign) or holder.value is None:
-            return False
-        value = holder.value
-        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-            return value.func.id in PURE_BUILTINS
-        return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp
-                          | ast.SetComp | ast.Constant | ast.JoinedStr)  # fmt: skip
-
-
-def _is_plain_class(own: Class) -> bool:
-    """Say whether making an instance stores fields and nothing else; exceptions count."""
-    methods = {"__init__", "__new__", "__post_init__", "__setattr__"}
-    if any(own.method(name) for name in methods):
-        return False
-    return any("dataclass" in one for one in own.decorators) or any(
-        base.rpartition(".")[2].endswith(("Error", "Exception")) for base in own.bases
-    )
-
-
-def _bound_in(module: Module) -> frozenset[str]:
-    imported = {bound for _, _, bound in imports_of(module)}
-    stored = {one.id for one in module.all(ast.Name) if not isinstance(one.ctx, ast.Load)}
-    return frozenset(imported | stored)

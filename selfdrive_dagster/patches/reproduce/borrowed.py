@@ -135,32 +135,10 @@ def _draft(
         return _gave_up(target, "the test spreads * or ** into the call")
     recorded = {name: value for name, value in values.items() if isinstance(value, Rebuilt)}
     merged = {**own, **{name: v.node for name, v in recorded.items() if name in _given(function)}}
-    args, keywords = arguments(function.node, merged)
-    made = ast.Call(call.func, args, keywords)
-    allowed = own_exceptions(tree, diagnosis)
-    width = writing.line_width(product)
-    form = _form(test, call, function)
-    node = ast.Await(made) if form == "awaited" else made
-    more = perform(node, form, 8, width)[1].union(*(one.imports for one in recorded.values()))
-    more = more | permit("", allowed, 4)[1] if allowed else more
-
-    def ending(indent: int) -> str:
-        inner = perform(node, form, indent + 4 if allowed else indent, width)[0]
-        return permit(inner, allowed, indent)[0] if allowed else inner
-
     try:
-        source = cut_after(
-            test,
-            call,
-            ending,
-            name=test_name(function.name, "call"),
-            imports=more,
-            sentence=sentence_of(diagnosis),
-            lean=lean,
-        )
+        source = _source(tree, product, diagnosis, function, values, merged, (test, call, lean))
     except CannotBorrowError as reason:
         return _gave_up(target, str(reason))
-    source = writing.finished(source, more, notes_of(values, merged), width)
     folder = test.path.rpartition("/")[0]
     used = [value.node for name, value in recorded.items() if name in merged]
     return Draft(
@@ -172,6 +150,35 @@ def _draft(
         arguments=tuple(_told(finding, name, values[name], test) for name in values),
         production_values=tuple(dict.fromkeys(one for node in used for one in literals(node))),
     )
+
+
+def _source(
+    tree: Tree,
+    product: Product,
+    diagnosis: Diagnosis,
+    function: Function,
+    values: dict[str, Value],
+    merged: dict[str, ast.expr],
+    borrowing: Borrowing,
+) -> str:
+    """Write the test with other arguments in its call. Raises CannotBorrowError."""
+    test, call, lean = borrowing
+    args, keywords = arguments(function.node, merged)
+    made = ast.Call(call.func, args, keywords)
+    allowed, width = own_exceptions(tree, diagnosis), writing.line_width(product)
+    form = _form(test, call, function)
+    node = ast.Await(made) if form == "awaited" else made
+    rebuilt = (value for value in values.values() if isinstance(value, Rebuilt))
+    more = perform(node, form, 8, width)[1].union(*(one.imports for one in rebuilt))
+    more |= permit("", allowed, 4)[1] if allowed else frozenset()
+
+    def ending(indent: int) -> str:
+        inner = perform(node, form, indent + 4 if allowed else indent, width)[0]
+        return permit(inner, allowed, indent)[0] if allowed else inner
+
+    name, sentence = test_name(function.name, "call"), sentence_of(diagnosis)
+    source = cut_after(test, call, ending, name=name, imports=more, sentence=sentence, lean=lean)
+    return writing.finished(source, more, notes_of(values, merged), width)
 
 
 def _told(finding: FrameFinding, name: str, value: Value, test: TestCode) -> ObservedInput:

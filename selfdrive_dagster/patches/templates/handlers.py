@@ -30,6 +30,8 @@ COMMON = (
 _PAIRS = (["TypeError", "ValueError"], ["KeyError", "IndexError"], ["AttributeError", "TypeError"],
           ["ValueError", "OverflowError"], ["KeyError", "AttributeError"])  # fmt: skip
 _LIKELY = 6
+_CERTAIN = 0.2
+"""What a candidate costs where the class it replaces does not exist: the slip is there."""
 _SWALLOWING = ("Exception", "BaseException")
 
 
@@ -161,15 +163,18 @@ def reclass(site: Site) -> Iterator[Rewrite]:
 def _caught(site: Site, kind: ast.expr) -> Iterator[Rewrite]:
     """Yield other classes for a handler: one by one, and groups that are caught together."""
     items = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+    known = all(_is_known(site, dotted(item)) for item in items)
+    haste = 1.0 if known else _CERTAIN
     groups = [f"({', '.join(names)})" for names in (*_together(site), *_PAIRS)]
     for item in items:
         for place, name in enumerate(_other_classes(site, dotted(item))):
             says = f"catches {name} in place of {site.text(item)}"
-            yield site.replace(item, name, says, cost=1.0 if place < _LIKELY else 2.0)
+            cost = haste * (1.0 if place < _LIKELY else 2.0)
+            yield site.replace(item, name, says, cost=cost)
     for text in dict.fromkeys(groups):
-        cost = 1.5 if len(items) > 1 else 2.0
+        cost = haste * (1.5 if len(items) > 1 else 2.0)
         yield site.replace(kind, text, f"catches {text} in place of {site.text(kind)}", cost=cost)
-    if not all(_is_known(site, dotted(item)) for item in items):
+    if not known:
         says = "catches every exception where it named none that exists"
         yield site.replace(kind, "Exception", says, cost=3.0)
 

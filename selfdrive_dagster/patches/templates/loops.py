@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import attributes_of, is_settled
+from selfdrive_dagster.patches.syntax import dotted
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _WHOLE = ("{0}", "{0}.items()", "enumerate({0})", "range(len({0}))", "range({0})", "{0}.values()",
@@ -17,13 +18,15 @@ _WHOLE = ("{0}", "{0}.items()", "enumerate({0})", "range(len({0}))", "range({0})
 _IN_PAIRS = ("{0}.items()", "enumerate({0})", "{0}", "sorted({0}.items())", "enumerate({0}, 1)")
 _TURNED = ("reversed({0})", "{0}[1:]", "{0}[:-1]", "sorted({0})", "list({0})", "{0}[::-1]")
 _NAMES = 8
+_CERTAIN = 0.3
+"""What a candidate costs where nothing is gone through: the slip is there."""
 
 
 def iterate(site: Site) -> Iterator[Rewrite]:
     """Yield other things for a loop or a comprehension to go through."""
     for target, iterable in _loops(site):
         if is_settled(iterable):
-            yield from _filled(site, target, iterable)
+            yield from _filled(site, target, iterable, cost=_CERTAIN)
         else:
             yield from _filled(site, target, iterable, cost=2.0)
             for shape in _TURNED:
@@ -38,9 +41,7 @@ def _loops(site: Site) -> Iterator[tuple[ast.expr, ast.expr]]:
         yield node.target, node.iter
 
 
-def _filled(
-    site: Site, target: ast.expr, iterable: ast.expr, cost: float = 1.0
-) -> Iterator[Rewrite]:
+def _filled(site: Site, target: ast.expr, iterable: ast.expr, cost: float) -> Iterator[Rewrite]:
     own = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
     names = [name for name in _unread_first(site) if name not in own][:_NAMES]
     held = [f"self.{name}" for name in attributes_of(site.module, "self", iterable)[:_NAMES]]
@@ -48,6 +49,7 @@ def _filled(
     shapes = _IN_PAIRS if pair else _WHOLE
     ways: dict[str, None] = dict.fromkeys(names[:3] if not pair else ())
     ways |= dict.fromkeys(shape.format(name) for name in names[:1] for shape in shapes)
+    ways |= dict.fromkeys(_collections(site)[:_NAMES])
     ways |= dict.fromkeys(_elsewhere(site, own)[:_NAMES])
     if pair:
         ways |= dict.fromkeys(f"zip({a}, {b})" for a in names[:4] for b in names[:4] if a != b)
@@ -67,6 +69,21 @@ def _unread_first(site: Site) -> list[str]:
     )
     near = {name: place for place, name in enumerate(site.names)}
     return sorted(near, key=lambda name: (min(reads[name], 1), near[name]))
+
+
+def _collections(site: Site) -> list[str]:
+    """Return the names of lists, tuples, sets and dicts at the top of the file, nearest first."""
+    kinds = (ast.List, ast.Tuple, ast.Set, ast.Dict)
+    held = [
+        node for node in site.module.tree.body if isinstance(getattr(node, "value", None), kinds)
+    ]
+    targets = [
+        (abs(node.lineno - site.line), dotted(target))
+        for node in held
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    return [name for _, name in sorted(targets) if name]
 
 
 def _elsewhere(site: Site, own: set[str]) -> list[str]:

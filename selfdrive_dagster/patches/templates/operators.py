@@ -22,6 +22,10 @@ COMPARISONS: dict[type[ast.cmpop], tuple[str, ...]] = {
     ast.In: ("not in", "==", "!=", "is", "is not", "<", "<=", ">", ">="),
     ast.NotIn: ("in", "!=", "==", "is not", "is", "<", "<=", ">", ">="),
 }
+_SPELT: dict[type[ast.cmpop], str] = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+    ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
+}  # fmt: skip
 _COMPARISON = re.compile(r"not\s+in|is\s+not|in|is|<=|>=|==|!=|<|>")
 _ORDERING = frozenset(("<", "<=", ">", ">="))
 _CONTAINERS = ("str", "list", "tuple", "set", "dict", "frozenset", "bytes", "")
@@ -60,14 +64,30 @@ def compare(site: Site) -> Iterator[Rewrite]:
         left = node.left
         for operator, right in zip(node.ops, node.comparators, strict=True):
             found = _between(site, left, right, _COMPARISON)
-            for place, new in enumerate(COMPARISONS[type(operator)] if found else ()):
+            row = _habits(site, left, right, COMPARISONS[type(operator)]) if found else ()
+            for place, new in enumerate(row):
                 if found and _comparable(site, new, left, right):
                     says = f"compares with `{new}` instead of `{found.group()}`"
-                    cost = _cost(place) + (0.0 if new[0] in "<>=!" else 1.0)
+                    cost = _cost(place) + (0.0 if place < 2 or new[0] in "<>=!" else 1.0)
                     yield site.swap_text(found.start(), found.end(), new, says, cost)
             if isinstance(operator, (ast.In, ast.NotIn)) and len(node.ops) == 1:
                 yield site.exchange(left, right, "swaps the sides of `in`")
             left = right
+
+
+def _habits(site: Site, left: ast.expr, right: ast.expr, row: tuple[str, ...]) -> tuple[str, ...]:
+    """Return operators with those first that the file uses with the same operand elsewhere."""
+    if isinstance(right, ast.Constant) and right.value in (None, True, False):
+        usual = ["is", "is not"] if right.value is None else ["is", "=="]
+    else:
+        told = {site.text(side) for side in (left, right) if not isinstance(side, ast.Constant)}
+        usual = [
+            _SPELT[type(other.ops[0])]
+            for other in site.module.all(ast.Compare)
+            if other.left is not left and other not in site.module.sealed
+            if {site.text(other.left), site.text(other.comparators[0])} & told
+        ]
+    return tuple(dict.fromkeys((*(new for new in dict.fromkeys(usual) if new in row), *row)))
 
 
 def _between(

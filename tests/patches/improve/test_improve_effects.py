@@ -2,7 +2,7 @@
 
 import pytest
 
-from selfdrive_dagster.patches.improve import Outcome, SlowPath, came_true, expected
+from selfdrive_dagster.patches.improve import Effect, Outcome, SlowPath, came_true, expected
 
 SLOW = SlowPath(
     issue_id="iss_1",
@@ -44,3 +44,13 @@ def test_what_later_telemetry_tells_of_it(value: float | None, seen: int, outcom
     effect = expected(SLOW, 0.1, 0.25)
     assert effect is not None
     assert came_true(effect, value, seen) is outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [(20.0, Outcome.CAME_TRUE), (15.0, Outcome.CAME_TRUE), (9.0, Outcome.DID_NOT)],
+)
+def test_of_uses_more_is_better(value: float, outcome: Outcome) -> None:
+    effect = Effect(signal="uses_24h", service_name="shop", subject="GET /x", before=10.0,
+                    low=20.0, high=20.0, unit="uses")  # fmt: skip
+    assert came_true(effect, value, 100) is outcome

@@ -69,3 +69,15 @@ def test_a_cache_of_a_function_that_calls_itself_says_what_that_costs(tmp_path: 
     product = product_of(tmp_path, source)
     [one] = ideas(hot("fib"), Tree(product), product)
     assert any("recursion limit" in sentence for sentence in one.assumes)
+
+
+def test_what_was_judged_on_the_way_is_judged_again(tmp_path: Path) -> None:
+    """`odd` rests on `even`: asked for first or last, neither is pure."""
+    case = next(
+        one
+        for one in tomllib.loads(CASES.read_text(encoding="utf-8"))["case"]
+        if one["name"].startswith("two functions that call each other")
+    )
+    product = product_of(tmp_path, case["source"].lstrip("\n"))
+    both = (*hot("even"), *hot("odd"))
+    assert list(ideas(both, Tree(product), product)) == []
