@@ -23,8 +23,7 @@ def report(bench: Bench, made: Reproduction, tried: Search) -> Made:
     revision = bench.change().base_revision
     product, _ = bench.workshop.product(revision)
     base, sandbox = bench.workshop.base(revision, bench.say), bench.workshop.sandbox
-    calls = bench.workshop.calls()
-    least = bench.workshop.settings.patches.confidence
+    calls, least = bench.workshop.calls(), bench.workshop.settings.patches.confidence
     proof = prove_if_reproduced(
         tried.plausible, made, base, product, sandbox, bench.say, calls=calls, least=least
     )
