@@ -2,7 +2,8 @@
 
 - `agreement`: the share of its behaviour among the plausible repairs (`dominance`).
 - `witnesses`: failing tests that it mends, and recorded calls that the base answered without
-  failing and the patch answers alike; of n witnesses n / (n + 1): one more may say otherwise.
+  failing and the patch answers alike; of n that all agree (n + 1) / (n + 2), Laplace's rule of
+  succession: one more may say otherwise.
 - `mutants`: small changes of the patch's own lines that some test notices (`mutating`). Where
   none is noticed the tests say nothing of these lines, which halves the confidence.
 
@@ -60,15 +61,15 @@ def _agreement(standing: Standing | None) -> Part:
 
 
 def _witnesses(neighbours: Check | None, mended: int) -> Part:
-    numbers = neighbours.numbers if neighbours else {}
-    agreed, differed = int(numbers.get("agreed", 0)), int(numbers.get("differed", 0))
+    if neighbours is None:
+        return Part(name="witnesses", value=None, says="nothing was compared")
+    agreed = int(neighbours.numbers.get("agreed", 0))
+    differed = int(neighbours.numbers.get("differed", 0))
+    value = round((agreed + mended + 1) / (agreed + mended + differed + 2), 3)
     says = (
         f"{mended} failing test{'s' * (mended != 1)} mended, and {agreed} of {agreed + differed} "
         "recorded calls answered as on the base"
     )
-    if not agreed + mended:
-        return Part(name="witnesses", value=None, says=says)
-    value = round((agreed + mended) / (agreed + mended + differed + 1), 3)
     return Part(name="witnesses", value=value, says=says)
 
 

@@ -135,13 +135,14 @@ def neighbours(agreed: int, differed: int = 0) -> Check:
 
 STANDING = Standing(share=0.8, rivals=3, agreeing=2, groups=2, told="")
 SURE: dict[str, tuple[Standing | None, Check | None, Noticed | None, float]] = {
-    "nobody was compared": (None, None, None, 0.5),
-    "one failing test alone": (STANDING, None, None, 0.4),
-    "eight recorded calls": (STANDING, neighbours(8), None, 0.72),
-    "two calls that differ": (STANDING, neighbours(8, 2), None, 0.6),
-    "all mutants noticed": (STANDING, neighbours(8), Noticed(made=4, killed=4), 0.72),
-    "no mutant noticed": (STANDING, neighbours(8), Noticed(made=4, killed=0), 0.36),
-    "no mutant to be had": (STANDING, neighbours(8), Noticed(made=0, killed=0), 0.72),
+    "nothing is known": (None, None, None, 0.0),
+    "agreement alone": (STANDING, None, None, 0.8),
+    "seven recorded calls": (STANDING, neighbours(7), None, 0.72),
+    "six of eight recorded calls": (STANDING, neighbours(6, 2), None, 0.582),
+    "all mutants noticed": (STANDING, neighbours(7), Noticed(made=4, killed=4), 0.72),
+    "no mutant noticed": (STANDING, neighbours(7), Noticed(made=4, killed=0), 0.36),
+    "no call of a passing test": (STANDING, neighbours(0), None, 0.534),
+    "no mutant to be had": (STANDING, neighbours(7), Noticed(made=0, killed=0), 0.72),
 }
 
 

@@ -154,18 +154,14 @@ def test_the_harness_tells_who_was_at_work_when_everything_died(tmp_path: Path) 
     assert passed == {"guard": True, "killer": False}
 
 
-DEMANDED = {4: None, 5: True}
+WITNESSES = {Way.FAILING_TEST: True, Way.CAPTURED_ARGUMENTS: None}
 
 
-@pytest.mark.parametrize("failing", DEMANDED)
-def test_many_failing_tests_speak_for_what_no_passing_one_calls(failing: int) -> None:
-    by_tests = replace(
-        CRASH,
-        way=Way.FAILING_TEST,
-        source=None,
-        node_ids=tuple(f"test_sign.py::test_{n}" for n in range(failing)),
-    )
-    sandbox = ScriptedSandbox(answer(END))
+@pytest.mark.parametrize("way", WITNESSES)
+def test_a_failing_test_speaks_for_what_no_passing_one_calls(way: Way) -> None:
+    asking = replace(CRASH, way=way)
     one = candidate("one")
-    compared = neighbours.compare((one,), {"one": ""}, by_tests, (), PRODUCT, sandbox, seed=0)
-    assert neighbours.judge(compared, one).passed is DEMANDED[failing]
+    compared = neighbours.compare(
+        (one,), {"one": ""}, asking, (), PRODUCT, ScriptedSandbox(answer(END)), seed=0
+    )
+    assert neighbours.judge(compared, one).passed is WITNESSES[way]
