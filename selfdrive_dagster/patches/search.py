@@ -33,8 +33,8 @@ from selfdrive_dagster.patches.ordering import rank_key
 from selfdrive_dagster.patches.pairs import Partial, pairs
 from selfdrive_dagster.patches.proposers import Asking, Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.trying import try_wave
-from selfdrive_dagster.patches.waves import drafts_of, revised_by, waves
+from selfdrive_dagster.patches.trying import Answered, try_wave
+from selfdrive_dagster.patches.waves import Wave, drafts_of, revised_by, waves
 
 ROOM_FOR_ASKED = 8
 """Candidates kept free for each proposer that asks a model, which drafts late."""
@@ -73,62 +73,95 @@ def search(
     earlier: tuple[Earlier, ...] = (),
 ) -> Search:
     """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
-    start = time.monotonic()
+    hunt = _Hunt(diagnosis, product, proposers, earlier, max_candidates, seconds)
     progress("drafting candidates")
-    known = {one.essence for one in earlier if one.bars}
-    tried: list[tuple[Draft, str]] = []
-    barred: list[Draft] = []
-
-    def fresh(drawn: Iterable[Draft]) -> tuple[Draft, ...]:
-        made = tuple(drawn)
-        again = [draft for draft in made if essence_of(draft.patch) in known]
-        barred.extend(again)
-        return tuple(draft for draft in made if draft not in again)
-
-    def asked() -> Iterator[tuple[Draft, ...]]:
-        for draw in (drafts_of, revised_by):
-            if time.monotonic() - start < seconds:
-                left = max_candidates - len(tried)
-                yield fresh(draw(diagnosis, product, asking, left, tried))
-
-    halves: list[Partial] = []
-
-    def paired(whole: bool, limit: int) -> tuple[Draft, ...]:
-        these = [one for one in halves if one.whole == whole]
-        return fresh(pairs(these, diagnosis, product, limit=limit))
-
-    asking = tuple(one for one in proposers if isinstance(one, Asking))
-    others = tuple(one for one in proposers if not isinstance(one, Asking))
-    room = min(ROOM_FOR_ASKED * len(asking), max_candidates)
-    drafts = fresh(drafts_of(diagnosis, product, others, max_candidates - room))
     early, stopped = "", "the candidates are exhausted"
-    spare = max_candidates - room - len(drafts)
-    for wave in waves(drafts, reproducer, asked(), paired, spare):
-        left = seconds - (time.monotonic() - start)
-        if left <= 0:
+    for wave in hunt.waves(reproducer):
+        if hunt.left <= 0:
             stopped = f"{seconds:g} s are over"
             break
-        answers, short, some = try_wave(wave, reproducer, base, product, sandbox, left, progress)
-        tried += answers
-        halves += some
-        early = short or early
-        held = sum(outcome == "plausible" for _, outcome in tried)
-        progress(f"tried {len(tried)} candidates, {held} plausible")
-        if held:
-            are = "is" if held == 1 else "are"
-            stopped = f"{held} {are} plausible: {early or 'enough of the likeliest kind'}"
+        told = try_wave(wave, reproducer, base, product, sandbox, hunt.left, progress)
+        early = hunt.keep(told) or early
+        progress(f"tried {len(hunt.tried)} candidates, {len(hunt.held)} plausible")
+        if hunt.held:
+            are = "is" if len(hunt.held) == 1 else "are"
+            why = early or "enough of the likeliest kind"
+            stopped = f"{len(hunt.held)} {are} plausible: {why}"
             break
         stopped = early or stopped
     return Search(
-        plausible=_ranked([d for d, outcome in tried if outcome == "plausible"], reproducer),
-        tried=len(tried),
-        outcomes=dict(Counter(outcome for _, outcome in tried)),
-        families=dict(Counter(draft.family for draft, _ in tried)),
-        seconds=round(time.monotonic() - start, 3),
+        plausible=_ranked(hunt.held, reproducer),
+        tried=len(hunt.tried),
+        outcomes=dict(Counter(outcome for _, outcome in hunt.tried)),
+        families=dict(Counter(draft.family for draft, _ in hunt.tried)),
+        seconds=round(seconds - hunt.left, 3),
         stopped=stopped,
-        barred=len(barred),
-        asks=tuple(ask for one in asking for ask in one.told()),
+        barred=hunt.barred,
+        asks=tuple(ask for one in hunt.asking for ask in one.told()),
     )
+
+
+class _Hunt:
+    """One search under way: what was tried and left out so far, and what is left of its budget."""
+
+    def __init__(
+        self,
+        diagnosis: Diagnosis,
+        product: Product,
+        proposers: tuple[Proposer, ...],
+        earlier: tuple[Earlier, ...],
+        most: int,
+        seconds: float,
+    ) -> None:
+        self.diagnosis, self.product, self.most = diagnosis, product, most
+        self.asking = tuple(one for one in proposers if isinstance(one, Asking))
+        self.others = tuple(one for one in proposers if not isinstance(one, Asking))
+        self.known = {one.essence for one in earlier if one.bars}
+        self.end = time.monotonic() + seconds
+        self.tried: list[tuple[Draft, str]] = []
+        self.partial: list[Partial] = []
+        self.barred = 0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.end - time.monotonic()
+
+    @property
+    def held(self) -> list[Draft]:
+        """What was plausible so far."""
+        return [draft for draft, outcome in self.tried if outcome == "plausible"]
+
+    def keep(self, told: Answered) -> str:
+        """Keep a wave's answers; return what ended it early."""
+        self.tried += told.answers
+        self.partial += told.partial
+        return told.early
+
+    def waves(self, reproducer: Reproducer) -> Iterator[Wave]:
+        """Yield the waves of this search, each drawn when it is its turn."""
+        room = min(ROOM_FOR_ASKED * len(self.asking), self.most)
+        drafts = self._fresh(drafts_of(self.diagnosis, self.product, self.others, self.most - room))
+        spare = self.most - room - len(drafts)
+        yield from waves(drafts, reproducer, self._asked(), self._paired, spare)
+
+    def _asked(self) -> Iterator[tuple[Draft, ...]]:
+        for draw in (drafts_of, revised_by):
+            if self.left > 0:
+                most = self.most - len(self.tried)
+                drawn = draw(self.diagnosis, self.product, self.asking, most, self.tried)
+                yield self._fresh(drawn)
+
+    def _paired(self, whole: bool, limit: int) -> tuple[Draft, ...]:
+        these = [one for one in self.partial if one.whole == whole]
+        return self._fresh(pairs(these, self.diagnosis, self.product, limit=limit))
+
+    def _fresh(self, drawn: Iterable[Draft]) -> tuple[Draft, ...]:
+        """Return drafts without those that an earlier change tried in vain, which are counted."""
+        made = tuple(drawn)
+        kept = tuple(draft for draft in made if essence_of(draft.patch) not in self.known)
+        self.barred += len(made) - len(kept)
+        return kept
 
 
 def search_if_reproduced(

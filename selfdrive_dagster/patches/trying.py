@@ -38,8 +38,20 @@ whole deadline where too little else holds, since the right patch may take the l
 """
 
 
-class Answers(msgspec.Struct):
-    """What is known so far of a wave: the outcome of each draft by its number."""
+class Answered(msgspec.Struct, frozen=True):
+    """The drafts of a wave that got an answer, with it, in the wave's order.
+
+    `early` says what ended it before its time, "" where every lane came to its end; `partial` are
+    those that turned a failing test green and do not hold.
+    """
+
+    answers: list[tuple[Draft, str]]
+    early: str
+    partial: list[Partial]
+
+
+class Heard(msgspec.Struct):
+    """What is known of a wave so far, by the number of each draft: its outcome, what ended it."""
 
     outcomes: dict[int, str] = {}
     held: int = 0
@@ -54,14 +66,10 @@ def try_wave(
     sandbox: Sandbox,
     seconds: float,
     progress: Progress = silent,
-) -> tuple[list[tuple[Draft, str]], str, list[Partial]]:
-    """Return the drafts that got an answer with it, in the wave's order, what ended it early, and
-    those that turned a failing test green and do not hold.
-
-    The sentence is "" where every lane came to its end.
-    """
+) -> Answered:
+    """Try drafts until enough hold; the whole of a wave takes `seconds` at most."""
     lanes = LANES if len(wave.drafts) >= LEAST_FOR_LANES else 1
-    told, turn = Answers(), Lock()
+    told, turn = Heard(), Lock()
 
     def hear(line: dict[str, Any]) -> None:
         if line.get("kind") != "trial":
@@ -82,11 +90,14 @@ def try_wave(
         partial(wave.drafts[number], told.by.get(number, ""), reproducer.node_ids)
         for number in sorted(told.outcomes)
     )
-    kept = [one for one in halves if one is not None]
-    return answers, next((sentence for sentence in early if sentence), ""), kept
+    return Answered(
+        answers=answers,
+        early=next((sentence for sentence in early if sentence), ""),
+        partial=[one for one in halves if one is not None],
+    )
 
 
-def _keep(told: Answers, line: dict[str, Any], drafts: int, progress: Progress) -> None:
+def _keep(told: Heard, line: dict[str, Any], drafts: int, progress: Progress) -> None:
     number, outcome = str(line.get("id")), str(line.get("outcome"))
     if not number.isdecimal() or int(number) >= drafts:
         return

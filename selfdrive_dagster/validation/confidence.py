@@ -8,8 +8,8 @@
   none is noticed the tests say nothing of these lines, which halves the confidence.
 
 The parts speak of different things, so the confidence is their product; a part that is not
-known is left out and named. It was set by the development pairs (`bench/real_bugs.py`), which
-are few: read it as an order, not as a frequency.
+known is left out and named. Its forms were reasoned out and looked at on the development pairs
+(`bench/real_bugs.py`), which are few: read it as an order, not as a frequency.
 """
 
 import math

@@ -47,8 +47,8 @@ def notice(
     drafts = tuple(_draft(candidate, before, text) for text in mutants(before, patched))
     if not drafts:
         return Noticed(made=0, killed=0)
-    answers, _, _ = try_wave(Wave(drafts, 0), reproducer, base, product, sandbox, SECONDS)
-    tried = [outcome for _, outcome in answers if outcome in TRIED]
+    told = try_wave(Wave(drafts, 0), reproducer, base, product, sandbox, SECONDS)
+    tried = [outcome for _, outcome in told.answers if outcome in TRIED]
     return Noticed(made=len(tried), killed=sum(outcome != "plausible" for outcome in tried))
 
 
