@@ -40,7 +40,14 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+ORDERS = [
+    pytest.param((0, 1, 2), marks=pytest.mark.slow),
+    pytest.param((2, 1, 0), marks=pytest.mark.slow),
+    (1, 2, 0),
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_a_session_counts_once_as_it_stood_last(tmp_path: Path, order: tuple[int, ...]) -> None:
     warehouse = Warehouse(tmp_path)
     for row in (*(ROWS[at] for at in order), *ROWS[3:], *ROWS):

@@ -211,6 +211,7 @@ def test_below_a_full_sandbox_nothing_is_tried_and_that_is_named(
     assert "0 reproducible, 2 skipped" in closing(made)
 
 
+@pytest.mark.slow
 @needs_box
 def test_the_shops_crashes_reproduce_on_the_commit_that_crashed(
     history: list[Path], shop: Path, tmp_path: Path

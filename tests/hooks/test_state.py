@@ -121,6 +121,7 @@ def bare(source: str) -> str:
     return "".join(source.split()).replace(",)", ")")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_what_the_hook_sends_makes_the_crash_again(name, reproducers) -> None:
     made = reproducers[name]
@@ -130,6 +131,7 @@ def test_what_the_hook_sends_makes_the_crash_again(name, reproducers) -> None:
     compile(made.source, made.path, "exec")
 
 
+@pytest.mark.slow
 def test_a_lock_is_left_out_and_told(reproducers) -> None:
     made = reproducers["first"]
     assert (
@@ -139,6 +141,7 @@ def test_a_lock_is_left_out_and_told(reproducers) -> None:
     assert "Queue._lock" in made.arguments[0].unknown
 
 
+@pytest.mark.slow
 def test_a_secret_never_leaves_and_a_stand_in_is_told(reproducers) -> None:
     made = reproducers["greet"]
     assert "k-3f9a" not in made.source
@@ -179,6 +182,7 @@ def test_a_report_stays_small_whatever_the_arguments_hold() -> None:
     assert '"$cut": "str"' in told
 
 
+@pytest.mark.slow
 def test_stock_data_alone_rebuilds_few(tmp_path) -> None:
     """What the hook is for: without it the same crashes mostly stay unknown."""
     stock = {name for name, one in reproducers_of("stock sentry", tmp_path).items() if one}

@@ -17,6 +17,8 @@ from selfdrive_dagster.model import Product, Reproduction, Way
 from selfdrive_dagster.patches import diagnose, reproduce
 from selfdrive_dagster.telemetry import read_crashes
 
+pytestmark = pytest.mark.slow  # each test starts a product and its framework several times
+
 CASES = Path(__file__).parent.parent / "cases" / "frameworks"
 LEAN = ("-q", "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:timeout")
 PROGRAM = """
