@@ -13,6 +13,7 @@ from types import CodeType
 
 from selfdrive_dagster.patches.claims import sibling_idioms
 from selfdrive_dagster.patches.drafts import Draft
+from selfdrive_dagster.patches.expected import expected_failure
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in
 from selfdrive_dagster.patches.ingredients import Repository
 from selfdrive_dagster.patches.syntax import (
@@ -143,7 +144,8 @@ class Checker:
         if doing == segment.essence or key in self._seen or _brings_in(rewrite, tree, segment):
             return None
         self._seen.add(key)
-        after = segment.idioms(tree)
+        before, after = segment.before, segment.idioms(tree)
+        vouched = sibling_idioms(family, module.path, before, after, self._repository)
         return Draft(
             family=family,
             kind=rewrite.kind,
@@ -154,7 +156,8 @@ class Checker:
             source=source,
             invented=rewrite.invented,
             tokens=sum(changed_tokens(module.text[e.start : e.end], e.new) for e in rewrite.edits),
-            supports=sibling_idioms(family, module.path, segment.before, after, self._repository),
+            supports=vouched
+            or expected_failure(family, module, site.function, tree, self._repository),
         )
 
     def _segment(self, site: Site, rewrite: Rewrite) -> Segment | None:

@@ -32,6 +32,7 @@ _PAIRS = (["TypeError", "ValueError"], ["KeyError", "IndexError"], ["AttributeEr
 _LIKELY = 6
 _CERTAIN = 0.2
 """What a candidate costs where the class it replaces does not exist: the slip is there."""
+HIDDEN = " from None"
 _SWALLOWING = ("Exception", "BaseException")
 
 
@@ -100,7 +101,7 @@ def translate(site: Site) -> Iterator[Rewrite]:
     for _, raised, classes in sorted(pairs, key=lambda pair: pair[0]):
         group = f"({classes})" if ", " in classes else classes
         says = f"raises {raised.removeprefix('raise ')} where it {site.fails}"
-        tail = [f"except {group} as error:", f">{raised} from error"]
+        tail = [f"except {group} as error:", f">{raised.removesuffix(HIDDEN)} from error"]
         if made := site.wrap(site.statement, "try:", tail, says, cost=1.5):
             yield made
 
@@ -131,11 +132,16 @@ def raisable(site: Site) -> list[str]:
         used = {n.id for n in ast.walk(node.exc) if isinstance(n, ast.Name)}
         kind = dotted(_callee(node.exc))
         if not used & foreign:
-            found.append(text.partition(" from ")[0])
+            found.append(_uncaused(text))
         elif kind and _is_class(kind):
             found.append(f"raise {kind}()")
     caught = [name for name in caught_here(site.module, site.statement) if _is_class(name)]
     return list(dict.fromkeys((*found, *(f"raise {name}()" for name in caught[:3]))))[:5]
+
+
+def _uncaused(text: str) -> str:
+    """Leave out what an exception comes from, but not that it hides where it comes from."""
+    return text if text.endswith(HIDDEN) else text.partition(" from ")[0]
 
 
 def _is_class(name: str) -> bool:
