@@ -38,6 +38,8 @@ SECONDS = 60.0
 SHOWN = 3
 ENOUGH = 8
 """Fewer comparable answers than this prove nothing either way."""
+OF_BAD_VALUES = frozenset(("ValueError", "OverflowError", "OSError"))
+"""Raised in one function, these are one failure: a value it cannot take, more or less of it."""
 MOST_DEATHS = 3
 """Variants that may end the sandbox before the others are no longer asked."""
 
@@ -284,7 +286,9 @@ def _is_reported(base: Answer, reproducer: Reproducer) -> bool:
     where = f"{reproducer.target_path}:{reproducer.function}"
     short = reproducer.exception_type.rpartition(".")[2]
     same_place = named_function(str(base.get("where"))) == where or not reproducer.function
-    return same_place and str(base.get("type", "")).rpartition(".")[2] == short
+    raised = str(base.get("type", "")).rpartition(".")[2]
+    kin = bool(reproducer.function) and {short, raised} <= OF_BAD_VALUES
+    return same_place and (raised == short or kin)
 
 
 def _is_passing_call(neighbour: Neighbour, reproducer: Reproducer) -> bool:

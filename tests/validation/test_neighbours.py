@@ -110,6 +110,28 @@ def test_an_experiment_passes_only_at_its_end(name: str) -> None:
     assert says in check.says
 
 
+VALUE, SLIP = "ValueError", "TypeError"
+KIN = {
+    "the reported failure is the patch's to mend": (VALUE, VALUE, "sign.py:read", True),
+    "another word for the same bad value too": (VALUE, "OverflowError", "sign.py:read", True),
+    "not in another function": (VALUE, "OverflowError", "sign.py:write", False),
+    "a slip is another failure": (VALUE, SLIP, "sign.py:read", False),
+    "and a bad value is no slip": (SLIP, VALUE, "sign.py:read", False),
+}
+
+
+@pytest.mark.parametrize("name", KIN)
+def test_what_counts_as_the_reported_failure(name: str) -> None:
+    reported, raised, where, free = KIN[name]
+    base = {"how": "raised", "type": raised, "where": where}
+    line = {**asked(one=SEVEN), "base": base}
+    ran = ScriptedSandbox(answer(*AGREED, line, END))
+    reproducer = replace(CRASH, exception_type=reported)
+    one = candidate("one")
+    compared = neighbours.compare((one,), {"one": ""}, reproducer, (), PRODUCT, ran, seed=0)
+    assert neighbours.judge(compared, one).passed is free
+
+
 def test_a_patch_that_ends_the_sandbox_fails_alone() -> None:
     both = tuple(asked(one=SEVEN, other=SEVEN) for _ in range(9))
     first = answer(*both, at_work("other"), ending=Ending.KILLED)

@@ -32,6 +32,12 @@ _PAIRS = (["TypeError", "ValueError"], ["KeyError", "IndexError"], ["AttributeEr
 _LIKELY = 6
 _CERTAIN = 0.2
 """What a candidate costs where the class it replaces does not exist: the slip is there."""
+_TIMES = ("ValueError", "OverflowError", "OSError")
+DOCUMENTED = {
+    "fromtimestamp": _TIMES, "utcfromtimestamp": _TIMES, "localtime": _TIMES, "gmtime": _TIMES,
+    "ctime": _TIMES, "float": ("ValueError", "OverflowError"),
+}  # fmt: skip
+"""What calls of the standard library raise for bad values, where it is more than one class."""
 HIDDEN = " from None"
 _SWALLOWING = ("Exception", "BaseException")
 
@@ -89,9 +95,7 @@ def translate(site: Site) -> Iterator[Rewrite]:
     """Yield the statement under `try`, its crash raised again as the module's own exception."""
     if not isinstance(site.statement, SIMPLE) or site.function is None:
         return
-    names = [name for name in _classes(site)[:3] if not site.exception or name]
-    caught = [", ".join(names[:size]) for size in (1, 2, 3) if len(names) >= size]
-    caught = list(dict.fromkeys((*_groups(site), *caught)))
+    caught = list(dict.fromkeys((*_groups(site), *_alone_or_documented(site))))
     pairs = [
         (rank + place, raised, classes)
         for rank, raised in enumerate(raisable(site))
@@ -104,6 +108,36 @@ def translate(site: Site) -> Iterator[Rewrite]:
         tail = [f"except {group} as error:", f">{raised.removesuffix(HIDDEN)} from error"]
         if made := site.wrap(site.statement, "try:", tail, says, cost=1.5):
             yield made
+
+
+def _alone_or_documented(site: Site) -> list[str]:
+    """Return what to catch: what is documented, since less leaves a failure that is known to come,
+    else the crash's class alone and with those like it."""
+    if documented := _documented(site):
+        return [", ".join(documented)]
+    names = _classes(site)[:3]
+    return [", ".join(names[:size]) for size in (1, 2, 3) if len(names) >= size]
+
+
+def _documented(site: Site) -> tuple[str, ...]:
+    """Return all that the standard library says of a call below, if our exception is among it.
+
+    Looked at are the statement's own calls and those of the file's functions that it calls.
+    """
+    called = _called(site.statement)
+    functions: list[ast.FunctionDef | ast.AsyncFunctionDef] = [
+        *site.module.all(ast.FunctionDef),
+        *site.module.all(ast.AsyncFunctionDef),
+    ]
+    below = (function for function in functions if function.name in called)
+    inside = [name for function in below for name in _called(function)]
+    groups = (DOCUMENTED[name] for name in (*called, *inside) if name in DOCUMENTED)
+    return next((group for group in groups if site.exception in group), ())
+
+
+def _called(node: ast.AST) -> list[str]:
+    calls = (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
+    return [dotted(call.func).rpartition(".")[2] for call in calls]
 
 
 def _groups(site: Site) -> list[str]:
