@@ -66,12 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     out = options.out or cache / "real_bugs.json"
     diffs = options.diffs or cache / "real_bugs_diffs.txt"
+    kept = options.diffs is not None
     with ProcessPoolExecutor(options.jobs) as pool:
         for row in pool.map(run, *zip(*wanted, strict=True)):
             rows.append(row)
             print(f"{row.track:13} {row.package}: {row.verdict or row.outcome}", flush=True)
             out.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
-            diffs.write_text("\n".join(beside(rows)) + "\n")
+            diffs.write_text("\n".join(beside(rows, kept=kept)) + "\n")
     print_table(rows)
     print(f"\nload at the end: {os.getloadavg()[0]:.1f}; written to {out}")
     wrong = [row.package for row in rows if row.verdict == "certified" and row.right is False]
@@ -89,7 +90,9 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120.0, help="of search for each pair")
     parser.add_argument("--jobs", type=int, default=1, help="pairs at a time")
     parser.add_argument("--out", type=Path, help="JSON file; else real_bugs.json in the cache")
-    parser.add_argument("--diffs", type=Path, help="each patch beside the true fix; else the cache")
+    parser.add_argument(
+        "--diffs", type=Path, help="each patch beside the true fix, to keep; else all in the cache"
+    )
     parser.add_argument("--cache", type=Path, help="folder that downloads stay in")
     return parser.parse_args(arguments)
 

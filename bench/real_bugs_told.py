@@ -91,15 +91,25 @@ def summary(track: str, rows: Sequence[Row]) -> str:
     )
 
 
-def beside(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield each patch beside the true fix, and why it was or was not proposed."""
-    yield "Changed lines are quoted from natsort, cachetools, parse (MIT), itsdangerous (BSD-3) and"
-    yield "html2text (GPL-3); each stays under its licence and its authors' copyright."
+UNQUOTED = ("html2text",)
+"""Packages whose licence (GPL-3) does not let their lines stand in what we commit."""
+
+
+def beside(rows: Sequence[Row], *, kept: bool = False) -> Iterator[str]:
+    """Yield each patch beside the true fix, and why it was or was not proposed.
+
+    What is `kept` in the repository quotes no package of UNQUOTED.
+    """
+    yield "Changed lines are quoted from natsort, cachetools, parse (MIT) and itsdangerous (BSD-3);"
+    yield "each stays under its licence and its authors' copyright."
     for row in rows:
         yield f"\n=== {row.package} ({row.track}) {'' if row.outcome == 'run' else row.outcome}"
         yield from (f"  {sentence[:300]}" for sentence in row.why)
         yield from (f"  supported by {support[:300]}" for support in row.supports)
-        if row.outcome == "run":
+        if kept and row.package.startswith(UNQUOTED):
+            yield f"--- patch ({row.family or 'none'}, {row.verdict}, {judged(row)}): GPL-3, shown"
+            yield "without --diffs, in the cache"
+        elif row.outcome == "run":
             yield f"--- patch ({row.family or 'none'}, {row.verdict}, {judged(row)})\n{row.patch}"
             yield f"--- true fix\n{row.true_fix}"
         yield from (statement.told() for statement in row.statements)
