@@ -38,6 +38,10 @@ whole deadline where too little else holds, since the right patch may take the l
 """
 
 
+DEADLINE = "SelfdriveDeadline"
+"""What the suite's program raises in a test that hangs."""
+
+
 class Answered(msgspec.Struct, frozen=True):
     """The drafts of a wave that got an answer, with it, in the wave's order.
 
@@ -176,10 +180,15 @@ def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[
 
 def _deadline(base: SuiteRun) -> float:
     """Five times the slowest test that may run, at least two seconds."""
-    slowest = max((test.seconds for test in base.tests.values()), default=0.0)
+    slowest = max((_took(base, node_id) for node_id in base.tests), default=0.0)
     return max(SHORTEST_DEADLINE, 5 * min(slowest, 2.0))
 
 
 def _cpu(base: SuiteRun, node_id: str) -> float:
-    took = base.tests[node_id].seconds if node_id in base.tests else 0.0
-    return max(SHORTEST_CPU, CPU_TIMES * took)
+    return max(SHORTEST_CPU, CPU_TIMES * _took(base, node_id))
+
+
+def _took(base: SuiteRun, node_id: str) -> float:
+    """Return what a test took on base, 0 for one that was not there or ran into its deadline."""
+    test = base.tests.get(node_id)
+    return 0.0 if test is None or test.exception_type.endswith(DEADLINE) else test.seconds

@@ -37,7 +37,7 @@ PROVEN = {
     "fails_on_base": "The reproducer fails without the patch",
     "canary_suite": "A planted test failed on the patch, as it must",
     "passes_on_patch": "The reproducer passes with the patch",
-    "mends_all": "No other failing test runs the changed lines and still fails",
+    "mends_all": "No other test that failed alike runs the changed lines and still fails",
     "suite": "The product's whole suite ends as it did before",
     "canary_suite_again": "A planted test failed in the second run, as it must",
     "suite_again": "The suite ends alike a second time, with another hash seed",

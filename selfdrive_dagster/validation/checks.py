@@ -159,23 +159,27 @@ def _passes(name: str, run: SuiteRun, reproducer: Reproducer) -> Check:
 
 
 def _mends_all(name: str, run: SuiteRun, overlay: Overlay, case: Case) -> Check:
-    """Say whether other failing tests that run the changed lines pass as well.
+    """Say whether other tests that run the changed lines and failed alike pass as well.
 
-    A patch that mends one of several and leaves the rest has gone round the fault, not to it.
-    A crash's own reproducer says nothing of tests that failed before it.
+    A patch that mends one of several and leaves the rest has gone round the fault, not to it. Alike
+    is what raised the same class: a test that hangs says nothing of one with a wrong answer. A
+    crash's own reproducer says nothing of tests that failed before it.
     """
     if case.reproducer.way is not Way.FAILING_TEST:
         return Check(name=name, passed=True, says="its claim does not rest on a failing test")
+    base, own = case.base, case.reproducer.node_ids
+    kinds = {base.tests[node_id].exception_type for node_id in own if node_id in base.tests}
     left = [
         node_id
-        for node_id in case.base.with_outcome("failed", "error")
-        if node_id not in case.reproducer.node_ids
+        for node_id in base.with_outcome("failed", "error")
+        if node_id not in own
+        and base.tests[node_id].exception_type in kinds
         and any(_reaches(node_id, path, text, case) for path, text in overlay.items())
         and (node_id not in run.tests or run.tests[node_id].outcome not in GOOD)
     ]
-    says = "no other failing test runs the changed lines"
+    says = "no other test that failed alike runs the changed lines"
     if left:
-        says = f"{len(left)} more that fail run the changed lines and still fail: {left[0]}"
+        says = f"{len(left)} more that failed alike run the changed lines and still fail: {left[0]}"
     return Check(name=name, passed=not left, says=says)
 
 

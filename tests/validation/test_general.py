@@ -244,7 +244,13 @@ PROOFS: dict[str, tuple[str, str, str, Verdict, str]] = {
 }
 
 
-def proven(tmp_path: Path, tests: str, patch: str, supports: tuple[Support, ...] = ()) -> Report:
+def proven(
+    tmp_path: Path,
+    tests: str,
+    patch: str,
+    supports: tuple[Support, ...] = (),
+    node_ids: tuple[str, ...] | None = None,
+) -> Report:
     (tmp_path / "till.py").write_text(TILL)
     (tmp_path / "test_till.py").write_text(HOLDS + "\n\n" + tests)
     product = Product(
@@ -252,7 +258,7 @@ def proven(tmp_path: Path, tests: str, patch: str, supports: tuple[Support, ...]
     )
     sandbox = PlainSandbox()
     base = run_suite(product, sandbox, lines=True)
-    reproducer = failing_test_reproducer(product, sandbox).reproducer
+    reproducer = failing_test_reproducer(product, sandbox, node_ids=node_ids).reproducer
     assert reproducer is not None
     given = Candidate(
         id=short_id("cnd", patch),
@@ -286,3 +292,22 @@ def test_one_failing_test_does_not_certify_a_constant(name: str, tmp_path: Path)
 def test_a_sibling_idiom_vouches_for_a_constant_too(tmp_path: Path) -> None:
     patch = render_diff("till.py", TILL, edited(POINTS, CONSTANT))
     assert proven(tmp_path, ONE, patch, IDIOM).verdict is Verdict.CERTIFIED
+
+
+OTHERS = {
+    "one that failed alike and is left": ("assert till.micros('1') == 'one'", False),
+    "one that failed in another way": ("till.micros('1') / 0", True),
+    "one that runs other lines": ("assert till.points(1) == 'one'", True),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_patch_mends_all_that_failed_alike_at_its_lines(name: str, tmp_path: Path) -> None:
+    body, mends = OTHERS[name]
+    asked = "test_till.py::test_it"
+    first = "def test_it():\n    assert till.micros('000249') == 249\n"
+    tests = f"{first}\n\ndef test_other():\n    {body}\n"
+    patch = render_diff("till.py", TILL, edited("* 1000000", "* 1000001"))
+    report = proven(tmp_path, tests, patch, node_ids=(asked,))
+    found = {check.name: check.passed for check in report.checks}
+    assert found["mends_all"] is mends
