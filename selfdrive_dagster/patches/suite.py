@@ -36,6 +36,11 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     frames: tuple[RaisedFrame, ...] = ()
 
+    @property
+    def hung(self) -> bool:
+        """Say whether it ran into its deadline: how long it took tells nothing then."""
+        return self.exception_type.endswith("SelfdriveDeadline")
+
 
 class SuiteRun(msgspec.Struct, frozen=True, kw_only=True):
     """One session. `repeated` names tests that were told of more than once."""

@@ -38,10 +38,6 @@ whole deadline where too little else holds, since the right patch may take the l
 """
 
 
-DEADLINE = "SelfdriveDeadline"
-"""What the suite's program raises in a test that hangs."""
-
-
 class Answered(msgspec.Struct, frozen=True):
     """The drafts of a wave that got an answer, with it, in the wave's order.
 
@@ -191,4 +187,4 @@ def _cpu(base: SuiteRun, node_id: str) -> float:
 def _took(base: SuiteRun, node_id: str) -> float:
     """Return what a test took on base, 0 for one that was not there or ran into its deadline."""
     test = base.tests.get(node_id)
-    return 0.0 if test is None or test.exception_type.endswith(DEADLINE) else test.seconds
+    return 0.0 if test is None or test.hung else test.seconds

@@ -77,7 +77,7 @@ def coverage_of(run: SuiteRun) -> Coverage:
     whose lines nobody knows must not speak for any of them.
     """
     ran = {i: test for i, test in run.tests.items() if test.outcome in COUNTED}
-    hung = {i for i, test in ran.items() if test.exception_type.endswith("SelfdriveDeadline")}
+    hung = {i for i, test in ran.items() if test.hung}
     watched = tuple(
         TestLines(
             node_id=node_id,
