@@ -19,7 +19,6 @@ from selfdrive_dagster.patches.improve.words import (
 )
 from selfdrive_dagster.patches.syntax import Class, Function, Module, Tree, dotted
 
-_WRITTEN = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Set, ast.Tuple)
 _REFUSED = (
     ast.Global, ast.Nonlocal, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith,
     ast.AsyncFunctionDef, ast.FunctionDef, ast.ClassDef, ast.With, ast.Import, ast.ImportFrom,

@@ -17,7 +17,6 @@ from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _BRACKETS = {"{": "}", "(": ")", "[": "]", "<": ">"}
 _SIZED = ("str", "list", "tuple", "dict", "set", "bytes", "")
-_HELD_BY_CALL = ("len", "int", "float", "max", "min", "str")
 
 
 class Atom(msgspec.Struct, frozen=True):
