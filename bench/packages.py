@@ -41,6 +41,6 @@ PACKAGES = (
 )
 
 REQUIREMENTS = (
-    "pytest", "hypothesis", "text-unidecode", "attrs", "lxml", "pytest-subtests",
+    "pytest", "hypothesis", "text-unidecode", "attrs", "lxml", "pytest-subtests", "whatever",
 )  # fmt: skip
 """What the suites need beside the packages, in one environment."""

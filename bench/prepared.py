@@ -101,7 +101,7 @@ def make(package: Package, seed: int, cache: Path) -> Prepared:
     with tempfile.TemporaryDirectory() as folder:
         original, _ = opened(package, source, Path(folder) / "original", python)
         base = run_suite(original, box, lines=True)
-        if not base.with_outcome("passed"):
+        if base.errors or not base.with_outcome("passed"):
             why = (*base.errors, base.stderr, "no test passes")
             raise products.NotToBeHad(f"its suite does not run here: {why[0]}")
         drawn = mutants(source, package, cosmic, random.Random(seed), lines_run(base))

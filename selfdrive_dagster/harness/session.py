@@ -124,7 +124,7 @@ def describe(raised: BaseException, cwd: str) -> dict[str, Any]:
     `chain` holds what it came from: causes, contexts and the members of groups, nearest first.
     """
     record = _alone(raised, cwd)
-    record["chain"] = [_alone(one, cwd) for one in _chain(raised)]
+    record["chain"] = [_alone(one, cwd) for one in chain(raised)[1:]]
     return record
 
 
@@ -141,18 +141,19 @@ def _alone(raised: BaseException, cwd: str) -> dict[str, Any]:
     }
 
 
-def _chain(raised: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+def chain(raised: BaseException) -> list[BaseException]:
+    """Return an exception and what it came from, nearest first, CHAIN_LIMIT of these at most."""
+    found = [raised]
     waiting = [raised]
-    while waiting and len(found) < CHAIN_LIMIT:
+    while waiting and len(found) <= CHAIN_LIMIT:
         one = waiting.pop(0)
         members = getattr(one, "exceptions", ())
         nearer = [one.__cause__, one.__context__, *(members if isinstance(members, tuple) else ())]
         for other in nearer:
-            if isinstance(other, BaseException) and other is not raised and other not in found:
+            if isinstance(other, BaseException) and all(other is not one for one in found):
                 found.append(other)
                 waiting.append(other)
-    return found[:CHAIN_LIMIT]
+    return found[: CHAIN_LIMIT + 1]
 
 
 def frames(traceback: TracebackType | None, cwd: str) -> list[dict[str, Any]]:

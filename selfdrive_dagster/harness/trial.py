@@ -26,11 +26,13 @@ import pytest
 
 from . import fork, live
 from .fragments import Layout, layout
-from .session import SelfdriveDeadline, Unreported, arguments, deadline, settle
+from .session import SelfdriveDeadline, Unreported, arguments, chain, deadline, settle
 
 Emit = Callable[[dict[str, Any]], None]
 Candidate = dict[str, str]
 PATIENCE = 12
+PLAIN = "--assert=plain"
+"""Asserts as Python has them: rewriting the tests for better words takes longer than they do."""
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
@@ -46,7 +48,8 @@ def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
     files = list(dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids))
     return int(
         pytest.main(
-            [*arguments(options(args), os.getcwd()), *files], plugins=[plugin, Unreported()]
+            [*arguments(options(args), os.getcwd()), PLAIN, *files],
+            plugins=[plugin, Terse(), Unreported()],
         )
     )
 
@@ -63,6 +66,21 @@ def options(args: list[str]) -> list[str]:
         elif word.startswith("-"):
             kept.append(word)
     return kept
+
+
+class Terse:
+    """A plugin that says of a failure only what ended it: its words cost more than most tests."""
+
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> pytest.TestReport | None:
+        """Report failures with the single word `hung` or `failed`."""
+        raised = None if call.excinfo is None else call.excinfo.value
+        if raised is None or isinstance(raised, pytest.skip.Exception) or call.when == "collect":
+            return None
+        hung = any(isinstance(one, SelfdriveDeadline) for one in chain(raised))
+        told = "hung" if hung else "failed"
+        return pytest.TestReport(item.nodeid, item.location, {}, "failed", told, call.when)
 
 
 class Zygote:
@@ -180,7 +198,7 @@ def run_item(
             reports = runtestprotocol(item, log=False, nextitem=following)
     except SelfdriveDeadline:
         return "hung"
-    if any(SelfdriveDeadline.__name__ in str(r.longrepr) for r in reports if r.failed):
+    if any(report.longrepr == "hung" for report in reports):
         return "hung"
     called = any(report.when == "call" and report.passed for report in reports)
     return "passed" if called and not any(report.failed for report in reports) else "killed"

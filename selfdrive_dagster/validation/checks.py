@@ -11,6 +11,7 @@ import msgspec
 
 from selfdrive_dagster.model import Check, Ending, Product, Reproducer, Sandbox, Way
 from selfdrive_dagster.patches.suite import Lines, SuiteRun, run_suite
+from selfdrive_dagster.validation.naming import named_as_on
 
 Overlay = dict[str, str | None]
 GOOD = ("passed", "skipped", "xfailed")
@@ -104,6 +105,7 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
     if not base.with_outcome("passed"):
         says = "no test of the product passes, so nothing tells what must stay as it is"
         return [Check(name="suite", passed=None, says=says)]
+    must_pass = {*case.reproducer.node_ids, *base.with_outcome(*GOOD)}
     found: list[Check] = []
     for again, hash_seed in (("", 0), ("_again", case.seed % 4_000_000_000 + 1)):
         canary, name = Canary.fresh(), f"suite{again}"
@@ -114,9 +116,10 @@ def on_patch(overlay: Overlay, case: Case) -> list[Check]:
             canary=canary.spec,
             hash_seed=hash_seed,
         )
+        run, renamed = named_as_on(base, run, must_pass)
         found += [
             canary.check(name, run),
-            _suite_holds(name, run, canary, case),
+            _suite_holds(name, run, canary, case, renamed),
             _passes(f"passes_on_patch{again}", run, case.reproducer),
             _mends_all(f"mends_all{again}", run, overlay, case),
         ]
@@ -189,7 +192,7 @@ def _reaches(node_id: str, path: str, text: str | None, case: Case) -> bool:
     return bool(ran & _changed_lines(old, text or ""))
 
 
-def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
+def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case, renamed: int) -> Check:
     base, reproducer = case.base, case.reproducer
     expected = {*base.collected, *reproducer.node_ids, canary.node_id}
     faults = [] if run.complete else [f"the session {run.ending.value} without an end"]
@@ -205,6 +208,7 @@ def _suite_holds(name: str, run: SuiteRun, canary: Canary, case: Case) -> Check:
         if after and after.outcome not in wanted and before.outcome in GOOD:
             faults.append(f"{node_id} {after.outcome}, on base {before.outcome}")
     numbers = {"tests": len(run.tests), "passed": len(run.with_outcome("passed"))}
+    numbers |= {"renamed": renamed} if renamed else {}
     others = len(set(base.tests) - set(reproducer.node_ids))
     which = f"all {len(base.tests)}" if others == len(base.tests) else f"all {others} other"
     says = "; ".join(faults[:5]) or f"{which} tests of the base end as before"
