@@ -12,6 +12,7 @@ from selfdrive_dagster.patches.diagnosis.localise import coverage_of
 from selfdrive_dagster.patches.reverts import with_reverts
 from selfdrive_dagster.patches.search import Search, search_if_reproduced
 from selfdrive_dagster.rollout.lifecycle import Actor, Event, Fact, State
+from selfdrive_dagster.validation.patched import allowed_in
 
 KINDS = {"python", "git"}
 
@@ -67,5 +68,6 @@ def candidates(bench: Bench, found: Diagnosis, made: Reproduction) -> Made:
         progress=bench.say,
         proposers=with_reverts(bench.workshop.proposers(bench.change_id), history),
         earlier=earlier_of(bench.workshop, bench.change()),
+        allowed=allowed_in(product),
     )
     return Made(tried, pages.of_search(tried))

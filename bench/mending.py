@@ -20,10 +20,11 @@ from selfdrive_dagster.errors import SelfdriveError
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.text import apply_patch
-from selfdrive_dagster.patches.trying import REACHING_TESTS
 from selfdrive_dagster.validation.repair import Budget, Repair, repair
 
 ENGINE = "selfdrive"
+COVERING = 60
+"""Covering tests whose times and calls are looked at, at most."""
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -131,11 +132,11 @@ def fill(row: Row, found: Repair) -> None:
 def median_ms(passed: tuple[Passed, ...], failing: tuple[str, ...], path: str) -> float:
     """Return the median of what the failing and the covering tests take on the original, in ms.
 
-    The search runs at most REACHING_TESTS covering tests, the quickest first; so here.
+    Of covering tests the COVERING quickest count: what they take is what a candidate takes.
     """
     covering = sorted(t.seconds for t in passed if path in t.paths and t.node_id not in failing)
     own = [test.seconds for test in passed if test.node_id in failing]
-    times = own + covering[:REACHING_TESTS]
+    times = own + covering[:COVERING]
     return round(1000 * statistics.median(times), 2) if times else 0.0
 
 
@@ -156,7 +157,7 @@ def judge(
         row.right, row.differing = "different", "another file is patched"
         return
     named = (*bug.reached_by, *(t.node_id for t in prepared.passed if path in t.paths))
-    held = equal.compare(original, path, patched, tuple(dict.fromkeys(named))[:REACHING_TESTS], box)
+    held = equal.compare(original, path, patched, tuple(dict.fromkeys(named))[:COVERING], box)
     row.right, row.differing = held.how, held.differing
     if held.how in ("answers", "unknown"):
         wanted = {test.node_id for test in prepared.passed}

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import products
 from generated import Bug, code_files
-from mending import REACHING_TESTS, Row, judge, median_ms, row_of
+from mending import COVERING, Row, judge, median_ms, row_of
 from packages import REQUIREMENTS
 from prepared import Prepared, opened, release
 
@@ -148,7 +148,7 @@ def _mend(
         "cov": covered(prepared, source),
         "excludes": excluded(root / "src", code_files(source, prepared.package)),
         "failing": list(failing),
-        "passing": [test.node_id for test in covering[:REACHING_TESTS]],
+        "passing": [test.node_id for test in covering[:COVERING]],
     }
     ended = run(root, spec, seconds, cache, product.import_roots())
     row.tried, row.searching = ended.evaluations, round(ended.searching, 2)

@@ -8,7 +8,7 @@ candidates that failed: where a sandbox ends before its time, `stopped` says so.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -38,6 +38,18 @@ from selfdrive_dagster.patches.waves import Wave, drafts_of, revised_by, waves
 
 ROOM_FOR_ASKED = 8
 """Candidates kept free for each proposer that asks a model, which drafts late."""
+
+PLAUSIBLE, REFUSED = "plausible", "refused"
+"""What holds in a fork; and what holds there and breaks a rule of what a patch may do."""
+
+Allowed = Callable[[str], bool]
+"""Says of a unified diff whether a patch may be so at all."""
+
+
+def anything(_patch: str) -> bool:
+    """Allow every patch."""
+    return True
+
 
 PROPOSERS: tuple[Proposer, ...] = (Templates(),)
 
@@ -71,17 +83,21 @@ def search(
     progress: Progress = silent,
     proposers: tuple[Proposer, ...] = PROPOSERS,
     earlier: tuple[Earlier, ...] = (),
+    allowed: Allowed = anything,
 ) -> Search:
-    """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines."""
+    """Try up to `max_candidates`; `base` is the whole suite's run on the base, with lines.
+
+    What holds and is not `allowed` counts as refused: the search goes on without it.
+    """
     hunt = _Hunt(diagnosis, product, proposers, earlier, max_candidates, seconds)
     progress("drafting candidates")
     early, stopped = "", "the candidates are exhausted"
-    for wave in hunt.waves(reproducer):
+    for wave in _whole(hunt.waves(reproducer), hunt):
         if hunt.left <= 0:
             stopped = f"{seconds:g} s are over"
             break
         told = try_wave(wave, reproducer, base, product, sandbox, hunt.left, progress)
-        early = hunt.keep(told) or early
+        early = hunt.keep(told, allowed) or early
         progress(f"tried {len(hunt.tried)} candidates, {len(hunt.held)} plausible")
         if hunt.held:
             are = "is" if len(hunt.held) == 1 else "are"
@@ -99,6 +115,19 @@ def search(
         barred=hunt.barred,
         asks=tuple(ask for one in hunt.asking for ask in one.told()),
     )
+
+
+def _whole(waves: Iterable[Wave], hunt: "_Hunt") -> Iterator[Wave]:
+    """Yield each wave, and what is left of it where all that held of it is refused."""
+    for wave in waves:
+        before = -1
+        while wave.drafts and before < len(hunt.tried):
+            before = len(hunt.tried)
+            yield wave
+            refused = any(outcome == REFUSED for _, outcome in hunt.tried[before:])
+            known = {id(draft) for draft, _ in hunt.tried}
+            left = tuple(draft for draft in wave.drafts if id(draft) not in known)
+            wave = Wave(left if refused else (), wave.enough)
 
 
 class _Hunt:
@@ -130,11 +159,14 @@ class _Hunt:
     @property
     def held(self) -> list[Draft]:
         """What was plausible so far."""
-        return [draft for draft, outcome in self.tried if outcome == "plausible"]
+        return [draft for draft, outcome in self.tried if outcome == PLAUSIBLE]
 
-    def keep(self, told: Answered) -> str:
+    def keep(self, told: Answered, allowed: Allowed) -> str:
         """Keep a wave's answers; return what ended it early."""
-        self.tried += told.answers
+        self.tried += [
+            (draft, REFUSED if outcome == PLAUSIBLE and not allowed(draft.patch) else outcome)
+            for draft, outcome in told.answers
+        ]
         self.partial += told.partial
         return told.early
 
@@ -176,6 +208,7 @@ def search_if_reproduced(
     progress: Progress = silent,
     proposers: tuple[Proposer, ...] = PROPOSERS,
     earlier: tuple[Earlier, ...] = (),
+    allowed: Allowed = anything,
 ) -> Search:
     """Search, or say that without a reproducer no patch can be tried."""
     if reproduction.reproducer is None:
@@ -200,6 +233,7 @@ def search_if_reproduced(
         progress=progress,
         proposers=proposers,
         earlier=earlier,
+        allowed=allowed,
     )
     return msgspec.structs.replace(found, asks=reproduction.asks + found.asks)
 

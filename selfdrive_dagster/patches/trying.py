@@ -9,6 +9,7 @@ survivor is worth (`search`).
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from threading import Lock
 from typing import Any
 
@@ -26,7 +27,10 @@ LEAST_FOR_LANES = 60
 
 TOLD = 50
 
-REACHING_TESTS = 60
+REACHING_SECONDS = 10.0
+"""What the tests that reach a file may take together on base: a survivor passes all of them, so
+that what the whole suite would refuse is seldom taken for a repair."""
+
 SHORTEST_DEADLINE = 2.0
 """Seconds on the wall that any test may take, for tests that wait."""
 
@@ -171,7 +175,8 @@ def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[
         if node_id not in own and paths & set(base.lines.get(node_id, {}))
     ]
     reaching.sort(key=lambda node_id: base.tests[node_id].seconds)
-    return tuple(reaching[:REACHING_TESTS])
+    took = accumulate(base.tests[node_id].seconds for node_id in reaching)
+    return tuple(i for i, sum_of in zip(reaching, took, strict=True) if sum_of <= REACHING_SECONDS)
 
 
 def _deadline(base: SuiteRun) -> float:

@@ -3,10 +3,12 @@
 Belongs here: does it fit, may it run, what may it claim. Does not belong: running anything.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from selfdrive_dagster.errors import BadInput
-from selfdrive_dagster.model import Candidate, Check, Claim, Reproducer, Way
+from selfdrive_dagster.model import Candidate, Check, Claim, Product, Reproducer, Way
 from selfdrive_dagster.patches.claims import is_repair
 from selfdrive_dagster.patches.text import apply_patch
 from selfdrive_dagster.validation import checks
@@ -39,6 +41,19 @@ def read(candidate: Candidate, case: checks.Case) -> Text:
     policy = check_policy(candidate.patch, overlay, case.product)
     allowed = overlay if policy.passed else None
     return Text(candidate=judged, checks=(claim, applies, policy), overlay=allowed)
+
+
+def allowed_in(product: Product) -> Callable[[str], bool]:
+    """Return what says of a unified diff whether it fits the product and keeps the policy."""
+
+    def allowed(patch: str) -> bool:
+        try:
+            overlay = apply_patch(product.read, patch)
+        except BadInput:
+            return False
+        return bool(check_policy(patch, overlay, product).passed)
+
+    return allowed
 
 
 def _granted(candidate: Candidate, reproducer: Reproducer) -> tuple[Candidate, Check]:

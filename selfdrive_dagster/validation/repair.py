@@ -34,6 +34,7 @@ from selfdrive_dagster.patches.search import PROPOSERS, Search, search_if_reprod
 from selfdrive_dagster.patches.suite import SuiteRun, run_suite
 from selfdrive_dagster.validation.confidence import LEAST
 from selfdrive_dagster.validation.gate import prove_if_reproduced
+from selfdrive_dagster.validation.patched import allowed_in
 
 MOST_ALONE = 4
 """Failing tests that are tried alone when no patch mends all of them."""
@@ -206,6 +207,7 @@ def _once(
         seconds=budget.seconds,
         progress=progress,
         proposers=with_reverts(proposers, history),
+        allowed=allowed_in(product),
     )
     proof = prove_if_reproduced(
         found.plausible,

@@ -17,7 +17,7 @@ from selfdrive_dagster.model import (
     Suspicion,
     Way,
 )
-from selfdrive_dagster.patches.search import search
+from selfdrive_dagster.patches.search import Search, search
 from tests.fakes.made_findings import NO_SUITE
 from tests.fakes.plain_sandbox import PlainSandbox
 from tests.fakes.scripted_sandbox import ScriptedSandbox, answer
@@ -109,3 +109,18 @@ def test_a_reproducer_that_cannot_be_collected_makes_nothing_plausible(product: 
     )
     assert (found.plausible, found.tried) == ((), 0)
     assert found.stopped == "no answer came: the reproducer cannot be collected"
+
+
+def test_a_search_goes_on_without_what_may_not_be(product: Product) -> None:
+    def search_allowing(words: str) -> Search:
+        return search(
+            DIAGNOSIS, FAILING, NO_SUITE, product, PlainSandbox(), max_candidates=40, seconds=30.0,
+            allowed=lambda patch: words in patch,
+        )  # fmt: skip
+
+    every, some, none = (search_allowing(words) for words in ("", "5000", "no patch says this"))
+    assert len(every.plausible) > len(some.plausible) > 0
+    assert all("5000" in one.patch for one in some.plausible)
+    assert none.plausible == ()
+    assert none.outcomes["refused"] >= len(every.plausible)
+    assert none.stopped == "the candidates are exhausted"

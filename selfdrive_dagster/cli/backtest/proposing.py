@@ -23,6 +23,7 @@ from selfdrive_dagster.patches.drafts import BUILTIN
 from selfdrive_dagster.patches.search import search_if_reproduced
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.validation.gate import prove_if_reproduced
+from selfdrive_dagster.validation.patched import allowed_in
 from selfdrive_dagster.validation.repair import Budget
 
 LEAST_SECONDS = 1.0
@@ -65,6 +66,7 @@ def propose(
         max_candidates=budget.max_candidates,
         seconds=budget.seconds,
         progress=progress,
+        allowed=allowed_in(product),
     )
     proof = prove_if_reproduced(
         found.plausible, made, base, product, sandbox, progress, seed=budget.seed
