@@ -165,8 +165,8 @@ class Laboratory:
         for index, made in enumerate(inputs):
             given = {key: answer[index] for key, answer in answers.items()}
             settled = self._settle(function, made, base[index], given)
-            line = {**call, "input": index, "shown": _show(made), **settled}
-            self.emit({"kind": "neighbour", **line})
+            told = {"input": index, "shown": _show(made), "changed": _changed(inputs[0], made)}
+            self.emit({"kind": "neighbour", **call, **told, **settled})
 
     def _settle(
         self,
@@ -310,6 +310,12 @@ def _holds(cell: types.CellType, value: Any) -> bool:
 def _show(arguments: dict[str, Any]) -> str:
     parts = [f"{name}={_short(value)}" for name, value in arguments.items()]
     return ", ".join(parts)[:SHOWN]
+
+
+def _changed(recorded: dict[str, Any], made: dict[str, Any]) -> list[str]:
+    """Return the arguments that differ from the recorded call's, as they are shown."""
+    shown = {name: (_short(recorded[name]), _short(value)) for name, value in made.items()}
+    return [f"{name}={now}" for name, (then, now) in shown.items() if now != then]
 
 
 def _short(value: Any) -> str:

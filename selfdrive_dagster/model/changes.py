@@ -98,6 +98,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
     `frames` are the in-app frames found in the tree, innermost first. `failing_tests` are
     node ids when the failing-test track brought us here; then `crash` may be None.
+    `exception_type` is the crash's, or that of what the product raises in all failing tests, with
+    `message`; "" where a test finds a wrong answer.
     """
 
     revision: str
@@ -109,7 +111,13 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[ObservedInput, ...]
     suspect: SuspectCommit | None
     exception_type: str
+    message: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What the exception says, "" where there is none."""
+        return self.crash.raised.value if self.crash else self.message
 
 
 class Reproducer(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +168,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     `invented` tells a mitigation's made-up behaviour ("returns None where it raised
     IndexError"); a repair has none. `rank` counts from 1 in the engine's order. `author` is
     whoever made a patch that was handed in, "unknown" where it names nobody, "" for one that the
-    generator drew.
+    generator drew. `bits` is how long it takes to say which of the generator's drafts it is.
     """
 
     id: str
@@ -175,6 +183,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     supports: tuple[Support, ...] = ()
     rank: int = 0
     author: str = ""
+    bits: float = 0.0
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `source` is the file's whole new text, `patch` the same as a unified diff. `invented`
     says what the draft would make up if nothing supports it ("returns None where it raised
     IndexError"); see claims. `tokens` counts changed tokens, `kind` is one of ordering.KINDS.
-    `author` is whoever made a patch that was handed in (`authors`), "" for one that a generator
-    drew.
+    `bits` is how long it takes to say which of a generator's drafts it is, 0 where nobody knows:
+    the likelier its family at its place and the earlier it comes there, the shorter. `author` is
+    whoever made a patch that was handed in (`authors`), "" for one that a generator drew.
     """
 
     family: str
@@ -27,6 +28,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     invented: str
     tokens: int
+    bits: float = 0.0
     supports: tuple[Support, ...] = ()
     generator: str = BUILTIN
     author: str = ""

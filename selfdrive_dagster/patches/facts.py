@@ -70,8 +70,7 @@ def read_clues(exception: str, message: str) -> dict[str, str]:
 
 def gather(diagnosis: Diagnosis, module: Module, function: FunctionNode | None) -> Facts:
     """Return all that is known inside one function of a module."""
-    raised = diagnosis.crash.raised if diagnosis.crash else None
-    message = raised.value if raised else ""
+    message = diagnosis.words
     exception = diagnosis.exception_type.rpartition(".")[2]
     values = _observed(diagnosis, module.qualname(function))
     types = _annotated(module, function) | {name: kind_of(value) for name, value in values.items()}

@@ -27,8 +27,11 @@ class Stream(msgspec.Struct, Generic[T], frozen=True):
     """Pairs of cost (1 = an ordinary candidate) and candidate, best first, made lazily."""
 
 
-def interleave(streams: Iterable[Stream[T]]) -> Iterator[T]:
-    """Yield the items of all streams, fairly by weight; ties go to the earlier stream.
+def interleave(streams: Iterable[Stream[T]]) -> Iterator[tuple[float, T]]:
+    """Yield the items of all streams with the time on their clock, the earliest first.
+
+    Fairly by weight; ties go to the earlier stream. The n-th item of a stream comes at about
+    n / weight, so 1 / time is what is believed of it, up to a factor that all share.
 
     Nothing is pulled from a stream before its turn, so work is done only for what is used.
     """
@@ -39,7 +42,7 @@ def interleave(streams: Iterable[Stream[T]]) -> Iterator[T]:
         clock, order = heapq.heappop(clocks)
         weight, items = sources[order]
         for cost, item in islice(items, 1):
-            yield item
+            yield clock, item
             heapq.heappush(clocks, (clock + cost / weight, order))
 
 
@@ -60,10 +63,10 @@ def round_robin(lists: Iterable[Iterable[T]]) -> Iterator[T]:
 KINDS = ("replace", "wrap", "guard", "delete")
 
 
-def rank_key(kind: str, tokens: int, order: int) -> tuple[int, int, int]:
-    """Return the sort key of a surviving candidate: fewer changed tokens, then kind, then order.
+def rank_key(kind: str, length: float, order: int) -> tuple[float, int, int]:
+    """Return the sort key of a surviving candidate: the shortest first, then kind, then order.
 
-    `kind` is one of KINDS (an unknown kind ranks last); `tokens` counts changed tokens.
+    `kind` is one of KINDS (an unknown kind ranks last); `length` is in bits, see `lengths`.
     """
     place = KINDS.index(kind) if kind in KINDS else len(KINDS)
-    return tokens, place, order
+    return length, place, order

@@ -86,6 +86,7 @@ def joined(first: Draft, second: Draft, old: str) -> Draft:
         patch=render_diff(first.path, old, second.source),
         invented=f"{first.invented}, and {second.invented}",
         tokens=first.tokens + second.tokens,
+        bits=first.bits + second.bits,
         supports=(),
     )
 

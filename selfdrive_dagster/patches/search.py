@@ -29,6 +29,7 @@ from selfdrive_dagster.model import (
 from selfdrive_dagster.patches.claims import claim_of
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.earlier import Earlier, essence_of
+from selfdrive_dagster.patches.lengths import length_of
 from selfdrive_dagster.patches.ordering import rank_key
 from selfdrive_dagster.patches.pairs import Partial, pairs
 from selfdrive_dagster.patches.proposers import Asking, Proposer, Templates
@@ -240,13 +241,11 @@ def search_if_reproduced(
 
 def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, ...]:
     """Rank survivors: supported repairs first, then what was made for this very crash, then by
-    the size and kind of the change."""
+    the length and kind of the change."""
     by_test = reproducer.way is Way.FAILING_TEST
     made = []
     for order, draft in enumerate(survivors):
         claim, invented = claim_of(draft, failing_test=by_test)
-        size = rank_key(draft.kind, draft.tokens, order)
-        key = (claim is not Claim.REPAIR, draft.generator == BUILTIN, *size)
         candidate = Candidate(
             id=short_id("cnd", draft.patch),
             generator=draft.generator,
@@ -259,7 +258,10 @@ def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, 
             invented=invented,
             supports=draft.supports,
             author=draft.author,
+            bits=round(draft.bits, 2),
         )
+        size = rank_key(draft.kind, length_of(candidate), order)
+        key = (claim is not Claim.REPAIR, draft.generator == BUILTIN, *size)
         made.append((key, candidate))
     made.sort(key=lambda pair: pair[0])
     return tuple(

@@ -47,13 +47,17 @@ Answer = dict[str, Any]
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
-    """One input and what base and variants answered. `recorded` marks an unchanged call."""
+    """One input and what base and variants answered. `recorded` marks an unchanged call.
+
+    `changed` shows each argument that was changed, none in a recorded call.
+    """
 
     test: str
     shown: str
     recorded: bool
     base: Answer
     variants: dict[str, Answer]
+    changed: tuple[str, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,25 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     reproducer: Reproducer
     fatal: frozenset[str] = frozenset()
     unfinished: str = ""
+
+    @property
+    def fair(self) -> tuple[Neighbour, ...]:
+        """The inputs on which repairs may be held against each other.
+
+        Where the base fails as reported nothing tells what is right. That a value of an argument
+        makes it raise mostly elsewhere does tell that no caller gives this value.
+        """
+        tally = Counter[str]()
+        reported = [_is_reported(each.base, self.reproducer) for each in self.neighbours]
+        for each, as_reported in zip(self.neighbours, reported, strict=True):
+            if not as_reported and each.base["how"] in ("returned", "raised"):
+                sign = 1 if each.base["how"] == "returned" else -1
+                tally.update(dict.fromkeys(each.changed, sign))
+        return tuple(
+            each
+            for each, as_reported in zip(self.neighbours, reported, strict=True)
+            if not (as_reported and any(tally[value] < 0 for value in each.changed))
+        )
 
     def lacks(self, name: str) -> bool:
         """Say whether a candidate could not answer at all."""
@@ -225,7 +248,7 @@ def behaviours(comparison: Comparison, candidates: tuple[Candidate, ...]) -> lis
     """
     told = [
         each
-        for each in comparison.neighbours
+        for each in comparison.fair
         if all(each.variants.get(one.id, {}).get("how") in CLEAR for one in candidates)
     ]
     groups: dict[str, list[Candidate]] = {}
@@ -242,13 +265,25 @@ def telling_input(comparison: Comparison, one: str, other: str) -> str:
     """
     differing = [
         each
-        for each in comparison.neighbours
+        for each in comparison.fair
         if _clear(each, one) and _clear(each, other) and each.variants[one] != each.variants[other]
     ]
     for each in sorted(differing, key=lambda each: not each.recorded):
         first, second = _answer_text(each.variants[one]), _answer_text(each.variants[other])
         return f"on ({each.shown}) this one {first}, another {second}"
     return ""
+
+
+def says_more(comparison: Comparison, name: str) -> bool:
+    """Say whether a candidate answers otherwise where the base answered, though the base raises.
+
+    What raises asks for something else only where it does. Of a base that gives wrong answers
+    nobody knows where they end.
+    """
+    if not any(_is_reported(each.base, comparison.reproducer) for each in comparison.neighbours):
+        return False
+    answered = [each for each in comparison.fair if each.base["how"] == "returned"]
+    return any(_clear(each, name) and each.variants[name] != each.base for each in answered)
 
 
 CLEAR = ("returned", "raised", "hung", "died")
@@ -266,6 +301,7 @@ def _neighbour(line: dict[str, Any]) -> Neighbour:
         recorded=line["input"] == 0,
         base=dict(line["base"]),
         variants={str(k): dict(v) for k, v in line["variants"].items()},
+        changed=tuple(line["changed"]),
     )
 
 
@@ -275,7 +311,7 @@ def _not_comparable(neighbour: Neighbour, answer: Answer, reproducer: Reproducer
         return f"the base was {base['how']}"
     if answer["how"] in ("unstable", "unasked"):
         return "not answered"
-    if base["how"] == "raised" and _is_reported(base, reproducer):
+    if _is_reported(base, reproducer):
         return "the base failed as reported"
     if str(base.get("value", "")).startswith("function:"):
         return "the answer is a function, and two of them cannot be compared"
@@ -286,9 +322,9 @@ def _is_reported(base: Answer, reproducer: Reproducer) -> bool:
     where = f"{reproducer.target_path}:{reproducer.function}"
     short = reproducer.exception_type.rpartition(".")[2]
     same_place = named_function(str(base.get("where"))) == where or not reproducer.function
-    raised = str(base.get("type", "")).rpartition(".")[2]
+    raised = str(base.get("type", "")).rpartition(".")[2] if base["how"] == "raised" else ""
     kin = bool(reproducer.function) and {short, raised} <= OF_BAD_VALUES
-    return same_place and (raised == short or kin)
+    return bool(raised) and same_place and (raised == short or kin)
 
 
 def _is_passing_call(neighbour: Neighbour, reproducer: Reproducer) -> bool:

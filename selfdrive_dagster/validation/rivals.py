@@ -9,10 +9,14 @@ Belongs here: who is compared, who votes. Does not belong: weights (`dominance`)
 import msgspec
 
 from selfdrive_dagster.model import Candidate, Check, Claim, Progress, Way
+from selfdrive_dagster.patches.lengths import length_of
 from selfdrive_dagster.validation import checks, general, neighbours
-from selfdrive_dagster.validation.dominance import Standing, size_of, standings
+from selfdrive_dagster.validation.dominance import Standing, standings
 from selfdrive_dagster.validation.patched import Text
 from selfdrive_dagster.validation.reaching import reaching_tests, vouching
+
+MORE = 2.0
+"""Bits of a repair that answers otherwise than the base where that did not fail."""
 
 Compared = dict[str, neighbours.Comparison]
 
@@ -73,10 +77,15 @@ def with_standings(
         if text.source is not None and not compared[text.candidate.path].lacks(text.candidate.id)
     ]
     voters = tuple(one for one in repairs if known[one.id].votes)
-    sizes = {one.id: float(size_of(one.patch)) for one in repairs}
-    found = standings(voters, sizes, compared)
+    lengths = {one.id: length_of(one) + _more(one, compared[one.path]) for one in voters}
+    found = standings(voters, lengths, compared)
     replace = msgspec.structs.replace
     return {name: replace(one, standing=found.get(name)) for name, one in known.items()}
+
+
+def _more(candidate: Candidate, comparison: neighbours.Comparison) -> float:
+    """Return the bits that a candidate costs for what nobody asked of it."""
+    return MORE if neighbours.says_more(comparison, candidate.id) else 0.0
 
 
 def _neighbour_check(candidate: Candidate, compared: neighbours.Comparison | None) -> Check:

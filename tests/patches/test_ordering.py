@@ -12,29 +12,35 @@ def stream(name: str, weight: float, count: int, cost: float = 1.0) -> Stream[st
     return Stream(weight=weight, items=[(cost, f"{name}{n}") for n in range(count)])
 
 
+def drawn_from(*streams: Stream[str]) -> list[str]:
+    return [item for _, item in interleave(streams)]
+
+
 @given(st.lists(st.tuples(st.floats(0.1, 10), st.integers(0, 30)), max_size=6))
 def test_every_item_comes_once_and_each_stream_in_its_order(
     shapes: list[tuple[float, int]],
 ) -> None:
     streams = [stream(f"{i}-", weight, count) for i, (weight, count) in enumerate(shapes)]
-    drawn = list(interleave(streams))
+    drawn = drawn_from(*streams)
     assert len(drawn) == sum(count for _, count in shapes)
     for i, (_, count) in enumerate(shapes):
         assert [item for item in drawn if item.startswith(f"{i}-")] == [
             f"{i}-{n}" for n in range(count)
         ]
-    assert drawn == list(interleave(streams))
+    assert drawn == drawn_from(*streams)
+    clocks = [clock for clock, _ in interleave(streams)]
+    assert clocks == sorted(clocks)
 
 
 def test_shares_follow_weights_and_nobody_starves() -> None:
-    drawn = list(interleave([stream("a", 8, 900), stream("b", 1, 100), stream("c", 1, 100)]))
+    drawn = drawn_from(stream("a", 8, 900), stream("b", 1, 100), stream("c", 1, 100))
     first = drawn[:100]
     assert 75 <= sum(item.startswith("a") for item in first) <= 85
     assert sum(item.startswith("b") for item in first) >= 9
 
 
 def test_a_dear_item_delays_its_own_stream_only() -> None:
-    drawn = list(interleave([stream("dear", 1, 3, cost=3.0), stream("cheap", 1, 6)]))
+    drawn = drawn_from(stream("dear", 1, 3, cost=3.0), stream("cheap", 1, 6))
     assert drawn[:5] == ["dear0", "cheap0", "cheap1", "cheap2", "dear1"]
 
 

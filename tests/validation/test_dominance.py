@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfdrive_dagster.model import Candidate, Check, Claim, Reproducer, Way
+from selfdrive_dagster.patches.lengths import size_of
 from selfdrive_dagster.validation import confidence
-from selfdrive_dagster.validation.dominance import Standing, size_of, standings
+from selfdrive_dagster.validation.dominance import Standing, standings
 from selfdrive_dagster.validation.mutating import MOST, Noticed, mutants
 from selfdrive_dagster.validation.neighbours import Comparison, Neighbour
 

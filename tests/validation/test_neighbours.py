@@ -44,7 +44,7 @@ def candidate(name: str) -> Candidate:
 
 def asked(**variants: dict[str, Any]) -> dict[str, Any]:
     """One line of the harness: the base returned 7, the variants what is given."""
-    told = {"test": "t::t", "call": 1, "input": 1, "shown": "n=1"}
+    told = {"test": "t::t", "call": 1, "input": 1, "shown": "n=1", "changed": ["n=1"]}
     return {"kind": "neighbour", **told, "base": SEVEN, "variants": variants}
 
 
@@ -187,3 +187,48 @@ def test_a_failing_test_speaks_for_what_no_passing_one_calls(way: Way) -> None:
         (one,), {"one": ""}, asking, (), PRODUCT, ScriptedSandbox(answer(END)), seed=0
     )
     assert neighbours.judge(compared, one).passed is WITNESSES[way]
+
+
+REPORTED = {"how": "raised", "type": "IndexError", "where": "sign.py:read"}
+OTHERWISE = {"how": "raised", "type": "ValueError", "where": "sign.py:read"}
+
+
+def made(base: dict[str, Any], answered: dict[str, Any], *changed: str) -> neighbours.Neighbour:
+    return neighbours.Neighbour(
+        test="t::t", shown="", recorded=not changed, base=base, variants={"one": answered},
+        changed=changed,
+    )  # fmt: skip
+
+
+def compared(*given: neighbours.Neighbour) -> neighbours.Comparison:
+    return neighbours.Comparison(neighbours=given, incomparable=frozenset(), reproducer=CRASH)
+
+
+def test_a_value_that_the_base_takes_nowhere_tells_nothing_where_it_fails_as_reported() -> None:
+    recorded = made(REPORTED, SEVEN)
+    strange, usual = made(REPORTED, SEVEN, "base=-10"), made(REPORTED, SEVEN, "base=16")
+    refused = made(OTHERWISE, EIGHT, "text='7'", "base=-10")
+    answered = made(SEVEN, SEVEN, "text='7'", "base=16")
+    told = compared(recorded, strange, usual, refused, answered)
+    assert told.fair == (recorded, usual, refused, answered)
+
+
+SAYS_MORE = {
+    "it answers as before": (compared(made(REPORTED, SEVEN), made(SEVEN, SEVEN)), False),
+    "it answers otherwise": (compared(made(REPORTED, SEVEN), made(SEVEN, EIGHT)), True),
+    "another refusal is no answer": (
+        compared(made(REPORTED, SEVEN), made(OTHERWISE, SEVEN)),
+        False,
+    ),
+    "the base never fails": (compared(made(SEVEN, EIGHT)), False),
+    "its answer is not clear": (
+        compared(made(REPORTED, SEVEN), made(SEVEN, {"how": "unsettled"})),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAYS_MORE)
+def test_a_repair_may_say_more_than_the_failure_asks(name: str) -> None:
+    told, more = SAYS_MORE[name]
+    assert neighbours.says_more(told, "one") is more

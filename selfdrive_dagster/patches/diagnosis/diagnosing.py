@@ -92,6 +92,7 @@ def _of_tests(
     coverage: Coverage | None,
 ) -> Diagnosis:
     suspicions = localise.from_tests(tree, coverage) if coverage else ()
+    raised, message = localise.raised_by(coverage or ())
     notes = [] if suspicions else ["No line of the product was seen while the failing tests ran."]
     top = suspicions[0] if suspicions else None
     frames = (
@@ -108,7 +109,8 @@ def _of_tests(
         suspicions=suspicions,
         inputs=(),
         suspect=suspect_commit(tree, history, frames[0], None) if frames else None,
-        exception_type="",
+        exception_type=raised,
+        message=message,
         notes=(*notes, *_watching(coverage)),
     )
 

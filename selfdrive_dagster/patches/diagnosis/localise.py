@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from selfdrive_dagster.model import FrameFinding, Suspicion
-from selfdrive_dagster.patches.suite import SuiteRun
+from selfdrive_dagster.model.product import is_test_path
+from selfdrive_dagster.patches.suite import Lines, SuiteRun, TestResult
 from selfdrive_dagster.patches.syntax import Function, Module, Tree, last_name
 
 NEIGHBOUR = 0.5
@@ -35,6 +36,9 @@ these lines run because the test failed and not the other way round."""
 DECORATING = 0.4
 """What the lines of a decorator weigh, against the most suspect line of what they decorate."""
 
+BESIDE = 0.8
+"""What a line weighs of a function that an exception went through, against the line it was at."""
+
 OFF_STACK = 0.5
 """What a line weighs that a failing test ran, but that was not on the stack when it was stopped
 or raised."""
@@ -47,6 +51,9 @@ RENDERERS = ("__repr__", "__str__", "__format__")
 MOST_HANGS = 3
 """So many hanging tests end the watching of lines (`harness/suite.py`)."""
 
+HUNG, WENT = "a test hung in", "the exception went through"
+"""Why a line stands on a stack: a loop may be stopped at any of its lines."""
+
 COUNTED = ("passed", "failed", "error")
 LIMIT = 200
 MOST_BLAMED = 30
@@ -55,7 +62,11 @@ Line = tuple[str, int]
 
 
 class TestLines(msgspec.Struct, frozen=True, kw_only=True):
-    """One test of the product's suite: how it ended and the product's lines it ran."""
+    """One test of the product's suite: how it ended and the product's lines it ran.
+
+    `stack` holds the lines an exception went through, innermost last; `raised` is its class and
+    `message` its words where it came out of the product's code, "" where the test itself raised.
+    """
 
     __test__ = False  # pytest must not collect it
 
@@ -63,6 +74,8 @@ class TestLines(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
     lines: frozenset[Line]
     stack: tuple[Line, ...] = ()
+    raised: str = ""
+    message: str = ""
     hung: bool = False
     watched: bool = True
 
@@ -79,13 +92,7 @@ def coverage_of(run: SuiteRun) -> Coverage:
     ran = {i: test for i, test in run.tests.items() if test.outcome in COUNTED}
     hung = {i for i, test in ran.items() if test.hung}
     watched = tuple(
-        TestLines(
-            node_id=node_id,
-            failed=ran[node_id].outcome != "passed",
-            lines=frozenset((path, line) for path, lines in files.items() for line in lines),
-            stack=tuple((one.path, one.line) for one in ran[node_id].frames),
-            hung=node_id in hung,
-        )
+        _watched(node_id, ran[node_id], files)
         for node_id, files in run.lines.items()
         if node_id in ran
     )
@@ -95,6 +102,33 @@ def coverage_of(run: SuiteRun) -> Coverage:
         for i in unwatched
     )
     return (*watched, *rest)
+
+
+def _watched(node_id: str, test: TestResult, files: Lines) -> TestLines:
+    stack = tuple((one.path, one.line) for one in test.frames)
+    inside = [path for path, _ in stack if not path.startswith(("/", ".."))]
+    ours = bool(inside) and not is_test_path(inside[-1]) and not test.hung
+    return TestLines(
+        node_id=node_id,
+        failed=test.outcome != "passed",
+        lines=frozenset((path, line) for path, lines in files.items() for line in lines),
+        stack=stack,
+        raised=test.exception_type if ours else "",
+        message=test.message if ours else "",
+        hung=test.hung,
+    )
+
+
+def raised_by(coverage: Coverage) -> tuple[str, str]:
+    """Return the class and words of the exception that all failing tests end with, "" if none.
+
+    What the product raises tells what is wrong with it; what a test raises tells only that.
+    """
+    found = {(test.raised, test.message) for test in coverage if test.failed}
+    kinds = {raised for raised, _ in found}
+    if len(kinds) != 1:
+        return "", ""
+    return min(found)
 
 
 def unwatched_note(coverage: Coverage) -> str:
@@ -206,7 +240,7 @@ def _stacked(coverage: Coverage) -> dict[str, dict[int, str]]:
     found: dict[str, dict[int, str]] = {}
     for test in coverage:
         for path, line in test.stack if test.failed else ():
-            how = "a test hung in" if test.hung else "the exception went through"
+            how = HUNG if test.hung else WENT
             found.setdefault(path, {})[line] = how
     return found
 
@@ -221,8 +255,12 @@ def _on_stack(
     if not stacked:
         return 1.0, ""
     body = range(function.first_line, function.last_line + 1)
-    how = [how for line, how in stacked.get(place[0], {}).items() if line in body]
-    return (1.0, f"; {how[0]} {function.name}") if how else (OFF_STACK, "")
+    there = {line: how for line, how in stacked.get(place[0], {}).items() if line in body}
+    if not there:
+        return OFF_STACK, ""
+    how = there.get(place[1], next(iter(there.values())))
+    at_it = place[1] in there or how == HUNG
+    return 1.0 if at_it else BESIDE, f"; {how} {function.name}"
 
 
 def _lines_of(

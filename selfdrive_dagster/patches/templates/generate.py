@@ -3,8 +3,11 @@
 Locations weigh what diagnosis says of them, families what the table says; the two multiply.
 """
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
+
+import msgspec
 
 from selfdrive_dagster.model import Diagnosis, Product, Suspicion
 from selfdrive_dagster.model.product import is_protected, is_test_path
@@ -27,13 +30,14 @@ def generate(diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[
     repository = Repository(product)
     checker = Checker(repository)
     made = 0
-    for family, site, rewrite in interleave(_streams(diagnosis, product, repository)):
+    streams = _streams(diagnosis, product, repository)
+    for clock, (family, site, rewrite) in interleave(streams):
         if made >= limit:
             return
         draft = checker.draft(family, site, rewrite)
         if draft is not None:
             made += 1
-            yield draft
+            yield msgspec.structs.replace(draft, bits=math.log2(clock))
 
 
 _Item = tuple[str, Site, Rewrite]
@@ -42,8 +46,8 @@ _Item = tuple[str, Site, Rewrite]
 def _streams(
     diagnosis: Diagnosis, product: Product, repository: Repository
 ) -> Iterator[Stream[_Item]]:
-    message = diagnosis.crash.raised.value if diagnosis.crash else ""
-    families = weights(diagnosis.exception_type.rpartition(".")[2], message)
+    exception = diagnosis.exception_type.rpartition(".")[2]
+    families = weights(exception, diagnosis.words, tested=diagnosis.crash is None)
     for place, suspicion in enumerate(locations(diagnosis, product)):
         share = suspicion.score * (1.0 if place < _TOP_LOCATIONS else _FAR)
         sites = _Sites(diagnosis, repository, suspicion)
