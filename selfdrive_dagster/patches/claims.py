@@ -55,10 +55,12 @@ def sibling_idioms(
         return ()
     there = tuple(before)
     known = Counter((idiom.place, idiom.key) for idiom in there)
-    introduced = [idiom for idiom in after if _is_new(idiom, known)]
+    now = tuple(after)
+    introduced = [idiom for idiom in now if _is_new(idiom, known)]
+    beside = tuple(idiom for idiom in now if idiom not in introduced)
     gone = [idiom for idiom in there if known[idiom.place, idiom.key] > 0]
     found = [
-        _support(idiom, path, repository, kept=any(_is_widened(old, idiom) for old in gone))
+        _support(idiom, path, repository, beside, any(_is_widened(old, idiom) for old in gone))
         for idiom in introduced
     ]
     agreeing = tuple(support for support in found if support)
@@ -110,8 +112,11 @@ def _essence(idiom: Idiom) -> tuple[tuple[str, str], frozenset[str], str]:
 _Found = tuple[str, Idiom]
 
 
-def _support(idiom: Idiom, path: str, repository: Repository, kept: bool) -> Support | None:
-    """Return one support; `kept` says that the same handler's answer stood there before."""
+def _support(
+    idiom: Idiom, path: str, repository: Repository, beside: tuple[Idiom, ...], kept: bool
+) -> Support | None:
+    """Return one support. `beside` are idioms that stay as they are, `kept` says that the same
+    handler's answer stood there before."""
     near = [
         (where, other)
         for where, other in _others(idiom, path, repository)
@@ -127,6 +132,7 @@ def _support(idiom: Idiom, path: str, repository: Repository, kept: bool) -> Sup
         and (kept or not _is_worded(idiom) or _is_told_of(idiom, other, path == where))
     ]
     enough = _enough(idiom, path, agreeing, repository) if invents else agreeing
+    enough = [*enough, *_in_one_condition(idiom, beside, path, repository)]
     for where, other in enough:
         says = f"the same treatment stands there: {_words(other)}"
         return Support(kind=SIBLING_IDIOM, where=f"{where}:{other.line}", says=says)
@@ -190,6 +196,33 @@ def _others(idiom: Idiom, path: str, repository: Repository) -> Iterator[tuple[s
     for where, other in repository.idioms(needle(idiom.subject), path):
         if (other.kind, other.subject) == (idiom.kind, idiom.subject):
             yield where, other
+
+
+def _in_one_condition(
+    idiom: Idiom, beside: tuple[Idiom, ...], path: str, repository: Repository
+) -> Iterator[_Found]:
+    """Yield what the same condition tests before it reads, as this idiom does.
+
+    Who asks whether one text is empty before reading its first character, and does not ask of the
+    next one, forgot it.
+    """
+    same = [
+        other
+        for other in beside
+        if (other.kind, other.place, other.line) == (idiom.kind, idiom.place, idiom.line)
+        and _asks_if_empty(other)
+    ]
+    module = repository.module(path)
+    if not same or not _asks_if_empty(idiom) or module is None:
+        return
+    for other in idioms_in(module.tree):  # a draft's own lines count from its function's first
+        if any((other.key, other.place) == (one.key, one.place) for one in same):
+            yield path, other
+
+
+def _asks_if_empty(idiom: Idiom) -> bool:
+    base = idiom.subject.partition("[")[0]
+    return idiom.kind == "index_test" and idiom.value in (base, f"len({base}) > 0")
 
 
 def _same_answer(new: Idiom, other: Idiom, kept: bool) -> bool:

@@ -201,6 +201,33 @@ def test_a_like_spelling_alone_is_no_kin(case: tuple[str, str, str], tmp_path: P
     assert supports(*draft_of(tmp_path, *case)) == ()
 
 
+MARKED = """\
+class Writer:
+    def put(self, text):
+        if (
+            text
+            and {0}self.written[-1] == {1}self.mark[0]
+        ):
+            text = " " + text
+        return text
+"""
+ONE_CONDITION = {
+    "one is asked": ("self.written and ", "self.mark and ", True),
+    "spelled in another way": ("self.written and ", "len(self.mark) > 0 and ", True),
+    "none is asked": ("", "self.mark and ", False),
+    "asked for more than one": ("self.written and ", "len(self.mark) > 1 and ", False),
+}
+
+
+@pytest.mark.parametrize("name", ONE_CONDITION)
+def test_a_condition_that_asks_of_one_text_vouches_for_the_other(name: str, tmp_path: Path) -> None:
+    asked, asks, vouched = ONE_CONDITION[name]
+    before = MARKED.format(asked, "")
+    after = MARKED.format(f"{asked}{asks}", "")
+    found = supports(*draft_of(tmp_path, "condition", before, after))
+    assert [support.where for support in found] == ["shop/cart.py:4"] * vouched
+
+
 # Wrong patches that one lookalike once carried to CERTIFIED: before, after, the lookalike.
 FIRST = "def {0}(raw: str) -> {1}:\n    {2}\n"
 CAUGHT = "try:\n        return {0}(raw)\n    except ValueError:\n        return {1}"

@@ -26,6 +26,7 @@ REPRODUCED = {
     "hostile_strings": Way.CAPTURED_ARGUMENTS,
     "refused_argument": Way.CAPTURED_ARGUMENTS,
     "borrowed_self": Way.BORROWED_STATE,
+    "unsent_state": Way.BORROWED_STATE,
     "http_login": Way.HTTP_REPLAY,
     "http_no_tests": Way.HTTP_REPLAY,
 }
@@ -73,6 +74,7 @@ FIXES = [
     ("literal_arguments", "parcels/rates.py", "ZONES[country]", 'ZONES.get(country, "world")'),
     ("literal_arguments", "parcels/rates.py", "weight_g <= 0", "country not in ZONES"),
     ("borrowed_self", "bank/ledger.py", "== currency)", "== currency), default=0)"),
+    ("unsent_state", "letters/writing.py", "if text and", "if text and self.bullet and"),
     ("http_login", "kiosk/app.py", "share = ", "share = wanted['quantity'] and "),
 ]
 
@@ -111,6 +113,14 @@ def test_what_a_test_lends_is_told(reproduced: Reproduce) -> None:
     assert this.unknown == (
         "is a <Ledger object>: its state was not sent; test_balance_of_an_account lends its own"
     )
+
+
+def test_what_the_exception_tells_of_an_object_is_told(reproduced: Reproduce) -> None:
+    reproduction, _ = reproduced("unsent_state")
+    assert reproduction.reproducer is not None
+    told = reproduction.reproducer.arguments[-1]
+    assert (told.name, told.expression) == ("self.bullet", '""')
+    assert told.unknown == "it was not sent: IndexError at `self.bullet[0]` tells it"
 
 
 def test_nothing_runs_below_a_full_sandbox(tmp_path: Path) -> None:

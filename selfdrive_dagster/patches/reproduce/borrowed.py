@@ -2,7 +2,8 @@
 
 Its own call of a function of the trace gets the recorded arguments in place of its own; what
 was not sent (`self`, a database) stays as the test made it. The result reads like the
-project's own test.
+project's own test. Where that does not fail, the borrowed object is given what the exception
+tells of it (`inferred`).
 """
 
 import ast
@@ -23,6 +24,7 @@ from selfdrive_dagster.patches.reproduce.draft import (
     test_name,
     test_path,
 )
+from selfdrive_dagster.patches.reproduce.inferred import Inferred
 from selfdrive_dagster.patches.reproduce.pruning import CannotBorrowError
 from selfdrive_dagster.patches.reproduce.testcode import (
     TestCode,
@@ -45,29 +47,38 @@ def drafts(
     diagnosis: Diagnosis,
     placed: tuple[Placed, ...],
     coverage: Coverage,
+    told: tuple[Inferred, ...] = (),
 ) -> Iterator[Draft | Attempt]:
-    """Yield a draft for each fitting call in a passing test, innermost frame first."""
+    """Yield a draft for each fitting call in a passing test, innermost frame first.
+
+    With something `told` of the object whose method raised, methods of its class are called on
+    borrowed objects that were given it, one attribute at a time.
+    """
     made = 0
+    holder = placed[0][1].function.rpartition(".")[0]
     for frame, finding in placed:
         module = tree.module(finding.path)
         function = module.function(finding.function) if module else None
         if function is None or function.is_nested or frame.function in ANONYMOUS:
             continue
+        if told and finding.function.rpartition(".")[0] != holder:
+            continue
         values = arguments_of(tree, frame, finding)
         tests = reaching(product, coverage, function)
-        if not tests:
+        if not tests and not told:
             yield _gave_up(finding.function, "no passing test reaches it")
             continue
-        if not any(isinstance(value, Rebuilt) for value in values.values()):
+        if not told and not any(isinstance(value, Rebuilt) for value in values.values()):
             yield _gave_up(finding.function, "none of its arguments could be rebuilt")
             continue
         calls = [one for test in tests for one in _direct_calls(test, function)]
-        if not calls:
+        if not calls and not told:
             reason = f"{len(tests)} passing tests reach it, none calls it directly"
             yield _gave_up(finding.function, reason)
-        for test, call, lean in calls[: MOST_DRAFTS - made]:
+        chosen = [(one, given) for one in calls for given in told or (None,)]
+        for borrowing, given in chosen[: MOST_DRAFTS - made]:
             made += 1
-            yield _draft(tree, product, diagnosis, finding, function, values, test, call, lean)
+            yield _draft(tree, product, diagnosis, finding, function, values, borrowing, given)
 
 
 def _gave_up(target: str, reason: str) -> Attempt:
@@ -124,10 +135,10 @@ def _draft(
     finding: FrameFinding,
     function: Function,
     values: dict[str, Value],
-    test: TestCode,
-    call: ast.Call,
-    lean: bool,
+    borrowing: Borrowing,
+    given: Inferred | None,
 ) -> Draft | Attempt:
+    test, call, lean = borrowing
     whole = "" if lean or not early_assertions(test, call) else ", its assertions kept"
     target = f"{function.qualname} as {test.name} calls it in line {call.lineno}{whole}"
     own = _own_arguments(function, call)
@@ -136,18 +147,21 @@ def _draft(
     recorded = {name: value for name, value in values.items() if isinstance(value, Rebuilt)}
     merged = {**own, **{name: v.node for name, v in recorded.items() if name in _given(function)}}
     try:
-        source = _source(tree, product, diagnosis, function, values, merged, (test, call, lean))
+        source = _source(tree, product, diagnosis, function, values, merged, borrowing, given)
     except CannotBorrowError as reason:
         return _gave_up(target, str(reason))
     folder = test.path.rpartition("/")[0]
     used = [value.node for name, value in recorded.items() if name in merged]
+    lent = f", the recorded {_listed(sorted(recorded))}" if recorded else ""
+    held = f", {given.attribute} being {given.value}" if given else ""
+    state = () if given is None else (_inferred(finding, given),)
     return Draft(
         way=Way.BORROWED_STATE,
-        path=test_path(folder, diagnosis, test.path, test.name, str(call.lineno), str(lean)),
+        path=test_path(folder, diagnosis, test.path, test.name, str(call.lineno), str(lean), held),
         source=source,
         target=finding,
-        tried=f"{target}, with the recorded {_listed(sorted(recorded))}",
-        arguments=tuple(_told(finding, name, values[name], test) for name in values),
+        tried=f"{target}{lent}{held}".replace(", the", ", with the"),
+        arguments=(*(_told(finding, name, values[name], test) for name in values), *state),
         production_values=tuple(dict.fromkeys(one for node in used for one in literals(node))),
     )
 
@@ -160,6 +174,7 @@ def _source(
     values: dict[str, Value],
     merged: dict[str, ast.expr],
     borrowing: Borrowing,
+    given: Inferred | None,
 ) -> str:
     """Write the test with other arguments in its call. Raises CannotBorrowError."""
     test, call, lean = borrowing
@@ -174,11 +189,35 @@ def _source(
 
     def ending(indent: int) -> str:
         inner = perform(node, form, indent + 4 if allowed else indent, width)[0]
-        return permit(inner, allowed, indent)[0] if allowed else inner
+        done = permit(inner, allowed, indent)[0] if allowed else inner
+        return f"{' ' * indent}{state}\n{done}" if state else done
 
+    state = _given_state(call, given) if given else ""
+    notes = notes_of(values, merged)
+    if given:
+        notes = (*notes, f"nobody sent `{given.attribute}`: {given.why}")
     name, sentence = test_name(function.name, "call"), sentence_of(diagnosis)
     source = cut_after(test, call, ending, name=name, imports=more, sentence=sentence, lean=lean)
-    return writing.finished(source, more, notes_of(values, merged), width)
+    return writing.finished(source, more, notes, width)
+
+
+def _given_state(call: ast.Call, given: Inferred) -> str:
+    """Return the statement that gives the called object an attribute.
+
+    Raises CannotBorrowError when the object has no name.
+    """
+    match call.func:
+        case ast.Attribute(value=ast.Name() | ast.Attribute() as receiver):
+            return f"{ast.unparse(receiver)}.{given.attribute} = {given.value}"
+    raise CannotBorrowError("the object whose method it calls has no name")
+
+
+def _inferred(finding: FrameFinding, given: Inferred) -> ObservedInput:
+    name = f"self.{given.attribute}"
+    unknown = f"it was not sent: {given.why}"
+    return ObservedInput(
+        function=finding.function, name=name, expression=given.value, unknown=unknown
+    )
 
 
 def _told(finding: FrameFinding, name: str, value: Value, test: TestCode) -> ObservedInput:

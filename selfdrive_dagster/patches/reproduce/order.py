@@ -21,6 +21,7 @@ from selfdrive_dagster.patches.reproduce import borrowed, captured, replay
 from selfdrive_dagster.patches.reproduce.chance import seeded
 from selfdrive_dagster.patches.reproduce.clock import stopped
 from selfdrive_dagster.patches.reproduce.draft import Draft
+from selfdrive_dagster.patches.reproduce.inferred import inferred
 from selfdrive_dagster.patches.reproduce.minimise import minimise
 from selfdrive_dagster.patches.reproduce.proving import SURROUNDINGS, prove
 from selfdrive_dagster.patches.reproduce.shrink import shrink
@@ -78,6 +79,7 @@ class _Search:
         for sentence, drafts in (
             ("calling it with the recorded arguments", self._captured),
             ("borrowing the state of a passing test", self._borrowed),
+            ("giving a borrowed object what the exception tells of it", self._inferred),
             ("sending the recorded request", self._replayed),
         ):
             self.progress(sentence)
@@ -91,6 +93,17 @@ class _Search:
 
     def _borrowed(self) -> Iterable[Draft | Attempt]:
         return borrowed.drafts(self.tree, self.product, self.diagnosis, self.placed, self.coverage)
+
+    def _inferred(self) -> Iterable[Draft | Attempt]:
+        inner = self.placed[0][1]
+        module = self.tree.module(inner.path)
+        function = module.function(inner.function) if module else None
+        told = inferred(module, function, self.diagnosis) if module and function else ()
+        if not told:
+            return ()
+        return borrowed.drafts(
+            self.tree, self.product, self.diagnosis, self.placed, self.coverage, told
+        )
 
     def _replayed(self) -> Iterable[Draft | Attempt]:
         return replay.drafts(self.tree, self.product, self.diagnosis, self.placed, self.coverage)

@@ -23,6 +23,7 @@ from selfdrive_dagster.patches.syntax import (
     first_line,
     parse_quietly,
 )
+from selfdrive_dagster.patches.templates.nonsense import nonsense
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 from selfdrive_dagster.patches.text import apply_edits, render_diff
 
@@ -55,6 +56,7 @@ class Segment:
         self.tree = parse(module.text[self.start : self.stop])
         self.essence = essence(compiled(self.tree))
         self.calls = forbidden(self.tree)
+        self.nonsense = nonsense(self.tree)
         self.before = tuple(self.idioms(self.tree))
 
     def idioms(self, tree: ast.Module) -> Iterator[Idiom]:
@@ -129,7 +131,7 @@ class Checker:
         self._seen: set[tuple[str, int, tuple[object, ...]]] = set()
 
     def draft(self, family: str, site: Site, rewrite: Rewrite) -> Draft | None:
-        """Return the draft of a rewrite, None when it is broken, forbidden or not new."""
+        """Return the draft of a rewrite, None when it is broken, forbidden, nonsense or not new."""
         segment = self._segment(site, rewrite)
         if segment is None:
             return None
@@ -144,6 +146,8 @@ class Checker:
         if doing == segment.essence or key in self._seen or _brings_in(rewrite, tree, segment):
             return None
         self._seen.add(key)
+        if nonsense(tree) - segment.nonsense:
+            return None
         before, after = segment.before, segment.idioms(tree)
         vouched = sibling_idioms(family, module.path, before, after, self._repository)
         return Draft(

@@ -1,0 +1,5 @@
+from letters.writing import Writer
+
+writer = Writer()
+writer.bullet = ""
+writer.item("butter")
