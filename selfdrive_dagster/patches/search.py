@@ -26,7 +26,7 @@ from selfdrive_dagster.model import (
     short_id,
     silent,
 )
-from selfdrive_dagster.patches.claims import claim_of
+from selfdrive_dagster.patches.claims import claim_of, supports
 from selfdrive_dagster.patches.drafts import BUILTIN, Draft
 from selfdrive_dagster.patches.earlier import Earlier, essence_of
 from selfdrive_dagster.patches.lengths import length_of
@@ -107,7 +107,7 @@ def search(
             break
         stopped = early or stopped
     return Search(
-        plausible=_ranked(hunt.held, reproducer),
+        plausible=_ranked(hunt.held, reproducer, product),
         tried=len(hunt.tried),
         outcomes=dict(Counter(outcome for _, outcome in hunt.tried)),
         families=dict(Counter(draft.family for draft, _ in hunt.tried)),
@@ -239,7 +239,9 @@ def search_if_reproduced(
     return msgspec.structs.replace(found, asks=reproduction.asks + found.asks)
 
 
-def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, ...]:
+def _ranked(
+    survivors: list[Draft], reproducer: Reproducer, product: Product
+) -> tuple[Candidate, ...]:
     """Rank survivors: supported repairs first, then what was made for this very crash, then by
     the length and kind of the change."""
     by_test = reproducer.way is Way.FAILING_TEST
@@ -256,7 +258,7 @@ def _ranked(survivors: list[Draft], reproducer: Reproducer) -> tuple[Candidate, 
             patch=draft.patch,
             claim=claim,
             invented=invented,
-            supports=draft.supports,
+            supports=draft.supports or (supports(draft, product) if by_test else ()),
             author=draft.author,
             bits=round(draft.bits, 2),
         )

@@ -9,8 +9,10 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from types import CodeType
 
+from selfdrive_dagster.model import Support
 from selfdrive_dagster.patches.claims import sibling_idioms
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.expected import expected_failure
@@ -56,8 +58,17 @@ class Segment:
         self.tree = parse(module.text[self.start : self.stop])
         self.essence = essence(compiled(self.tree))
         self.calls = forbidden(self.tree)
-        self.nonsense = nonsense(self.tree)
-        self.before = tuple(self.idioms(self.tree))
+        self.shell = int(_is_shell(self.tree))
+
+    @cached_property
+    def before(self) -> tuple[Idiom, ...]:
+        """The idioms of the base."""
+        return tuple(self.idioms(self.tree))
+
+    @cached_property
+    def nonsense(self) -> Counter[str]:
+        """The nonsense of the base, which is nobody's fault here."""
+        return nonsense(self.tree)
 
     def idioms(self, tree: ast.Module) -> Iterator[Idiom]:
         """Yield the idioms of this segment, or of a new text of it."""
@@ -123,10 +134,15 @@ def _brings_in(rewrite: Rewrite, tree: ast.Module, segment: Segment) -> bool:
 
 
 class Checker:
-    """Turns rewrites into drafts, once each. Holds what was already drafted."""
+    """Turns rewrites into drafts, once each. Holds what was already drafted.
 
-    def __init__(self, repository: Repository) -> None:
+    Without `vouching` nobody looks for evidence in the repository, which takes as long as all
+    else: where a failing test speaks for every draft it is needed for survivors alone.
+    """
+
+    def __init__(self, repository: Repository, *, vouching: bool = True) -> None:
         self._repository = repository
+        self._vouching = vouching
         self._segments: dict[tuple[str, int], Segment | None] = {}
         self._seen: set[tuple[str, int, tuple[object, ...]]] = set()
 
@@ -146,10 +162,8 @@ class Checker:
         if doing == segment.essence or key in self._seen or _brings_in(rewrite, tree, segment):
             return None
         self._seen.add(key)
-        if nonsense(tree) - segment.nonsense:
+        if nonsense(tree, _new_lines(segment, source, rewrite)) - segment.nonsense:
             return None
-        before, after = segment.before, segment.idioms(tree)
-        vouched = sibling_idioms(family, module.path, before, after, self._repository)
         return Draft(
             family=family,
             kind=rewrite.kind,
@@ -160,8 +174,16 @@ class Checker:
             source=source,
             invented=rewrite.invented,
             tokens=sum(changed_tokens(module.text[e.start : e.end], e.new) for e in rewrite.edits),
-            supports=vouched
-            or expected_failure(family, module, site.function, tree, self._repository),
+            supports=self._support(family, site, segment, tree) if self._vouching else (),
+        )
+
+    def _support(
+        self, family: str, site: Site, segment: Segment, tree: ast.Module
+    ) -> tuple[Support, ...]:
+        path, after = site.module.path, segment.idioms(tree)
+        vouched = sibling_idioms(family, path, segment.before, after, self._repository)
+        return vouched or expected_failure(
+            family, site.module, site.function, tree, self._repository
         )
 
     def _segment(self, site: Site, rewrite: Rewrite) -> Segment | None:
@@ -181,6 +203,14 @@ class Checker:
             except (SyntaxError, ValueError, RecursionError):
                 self._segments[key] = None
         return self._segments[key]
+
+
+def _new_lines(segment: Segment, source: str, rewrite: Rewrite) -> range:
+    """Return the lines of a draft's segment that its edits may have changed."""
+    grown = sum(len(edit.new) - (edit.end - edit.start) for edit in rewrite.edits)
+    first = source.count("\n", segment.start, min(edit.start for edit in rewrite.edits))
+    last = source.count("\n", segment.start, max(edit.end for edit in rewrite.edits) + grown)
+    return range(first + 1 + segment.shell, last + 2 + segment.shell)
 
 
 def outermost(module: Module, statement: ast.stmt) -> FunctionNode | None:

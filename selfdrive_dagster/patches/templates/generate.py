@@ -28,7 +28,7 @@ _FAR = 0.5
 def generate(diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
     """Yield at most `limit` drafts, best first; lazily, deterministically, none twice."""
     repository = Repository(product)
-    checker = Checker(repository)
+    checker = Checker(repository, vouching=diagnosis.crash is not None)
     made = 0
     streams = _streams(diagnosis, product, repository)
     for clock, (family, site, rewrite) in interleave(streams):

@@ -9,6 +9,7 @@ Belongs here: shapes that are nonsense in any program. Does not belong: what a s
 
 import ast
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
@@ -19,9 +20,24 @@ _HOLDERS = (
 _NO_BOUND = frozenset(("str", "repr", "list", "tuple", "set", "dict", "bytes", "float", "sorted"))
 
 
-def nonsense(tree: ast.AST) -> Counter[str]:
-    """Count the nonsense in a tree by its text: a draft must not bring in more."""
-    return Counter(ast.unparse(node) for node in ast.walk(tree) if _is_nonsense(node))
+def nonsense(tree: ast.AST, lines: range | None = None) -> Counter[str]:
+    """Count the nonsense in a tree, or on some lines of it, by its text."""
+    return Counter(ast.unparse(node) for node in _near(tree, lines) if _is_nonsense(node))
+
+
+def _near(tree: ast.AST, lines: range | None) -> Iterator[ast.AST]:
+    """Yield the nodes that stand on these lines, all without; what is elsewhere is not entered."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        first = getattr(node, "lineno", None)
+        if lines is None or first is None or _meets(lines, first, node.end_lineno):  # type: ignore[attr-defined]
+            yield node
+            waiting += ast.iter_child_nodes(node)
+
+
+def _meets(lines: range, first: int, last: int) -> bool:
+    return first < lines.stop and lines.start <= last
 
 
 def _is_nonsense(node: ast.AST) -> bool:
