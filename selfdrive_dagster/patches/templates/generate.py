@@ -28,7 +28,7 @@ _FAR = 0.5
 def generate(diagnosis: Diagnosis, product: Product, *, limit: int) -> Iterator[Draft]:
     """Yield at most `limit` drafts, best first; lazily, deterministically, none twice."""
     repository = Repository(product)
-    checker = Checker(repository, vouching=diagnosis.crash is not None)
+    checker = Checker(repository, vouching=not diagnosis.failing_tests)
     made = 0
     streams = _streams(diagnosis, product, repository)
     for clock, (family, site, rewrite) in interleave(streams):
@@ -47,7 +47,7 @@ def _streams(
     diagnosis: Diagnosis, product: Product, repository: Repository
 ) -> Iterator[Stream[_Item]]:
     exception = diagnosis.exception_type.rpartition(".")[2]
-    families = weights(exception, diagnosis.words, tested=diagnosis.crash is None)
+    families = weights(exception, diagnosis.words, tested=bool(diagnosis.failing_tests))
     for place, suspicion in enumerate(locations(diagnosis, product)):
         share = suspicion.score * (1.0 if place < _TOP_LOCATIONS else _FAR)
         sites = _Sites(diagnosis, repository, suspicion)
