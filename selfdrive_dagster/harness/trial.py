@@ -4,10 +4,13 @@ The parent is a zygote: pytest has collected, nothing has run. Each child swaps 
 candidate's code in, runs the failing tests, then the others, and stops at the first
 failure. A survivor is only *plausible*: a clean process must prove it.
 
-Spec: `candidates` [{id, path, source}], `targets` [node id], `suite` [node id],
+Spec: `candidates` [{id, path, start, stop, text}], where `text` stands for what a file holds from
+character `start` to `stop` (whole texts would make the process large, and large processes fork
+slowly), `targets` [node id], `suite` [node id],
 `args` [pytest argument], `deadline_seconds` a test, `cpu_seconds` {node id: processor seconds at
-first}, `stop_after` survivors (0: never). What passes its processor seconds is tried again with the
-deadline alone, PATIENCE candidates at most, unless enough hold without it.
+first}, `stop_after` survivors (0: never). What takes long comes last, unless enough hold without it:
+changes beyond functions, which need a process of their own, and what passes its processor seconds,
+which is tried again with the deadline alone, PATIENCE candidates at most.
 Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | died | broken, "by",
 "cold"}, and {"kind": "end", "exit"} when all were tried or enough held. Nothing is tried when a
 target cannot be collected: no test at all would "pass" on every candidate.
@@ -16,6 +19,7 @@ target cannot be collected: no test at all would "pass" on every candidate.
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import subprocess
 import sys
@@ -29,7 +33,9 @@ from .fragments import Layout, layout
 from .session import SelfdriveDeadline, Unreported, arguments, chain, deadline, settle
 
 Emit = Callable[[dict[str, Any]], None]
-Candidate = dict[str, str]
+Candidate = dict[str, Any]
+Items = dict[str, pytest.Item]
+Bounds = dict[str, float]
 PATIENCE = 12
 PLAIN = "--assert=plain"
 """Asserts as Python has them: rewriting the tests for better words takes longer than they do."""
@@ -93,6 +99,7 @@ class Zygote:
         self.survivors = 0
         self.alive: dict[str, live.Alive] = {}
         self.layouts: dict[str, Layout] = {}
+        self.plain: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -108,71 +115,83 @@ class Zygote:
         paths = {candidate["path"] for candidate in self.spec["candidates"]}
         self.alive = {path: live.living(path) for path in paths}
         self.layouts = {path: layout(path, read_text(path)) for path in paths}
+        self.plain = {node_id for node_id, item in items.items() if is_plain(item)}
         gc.freeze()  # a collection in a child would copy every page that it looks at
         gc.disable()
         slow = self._try_all(self.spec["candidates"], items, self.spec.get("cpu_seconds", {}))
-        self._try_all(slow, items, {})
+        self._try_all(slow, items, None)
         return True
 
     def _try_all(
-        self, candidates: list[Candidate], items: dict[str, pytest.Item], bounds: dict[str, float]
+        self, candidates: list[Candidate], items: Items, bounds: Bounds | None
     ) -> list[Candidate]:
-        """Try until enough hold; return those to try again, of which nothing was told."""
+        """Try until enough hold; return those to try again, of which nothing was told.
+
+        With None for bounds nothing is put off.
+        """
         slow: list[Candidate] = []
+        hung = 0
         for candidate in candidates:
             if 0 < self.spec.get("stop_after", 0) <= self.survivors:
                 break
             verdict = self._try(candidate, items, bounds)
-            if verdict["outcome"] == "hung" and bounds and len(slow) < PATIENCE:
+            ran_out = verdict["outcome"] == "hung" and bool(bounds) and hung < PATIENCE
+            if bounds is not None and (ran_out or verdict["cold"]):
                 slow.append(candidate)
+                hung += ran_out
                 continue
             self.survivors += verdict["outcome"] == "plausible"
             self.emit({"kind": "trial", "id": candidate["id"], **verdict})
         return slow
 
-    def _try(
-        self, candidate: Candidate, items: dict[str, pytest.Item], bounds: dict[str, float]
-    ) -> dict[str, Any]:
+    def _try(self, candidate: Candidate, items: Items, bounds: Bounds | None) -> dict[str, Any]:
         targets = [items[i] for i in self.spec["targets"]]
         rest = [i for i in self.spec["suite"] if i in items and i not in self.spec["targets"]]
         rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
         seconds = self.spec["deadline_seconds"]
         answer = fork.in_child(
-            lambda: self._run_swapped(candidate, [*targets, *(items[i] for i in rest)], bounds),
+            lambda: self._run_swapped(
+                candidate, [*targets, *(items[i] for i in rest)], bounds or {}
+            ),
             patience=seconds * (len(targets) + 2) + 30,
         )
         if isinstance(answer, fork.Lost):
             return {"outcome": answer.value, "by": "", "cold": False}
-        if answer["cold"]:
+        if answer["cold"] and bounds is None:
             answer = self._try_cold(candidate, [*self.spec["targets"], *rest])
         if answer["by"] in rest:
             self.killers = [answer["by"], *(k for k in self.killers if k != answer["by"])]
         return dict(answer)
 
     def _run_swapped(
-        self, candidate: Candidate, items: list[pytest.Item], bounds: dict[str, float]
+        self, candidate: Candidate, items: list[pytest.Item], bounds: Bounds
     ) -> dict[str, Any]:
         """Runs in a child: swap the candidate in, run the tests, stop at the first failure."""
         path = candidate["path"]
         try:
-            live.swap(self.layouts[path], candidate["source"], self.alive[path])
+            live.swap(self.layouts[path], self._source(candidate), self.alive[path])
         except live.Cold:
             return {"outcome": "broken", "by": "", "cold": True}
         for item, following in zip(items, [*items[1:], None], strict=True):
+            run = run_plain if item.nodeid in self.plain else run_item
             bound = bounds.get(item.nodeid)
-            outcome = run_item(item, following, self.spec["deadline_seconds"], bound)
+            outcome = run(item, following, self.spec["deadline_seconds"], bound)
             if outcome != "passed":
                 return {"outcome": outcome, "by": item.nodeid, "cold": False}
         return {"outcome": "plausible", "by": "", "cold": False}
+
+    def _source(self, candidate: Candidate) -> str:
+        base = self.layouts[candidate["path"]].source
+        return f"{base[: candidate['start']]}{candidate['text']}{base[candidate['stop'] :]}"
 
     def _try_cold(self, candidate: Candidate, node_ids: list[str]) -> dict[str, Any]:
         """Write the file, run a fresh pytest, put the file back."""
         path, original = candidate["path"], read_text(candidate["path"])
         command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        _write_text(path, candidate["source"])
+        _write_text(path, self._source(candidate))
         try:
             done = subprocess.run(
-                [*command, *self.spec.get("args", []), *node_ids],
+                [*command, *self.spec.get("args", []), PLAIN, *node_ids],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -202,6 +221,35 @@ def run_item(
         return "hung"
     called = any(report.when == "call" and report.passed for report in reports)
     return "passed" if called and not any(report.failed for report in reports) else "killed"
+
+
+RUNNING = (
+    "pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown", "pytest_pyfunc_call",
+)  # fmt: skip
+OWN = ("_pytest", "_hypothesis_pytestplugin")
+"""Plugins that add nothing to a plain test. Others may: then pytest runs all."""
+
+
+def is_plain(item: pytest.Item) -> bool:
+    """Say whether a test is no more than its function: no fixture, no mark, no foreign hook."""
+    if type(item) is not pytest.Function or item.fixturenames or any(item.iter_markers()):
+        return False
+    hooks = (impl for name in RUNNING for impl in getattr(item.ihook, name).get_hookimpls())
+    ours = all(impl.function.__module__.partition(".")[0] in OWN for impl in hooks)
+    return ours and not inspect.iscoroutinefunction(item.obj)
+
+
+def run_plain(
+    item: Any, _following: pytest.Item | None, seconds: float, computing: float | None
+) -> str:
+    """Run a plain test under its alarms without pytest, which takes longer than most of them."""
+    try:
+        with deadline(seconds, computing):
+            item.obj()
+    except BaseException as error:  # SystemExit and a skip are no pass either
+        hung = any(isinstance(one, SelfdriveDeadline) for one in chain(error))
+        return "hung" if hung else "killed"
+    return "passed"
 
 
 def read_text(path: str) -> str:

@@ -262,3 +262,15 @@ def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
         for side in touched:
             side.append(value)
     return source, target
+
+
+def shared(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike, by comparing whole parts."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -19,6 +19,7 @@ from selfdrive_dagster.model import Ending, Job, Product, Progress, Ran, Reprodu
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.pairs import Partial, partial
 from selfdrive_dagster.patches.suite import SuiteRun
+from selfdrive_dagster.patches.text import shared
 from selfdrive_dagster.patches.waves import Wave
 
 LANES = 2
@@ -124,8 +125,9 @@ def _job(
     base: SuiteRun,
     product: Product,
 ) -> Job:
-    drafts = {str(number): wave.drafts[number] for number in numbers}
-    suite = _reaching({draft.path for draft in wave.drafts}, reproducer, base)
+    paths = {draft.path for draft in wave.drafts}
+    texts = {path: product.read(path) for path in paths if product.has(path)}
+    suite = _reaching(paths, reproducer, base)
     return Job(
         program="trial",
         tree=product.root,
@@ -135,8 +137,7 @@ def _job(
         seconds=seconds,
         spec={
             "candidates": [
-                {"id": key, "path": draft.path, "source": draft.source}
-                for key, draft in drafts.items()
+                {"id": str(number), **_change(wave.drafts[number], texts)} for number in numbers
             ],
             "targets": list(reproducer.node_ids),
             "suite": list(suite),
@@ -146,6 +147,15 @@ def _job(
             "stop_after": enough,
         },
     )
+
+
+def _change(draft: Draft, texts: dict[str, str]) -> dict[str, Any]:
+    """Return what a draft makes of its file: the characters from `start` to `stop` are `text`."""
+    old, new = texts[draft.path], draft.source
+    start = shared(old, new)
+    tail = shared(old[start:][::-1], new[start:][::-1])
+    text = new[start : len(new) - tail]
+    return {"path": draft.path, "start": start, "stop": len(old) - tail, "text": text}
 
 
 def _early(wave: Wave, answered: int, ran: Ran, seconds: float) -> str:

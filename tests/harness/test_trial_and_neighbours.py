@@ -93,9 +93,15 @@ CANDIDATES = {
 }
 
 
+def whole(name: str) -> dict[str, object]:
+    """A candidate whose text stands for the whole file."""
+    text = CANDIDATES[name]
+    return {"id": name, "path": "sign.py", "start": 0, "stop": len(SIGN), "text": text}
+
+
 def test_each_candidate_gets_its_own_verdict(tree: Path) -> None:
     spec = {
-        "candidates": [{"id": k, "path": "sign.py", "source": v} for k, v in CANDIDATES.items()],
+        "candidates": [whole(name) for name in CANDIDATES],
         "targets": [TARGET],
         "suite": SUITE,
         "deadline_seconds": 1.0,
@@ -115,7 +121,7 @@ def test_each_candidate_gets_its_own_verdict(tree: Path) -> None:
 
 
 def test_search_can_stop_at_the_first_survivor(tree: Path) -> None:
-    guard = {"id": "guard", "path": "sign.py", "source": CANDIDATES["guard"]}
+    guard = whole("guard")
     spec = {
         "candidates": [guard, {**guard, "id": "again"}],
         "targets": [TARGET],
@@ -125,6 +131,45 @@ def test_search_can_stop_at_the_first_survivor(tree: Path) -> None:
     }
     ran = run("trial", tree, spec)
     assert [line["id"] for line in ran.lines if line["kind"] == "trial"] == ["guard"]
+
+
+READY = "(one=None):\n    import sign\n    sign.LIMIT = 9\n\n\n"
+USED = "def test_it():\n    import sign\n    assert sign.LIMIT == 9 and sign.read('') == 0\n"
+FIXTURE = "import pytest\n\n\n@pytest.fixture{0}\ndef ready" + READY
+IN_CLASS = (
+    "class TestIt:\n    def setup_method(self):\n        import sign\n        sign.LIMIT = 9\n\n"
+)
+METHOD = "    " + USED.replace("()", "(self)", 1).replace("\n    ", "\n        ")
+SET_UP = {  # the test file, and conftest.py
+    "an automatic fixture": (USED, FIXTURE.format("(autouse=True)")),
+    "a fixture that a mark asks for": (
+        f"import pytest\n\n\n@pytest.mark.usefixtures('ready')\n{USED}", FIXTURE.format("()"),
+    ),
+    "a fixture that it asks for": (USED.replace("()", "(ready)", 1), FIXTURE.format("()")),
+    "its module's set-up": (f"def setup_module{READY}{USED}", ""),
+    "its class's set-up": (IN_CLASS + METHOD, ""),
+    "a hook of the product": (USED, f"def pytest_runtest_setup{READY.replace('one=None', 'item')}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SET_UP)
+def test_what_pytest_sets_up_is_there_in_a_trial_too(name: str, tree: Path) -> None:
+    test, conftest = SET_UP[name]
+    (tree / "test_set_up.py").write_text(test)
+    (tree / "conftest.py").write_text(conftest)
+    zero = variant("    sign = 1\n", "    if not text:\n        return 0\n    sign = 1\n")
+    spec = {
+        "candidates": [
+            {"id": "zero", "path": "sign.py", "start": 0, "stop": len(SIGN), "text": zero},
+            {"id": "same", "path": "sign.py", "start": 0, "stop": 0, "text": ""},
+        ],
+        "targets": [f"test_set_up.py::{'TestIt::' if test == IN_CLASS + METHOD else ''}test_it"],
+        "suite": [],
+        "deadline_seconds": 5.0,
+    }
+    ran = run("trial", tree, spec)
+    outcomes = {line["id"]: line["outcome"] for line in ran.lines if line["kind"] == "trial"}
+    assert outcomes == {"zero": "plausible", "same": "killed"}
 
 
 def experiment(tree: Path, **variants: str) -> list[dict[str, object]]:

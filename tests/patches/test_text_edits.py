@@ -18,6 +18,7 @@ from selfdrive_dagster.patches.text import (
     apply_patch,
     changed_lines,
     render_diff,
+    shared,
 )
 
 SPANS = {
@@ -155,3 +156,10 @@ LINES = {
 def test_lines_are_counted_as_python_counts_them(name: str) -> None:
     old, new, count = LINES[name]
     assert changed_lines(old, new) == count
+
+
+@given(st.text("ab", max_size=40), st.text("ab", max_size=40))
+def test_what_two_texts_share_is_their_longest_common_beginning(one: str, other: str) -> None:
+    count = shared(one, other)
+    assert one[:count] == other[:count]
+    assert not (one[count:] and other[count:]) or one[count] != other[count]

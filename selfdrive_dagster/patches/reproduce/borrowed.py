@@ -152,7 +152,7 @@ def _draft(
         return _gave_up(target, str(reason))
     folder = test.path.rpartition("/")[0]
     used = [value.node for name, value in recorded.items() if name in merged]
-    lent = f", the recorded {_listed(sorted(recorded))}" if recorded else ""
+    lent = f", with the recorded {_listed(sorted(recorded))}" if recorded else ""
     held = f", {given.attribute} being {given.value}" if given else ""
     state = () if given is None else (_inferred(finding, given),)
     return Draft(
@@ -160,7 +160,7 @@ def _draft(
         path=test_path(folder, diagnosis, test.path, test.name, str(call.lineno), str(lean), held),
         source=source,
         target=finding,
-        tried=f"{target}{lent}{held}".replace(", the", ", with the"),
+        tried=f"{target}{lent}{held}",
         arguments=(*(_told(finding, name, values[name], test) for name in values), *state),
         production_values=tuple(dict.fromkeys(one for node in used for one in literals(node))),
     )
