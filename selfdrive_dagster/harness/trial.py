@@ -6,11 +6,11 @@ failure. A survivor is only *plausible*: a clean process must prove it.
 
 Spec: `candidates` [{id, path, start, stop, text}], where `text` stands for what a file holds from
 character `start` to `stop` (whole texts would make the process large, and large processes fork
-slowly), `targets` [node id], `suite` [node id],
-`args` [pytest argument], `deadline_seconds` a test, `cpu_seconds` {node id: processor seconds at
-first}, `stop_after` survivors (0: never). What takes long comes last, unless enough hold without it:
-changes beyond functions, which need a process of their own, and what passes its processor seconds,
-which is tried again with the deadline alone, PATIENCE candidates at most.
+slowly), `targets` [node id], `suite` [node id], `args` [pytest argument], `deadline_seconds` a
+test, `cpu_seconds` {node id: processor seconds at first}, `stop_after` survivors (0: never). What
+takes long comes last, unless enough hold without it: changes beyond functions, which need a
+process of their own, and what passes its processor seconds, which is tried again with the deadline
+alone, PATIENCE candidates at most.
 Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | died | broken, "by",
 "cold"}, and {"kind": "end", "exit"} when all were tried or enough held. Nothing is tried when a
 target cannot be collected: no test at all would "pass" on every candidate.
