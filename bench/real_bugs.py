@@ -215,6 +215,8 @@ def fill(row: Row, found: Repair) -> None:
     best = found.best or next((by_id[report.candidate_id] for report in found.reports), None)
     if best is not None:
         row.claim, row.family, row.patch = best.claim.value, best.family, best.patch
+        sure = found.confidences.get(best.id)
+        row.confidence = sure.value if sure else None
         row.supports = tuple(f"{s.kind} {s.where}: {s.says}" for s in best.supports)
     row.why = (
         *(f"{a.way.value} of {a.target}: {a.outcome}" for a in found.reproduction.attempts),

@@ -12,7 +12,8 @@ class Row(msgspec.Struct, kw_only=True):
     `by_tests` says that the new release's tests and answers hold, `right` that its probe does too;
     both are None when there was no patch to judge. `answers` is `equal.py`'s word on the patch
     beside the new release, `probe` what the pair's probe printed otherwise, "" when nothing.
-    `first` is seconds from the start to the first plausible patch.
+    `first` is seconds from the start to the first plausible patch, `confidence` the gate's number
+    for the patch, 0 to 1.
     """
 
     package: str
@@ -24,6 +25,7 @@ class Row(msgspec.Struct, kw_only=True):
     plausible: int = 0
     first: float | None = None
     verdict: str = ""
+    confidence: float | None = None
     claim: str = ""
     seconds: float = 0.0
     by_tests: bool | None = None
@@ -52,7 +54,7 @@ def judged(row: Row) -> str:
 
 
 HEAD = (
-    "track", "package", "reproducer", "verdict", "claim", "plausible", "tried", "/s", "first",
+    "track", "package", "reproducer", "verdict", "sure", "claim", "plausible", "tried", "/s", "first",
     "seconds", "judged",
 )  # fmt: skip
 
@@ -62,7 +64,8 @@ def print_table(rows: Sequence[Row]) -> None:
     lines = [HEAD] + [
         (
             row.track, row.package, row.way,
-            row.verdict if row.outcome == "run" else row.outcome[:40], row.claim,
+            row.verdict if row.outcome == "run" else row.outcome[:40],
+            "-" if row.confidence is None else f"{row.confidence:.2f}", row.claim,
             str(row.plausible), str(row.tried), f"{row.per_second:.0f}",
             "-" if row.first is None else f"{row.first:.1f}", f"{row.seconds:.1f}",
             judged(row)[:60],
