@@ -54,8 +54,8 @@ def judged(row: Row) -> str:
 
 
 HEAD = (
-    "track", "package", "reproducer", "verdict", "sure", "claim", "plausible", "tried", "/s", "first",
-    "seconds", "judged",
+    "track", "package", "reproducer", "verdict", "sure", "claim", "plausible", "tried", "/s",
+    "first", "seconds", "judged",
 )  # fmt: skip
 
 
