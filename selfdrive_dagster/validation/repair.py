@@ -140,13 +140,18 @@ def repair(
         )
         if found[-1].best is not None:
             break
-    best = next((one for one in found if one.best is not None), found[0])
+    best = max(found, key=_how_far)
     asks = tuple(ask for one in found for ask in one.search.asks)
     return msgspec.structs.replace(
         best,
         search=msgspec.structs.replace(best.search, asks=asks),
         seconds=round(time.monotonic() - start, 3),
     )
+
+
+def _how_far(one: Repair) -> tuple[bool, bool, int]:
+    """Order repairs by how far they came: a patch that held, one that was judged, what was tried."""
+    return one.best is not None, bool(one.reports), one.search.tried
 
 
 def _targets(product: Product, crash: Crash | None, base: SuiteRun) -> tuple[tuple[str, ...], ...]:
