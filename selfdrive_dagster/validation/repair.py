@@ -150,7 +150,7 @@ def repair(
 
 
 def _how_far(one: Repair) -> tuple[bool, bool, int]:
-    """Order repairs by how far they came: a patch that held, one that was judged, what was tried."""
+    """Order repairs by how far they came: one held, one was judged, or how many were tried."""
     return one.best is not None, bool(one.reports), one.search.tried
 
 
