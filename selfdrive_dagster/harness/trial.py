@@ -100,6 +100,8 @@ class Zygote:
         self.alive: dict[str, live.Alive] = {}
         self.layouts: dict[str, Layout] = {}
         self.plain: set[str] = set()
+        self.fit: set[str] = set()
+        self.unfit: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -141,12 +143,14 @@ class Zygote:
                 hung += ran_out
                 continue
             self.survivors += verdict["outcome"] == "plausible"
-            self.emit({"kind": "trial", "id": candidate["id"], **verdict})
+            told = {key: verdict[key] for key in ("outcome", "by", "cold")}
+            self.emit({"kind": "trial", "id": candidate["id"], **told})
         return slow
 
     def _try(self, candidate: Candidate, items: Items, bounds: Bounds | None) -> dict[str, Any]:
         targets = [items[i] for i in self.spec["targets"]]
-        rest = [i for i in self.spec["suite"] if i in items and i not in self.spec["targets"]]
+        left_out = self.unfit.union(self.spec["targets"])
+        rest = [i for i in self.spec["suite"] if i in items and i not in left_out]
         rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
         seconds = self.spec["deadline_seconds"]
         answer = fork.in_child(
@@ -160,8 +164,26 @@ class Zygote:
         if answer["cold"] and bounds is None:
             answer = self._try_cold(candidate, [*self.spec["targets"], *rest])
         if answer["by"] in rest:
+            if self._is_unfit(answer["by"], rest, items, bounds or {}):
+                return self._try(candidate, items, bounds)
             self.killers = [answer["by"], *(k for k in self.killers if k != answer["by"])]
         return dict(answer)
+
+    def _is_unfit(self, by: str, rest: list[str], items: Items, bounds: Bounds) -> bool:
+        """Say whether a test that refused a candidate refuses the base here too.
+
+        A fork is not a suite's process: what a test finds there may differ. It is asked once, with
+        the tests that ran before it, and left out if it fails.
+        """
+        if by in self.fit:
+            return False
+        before = [items[i] for i in rest[: rest.index(by) + 1]]
+        patience = self.spec["deadline_seconds"] * (len(before) + 1) + 30
+        answer = fork.in_child(lambda: self._run(before, bounds, stop=False), patience)
+        failed = set(rest) if isinstance(answer, fork.Lost) else set(answer["failed"])
+        self.unfit |= failed & {by}
+        self.fit |= {by} - failed
+        return by in failed
 
     def _run_swapped(
         self, candidate: Candidate, items: list[pytest.Item], bounds: Bounds
@@ -172,13 +194,20 @@ class Zygote:
             live.swap(self.layouts[path], self._source(candidate), self.alive[path])
         except live.Cold:
             return {"outcome": "broken", "by": "", "cold": True}
+        return self._run(items, bounds, stop=True)
+
+    def _run(self, items: list[pytest.Item], bounds: Bounds, *, stop: bool) -> dict[str, Any]:
+        """Run tests in turn, to the first failure or to the end."""
+        told: dict[str, Any] = {"outcome": "plausible", "by": "", "cold": False, "failed": []}
         for item, following in zip(items, [*items[1:], None], strict=True):
             run = run_plain if item.nodeid in self.plain else run_item
             bound = bounds.get(item.nodeid)
             outcome = run(item, following, self.spec["deadline_seconds"], bound)
             if outcome != "passed":
-                return {"outcome": outcome, "by": item.nodeid, "cold": False}
-        return {"outcome": "plausible", "by": "", "cold": False}
+                told["failed"].append(item.nodeid)
+                if stop:
+                    return {**told, "outcome": outcome, "by": item.nodeid}
+        return told
 
     def _source(self, candidate: Candidate) -> str:
         base = self.layouts[candidate["path"]].source

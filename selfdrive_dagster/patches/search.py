@@ -243,7 +243,7 @@ def _ranked(
     survivors: list[Draft], reproducer: Reproducer, product: Product
 ) -> tuple[Candidate, ...]:
     """Rank survivors: supported repairs first, then what was made for this very crash, then by
-    the length and kind of the change."""
+    the length and kind of the change; of mitigations the one that changes fewest tokens."""
     by_test = reproducer.way is Way.FAILING_TEST
     made = []
     for order, draft in enumerate(survivors):
@@ -262,7 +262,8 @@ def _ranked(
             author=draft.author,
             bits=round(draft.bits, 2),
         )
-        size = rank_key(draft.kind, length_of(candidate), order)
+        length = length_of(candidate) if claim is Claim.REPAIR else draft.tokens
+        size = rank_key(draft.kind, length, order)
         key = (claim is not Claim.REPAIR, draft.generator == BUILTIN, *size)
         made.append((key, candidate))
     made.sort(key=lambda pair: pair[0])

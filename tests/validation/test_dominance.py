@@ -58,9 +58,14 @@ VOTES: dict[str, Given] = {
         {"a": True, "b": False, "c": False},
     ),
     "one way to write it against many": (
-        {"a": 2, "b": 3, "c": 3, "d": 3},
+        {"a": 2, "b": 4, "c": 4, "d": 4},
         [{"a": ONE, "b": TWO, "c": TWO, "d": TWO}],
         {"a": True, "b": False, "c": False, "d": False},
+    ),
+    "twice as likely is not enough": (
+        {"a": 2, "b": 3},
+        [{"a": ONE, "b": TWO}],
+        {"a": False, "b": False},
     ),
     "two of equal length": ({"a": 2, "b": 2}, [{"a": ONE, "b": TWO}], {"a": False, "b": False}),
     "an unsettled answer tells nothing": (
@@ -72,7 +77,7 @@ VOTES: dict[str, Given] = {
 
 
 @pytest.mark.parametrize("name", VOTES)
-def test_more_than_half_of_the_weight_dominates(name: str) -> None:
+def test_most_of_the_weight_dominates(name: str) -> None:
     sizes, inputs, wanted = VOTES[name]
     found = standing(sizes, *inputs)
     assert {one: bool(each.check().passed) for one, each in found.items()} == wanted
