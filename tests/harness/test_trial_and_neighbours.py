@@ -172,6 +172,22 @@ def test_what_pytest_sets_up_is_there_in_a_trial_too(name: str, tree: Path) -> N
     assert outcomes == {"zero": "plausible", "same": "killed"}
 
 
+def test_a_test_that_fails_in_every_fork_refuses_nobody(tree: Path) -> None:
+    (tree / "test_process.py").write_text(
+        "import os\n\nHERE = os.getpid()\n\n\ndef test_one_process():\n"
+        "    import sign\n    assert sign.read('7') == 7 and os.getpid() == HERE\n"
+    )
+    spec = {
+        "candidates": [whole("guard"), whole("wrong")],
+        "targets": [TARGET],
+        "suite": ["test_process.py::test_one_process", *SUITE],
+        "deadline_seconds": 5.0,
+    }
+    ran = run("trial", tree, spec)
+    outcomes = {line["id"]: line["outcome"] for line in ran.lines if line["kind"] == "trial"}
+    assert outcomes == {"guard": "plausible", "wrong": "killed"}
+
+
 def experiment(tree: Path, **variants: str) -> list[dict[str, object]]:
     spec = {
         "path": "sign.py",
