@@ -108,7 +108,8 @@ def beside(rows: Sequence[Row], *, kept: bool = False) -> Iterator[str]:
     for row in rows:
         yield f"\n=== {row.package} ({row.track}) {'' if row.outcome == 'run' else row.outcome}"
         yield from (f"  {sentence[:300]}" for sentence in row.why)
-        yield from (f"  supported by {support[:300]}" for support in row.supports)
+        if not (kept and row.package.startswith(UNQUOTED)):
+            yield from (f"  supported by {support[:300]}" for support in row.supports)
         if kept and row.package.startswith(UNQUOTED):
             yield f"--- patch ({row.family or 'none'}, {row.verdict}, {judged(row)}): GPL-3, shown"
             yield "without --diffs, in the cache"
