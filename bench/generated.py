@@ -21,6 +21,7 @@ from packages import Package
 
 from selfdrive_dagster.model import Job, Product, Sandbox
 from selfdrive_dagster.patches.suite import SuiteRun
+from selfdrive_dagster.patches.trying import change_of
 
 MOST_TRIED = 120
 """Mutants of one package that its suite is asked about."""
@@ -139,7 +140,8 @@ def noticed(bugs: list[Bug], base: SuiteRun, product: Product, box: Sandbox) -> 
         seconds=900.0,
         spec={
             "candidates": [
-                {"id": str(n), "path": bug.path, "source": bug.source} for n, bug in enumerate(bugs)
+                {"id": str(n), **change_of(bug.path, product.read(bug.path), bug.source)}
+                for n, bug in enumerate(bugs)
             ],
             "targets": suite[:1],
             "suite": suite[1:],
@@ -148,8 +150,11 @@ def noticed(bugs: list[Bug], base: SuiteRun, product: Product, box: Sandbox) -> 
             "stop_after": 0,
         },
     )
+    ran = box.run(job)
+    if not any(line.get("kind") == "end" for line in ran.lines):
+        raise products.NotToBeHad(f"no mutant could be tried: {ran.stderr[-200:]}")
     found = []
-    for line in box.run(job).lines:
+    for line in ran.lines:
         if line.get("kind") == "trial" and line.get("outcome") == "killed":
             bug = bugs[int(line["id"])]
             found.append(msgspec.structs.replace(bug, noticed_by=str(line.get("by"))))

@@ -46,6 +46,7 @@ from selfdrive_dagster.model import Crash, Job, Product, digest
 from selfdrive_dagster.model.product import is_protected
 from selfdrive_dagster.patches.suite import run_suite
 from selfdrive_dagster.patches.text import apply_patch
+from selfdrive_dagster.patches.trying import change_of
 from selfdrive_dagster.validation.policy import ALWAYS_PROTECTED
 from selfdrive_dagster.validation.repair import Budget, repair
 
@@ -213,7 +214,7 @@ def unnoticed(
     """Return the mutants that pass the product's own suite, each tried in a fork."""
     spec = {
         "candidates": [
-            {"id": str(number), "path": one.path, "source": one.source}
+            {"id": str(number), **change_of(one.path, product.read(one.path), one.source)}
             for number, one in enumerate(chunk)
         ],
         "targets": list(passing[:1]),
@@ -229,8 +230,11 @@ def unnoticed(
         spec=spec,
         seconds=900.0,
     )
+    ran = box.run(job)
+    if not any(line.get("kind") == "end" for line in ran.lines):
+        raise SystemExit(f"no mutant could be tried: {ran.stderr[-200:]}")
     held = {
-        line["id"] for line in box.run(job).lines
+        line["id"] for line in ran.lines
         if line.get("kind") == "trial" and line["outcome"] == "plausible"
     }  # fmt: skip
     return [one for number, one in enumerate(chunk) if str(number) in held]
