@@ -24,6 +24,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -40,9 +41,8 @@ def main(spec: dict[str, Any], emit: Emit) -> int:
     sys.dont_write_bytecode = True
     cwd = os.path.realpath(os.getcwd())
     recorder = Recorder(spec, emit, cwd)
-    code = int(
-        pytest.main(arguments(list(spec.get("args") or []), cwd), plugins=[recorder, Unreported()])
-    )
+    plugins = [recorder, Watcher(recorder.lines), Unreported()]
+    code = int(pytest.main(arguments(list(spec.get("args") or []), cwd), plugins=plugins))
     if not recorder.collected:
         emit({"kind": "collected", "node_ids": [], "errors": recorder.errors})
     emit({"kind": "end", "exit": code})
@@ -58,7 +58,7 @@ class Recorder:
         self._node_ids: list[str] | None = spec.get("node_ids")
         self._canary: dict[str, str] | None = spec.get("extra_canary")
         self._seconds: float | None = spec.get("deadline_seconds")
-        self._lines = Lines(list(spec.get("sources") or ["."]), cwd) if spec.get("lines") else None
+        self.lines = Lines(list(spec.get("sources") or ["."]), cwd) if spec.get("lines") else None
         self._hangs = 0
         self._test: dict[str, Any] = {}
         self.errors: list[dict[str, str]] = []
@@ -105,11 +105,11 @@ class Recorder:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtestloop(self) -> Iterator[None]:
         """Watch lines while tests run."""
-        if self._lines is not None:
-            self._lines.install()
+        if self.lines is not None:
+            self.lines.install()
         yield
-        if self._lines is not None:  # or it was removed when too many tests hung
-            self._lines.remove()
+        if self.lines is not None:  # or it was removed when too many tests hung
+            self.lines.remove()
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -121,23 +121,23 @@ class Recorder:
             "seconds": 0.0,
             "exception": None,
         }
-        if self._lines is not None:
-            self._lines.start()
+        if self.lines is not None:
+            self.lines.start()
         began = time.perf_counter()
         yield
         self._test["seconds"] = round(time.perf_counter() - began, 6)
         self._test["outcome"] = self._test["outcome"] or "error"
         self._emit(self._test)
-        if self._lines is not None:
-            self._emit({"kind": "lines", "id": item.nodeid, "files": self._lines.stop()})
-            self._count_hangs(self._lines)
+        if self.lines is not None:
+            self._emit({"kind": "lines", "id": item.nodeid, "files": self.lines.stop()})
+            self._count_hangs(self.lines)
 
     def _count_hangs(self, lines: Lines) -> None:
         """Watch no longer where tests hang: the lines of more of them would say the same."""
         self._hangs += _is_late(self._test)
         if self._hangs >= MOST_HANGS:
             lines.remove()
-            self._lines = None
+            self.lines = None
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Iterator[None]:
@@ -218,3 +218,31 @@ class Canary(pytest.Item):
     def reportinfo(self) -> tuple[str, int | None, str]:
         """Say where it stands: nowhere in the tree."""
         return "selfdrive", None, self.name
+
+
+class Watcher:
+    """A pytest plugin that watches lines in the phases of a test, innermost of all plugins."""
+
+    def __init__(self, lines: Lines | None) -> None:
+        self._lines = lines
+
+    def _watching(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._lines is None else self._lines.watching()
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_setup(self) -> Iterator[None]:
+        """Watch the fixtures."""
+        with self._watching():
+            yield
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """Watch the test."""
+        with self._watching():
+            yield
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_teardown(self) -> Iterator[None]:
+        """Watch what the fixtures do at the end."""
+        with self._watching():
+            yield
