@@ -101,15 +101,29 @@ def render_diff(path: str, old: str | None, new: str | None) -> str:
     """Return the unified diff of one file, `""` when equal. None means it does not exist."""
     if old == new:
         return ""
-    before, after = _split(old or ""), _split(new or "")
     source = _NOWHERE if old is None else f"a/{path}"
     target = _NOWHERE if new is None else f"b/{path}"
-    hunks = "".join(_render_hunk(before, after, group) for group in _groups(before, after))
+    first, before, after = _around(old or "", new or "")
+    hunks = "".join(_render_hunk(first, before, after, group) for group in _groups(before, after))
     return f"--- {source}\n+++ {target}\n{hunks}" if hunks else ""
 
 
+def _around(old: str, new: str) -> tuple[int, list[str], list[str]]:
+    """Return the lines in which two texts differ with their context, and how many come before."""
+    start = shared(old, new)
+    tail = shared(old[start:][::-1], new[start:][::-1])
+    begin = start + 1
+    for _ in range(_CONTEXT + 1):
+        begin = old.rfind("\n", 0, max(0, begin - 1)) + 1
+    stop = len(old) - tail
+    for _ in range(_CONTEXT + 1):
+        stop = (old.find("\n", stop) + 1) or len(old)
+    end = stop + len(new) - len(old)
+    return old.count("\n", 0, begin), _split(old[begin:stop]), _split(new[begin:end])
+
+
 def _split(text: str) -> list[str]:
-    """Return the lines of a diff: they end at `\\n` only, carriage returns are content."""
+    """Return the lines of a diff: they end at `\n` only, carriage returns are content."""
     return _DIFF_LINE.findall(text)
 
 
@@ -160,9 +174,9 @@ def _cut(codes: _Codes) -> list[_Codes]:
     return [group for group in groups if any(code[0] != "equal" for code in group)]
 
 
-def _render_hunk(before: list[str], after: list[str], group: _Codes) -> str:
-    old_range = _range(group[0][1], group[-1][2])
-    new_range = _range(group[0][3], group[-1][4])
+def _render_hunk(first: int, before: list[str], after: list[str], group: _Codes) -> str:
+    old_range = _range(first + group[0][1], first + group[-1][2])
+    new_range = _range(first + group[0][3], first + group[-1][4])
     rows = [f"@@ -{old_range} +{new_range} @@\n"]
     for tag, i1, i2, j1, j2 in group:
         if tag == "equal":

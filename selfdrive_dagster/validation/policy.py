@@ -16,7 +16,7 @@ once. Nothing here asks a model, and nothing a patch says of itself counts.
 import tokenize
 from collections import Counter
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from pathlib import PurePosixPath
 
@@ -149,14 +149,25 @@ def _reaches(given: Given) -> list[str]:
     return [fault for pair in given.pairs for fault in _reach_of(*pair, given.own)]
 
 
-def _reach_of(path: str, old: str, new: str, own: frozenset[str]) -> list[str]:
+@lru_cache(maxsize=64)
+def _reach_of(path: str, old: str, new: str, own: frozenset[str]) -> tuple[str, ...]:
+    """Return what a new text reaches for and the old one does not.
+
+    Kept, since a patch is asked for twice: when it was found, and when it is proven.
+    """
     try:
-        before, after = Source(old), Source(new)
-        friends = Friends(own, before.roots)
-        more = reach_of(after, friends) - reach_of(before, friends)
+        friends, before = _before(old, own)
+        more = reach_of(Source(new), friends) - before
     except _UNREADABLE as error:
-        return [f"{path} cannot be read as Python: {error}"] if path.endswith(".py") else []
-    return list(more)
+        return (f"{path} cannot be read as Python: {error}",) if path.endswith(".py") else ()
+    return tuple(more)
+
+
+@lru_cache(maxsize=8)
+def _before(old: str, own: frozenset[str]) -> tuple[Friends, Counter[str]]:
+    before = Source(old)
+    friends = Friends(own, before.roots)
+    return friends, reach_of(before, friends)
 
 
 Rule = Callable[[Given], list[str]]
