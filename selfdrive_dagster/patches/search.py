@@ -173,28 +173,28 @@ class _Hunt:
 
     def waves(self, reproducer: Reproducer) -> Iterator[Wave]:
         """Yield the waves of this search, each drawn when it is its turn."""
-        room = min(ROOM_FOR_ASKED * len(self.asking), self.most)
-        drafts = self._fresh(drafts_of(self.diagnosis, self.product, self.others, self.most - room))
-        spare = self.most - room - len(drafts)
-        yield from waves(drafts, reproducer, self._asked(), self._paired, spare)
+        most = self.most - min(ROOM_FOR_ASKED * len(self.asking), self.most)
+        drafts = self._fresh(drafts_of(self.diagnosis, self.product, self.others, most))
+        yield from waves(drafts, reproducer, self._asked(), self._paired, most)
 
     def _asked(self) -> Iterator[tuple[Draft, ...]]:
         for draw in (drafts_of, revised_by):
             if self.left > 0:
                 most = self.most - len(self.tried)
                 drawn = draw(self.diagnosis, self.product, self.asking, most, self.tried)
-                yield self._fresh(drawn)
+                yield tuple(self._fresh(drawn))
 
     def _paired(self, whole: bool, limit: int) -> tuple[Draft, ...]:
         these = [one for one in self.partial if one.whole == whole]
-        return self._fresh(pairs(these, self.diagnosis, self.product, limit=limit))
+        return tuple(self._fresh(pairs(these, self.diagnosis, self.product, limit=limit)))
 
-    def _fresh(self, drawn: Iterable[Draft]) -> tuple[Draft, ...]:
-        """Return drafts without those that an earlier change tried in vain, which are counted."""
-        made = tuple(drawn)
-        kept = tuple(draft for draft in made if essence_of(draft.patch) not in self.known)
-        self.barred += len(made) - len(kept)
-        return kept
+    def _fresh(self, drawn: Iterable[Draft]) -> Iterator[Draft]:
+        """Yield drafts without those that an earlier change tried in vain, which are counted."""
+        for draft in drawn:
+            if self.known and essence_of(draft.patch) in self.known:
+                self.barred += 1
+            else:
+                yield draft
 
 
 def search_if_reproduced(

@@ -4,6 +4,7 @@ Belongs here: the order. Does not belong: trying (`search`), and what a proposer
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -61,34 +62,38 @@ class Wave(msgspec.Struct, frozen=True):
 
 
 def waves(
-    drafts: tuple[Draft, ...],
+    drafts: Iterable[Draft],
     reproducer: Reproducer,
     asked: Iterator[tuple[Draft, ...]],
-    paired: Callable[[bool, int], tuple[Draft, ...]] = lambda _whole, _limit: (),
-    spare: int = 0,
+    paired: Callable[[bool, int], tuple[Draft, ...]],
+    most: int,
 ) -> Iterator[Wave]:
     """Yield what may be a repair first; then what a model drafts, which costs money and so is
     asked only where no repair holds; mitigations last.
 
-    With a failing test of the product every draft may be a repair. `paired` draws second edits
-    when the first ones were tried: on candidates that mended some failing tests (asked with
-    False) before the least likely single edits, on those that mended all and broke another (True)
-    after them, since what answers always alike does that too. `spare` candidates of the budget
-    are left for them; without any the last of many single edits give way.
+    With a failing test of the product every draft may be a repair, and none is drawn before its
+    wave. `paired` draws second edits when the first ones were tried: on candidates that mended some
+    failing tests (asked with False) before the least likely single edits, on those that mended all
+    and broke another (True) after them, since what answers always alike does that too. Of the
+    `most` candidates of the budget the last single edits give way to them.
     """
     by_test = reproducer.way is Way.FAILING_TEST
-    likely = tuple(draft for draft in drafts if by_test or draft.supports)
-    first = len(likely) - (ROOM_FOR_PAIRS if len(likely) > 2 * ROOM_FOR_PAIRS else 0)
-    if likely:
-        yield Wave(likely[:first], ENOUGH)
-    half = paired(False, len(likely) - first + spare)
-    if half:
-        yield Wave(half, ENOUGH)
-    if left := likely[first : len(likely) - max(0, len(half) - spare)]:
-        yield Wave(left, ENOUGH)
-    if whole := paired(True, max(0, spare - len(half))):
-        yield Wave(whole, ENOUGH)
+    drawn = () if by_test else tuple(drafts)
+    rest = tuple(draft for draft in drawn if not draft.supports)
+    likely = iter(drafts) if by_test else (draft for draft in drawn if draft.supports)
+    left = most - len(rest)
+
+    def next_of(some: Iterable[Draft]) -> Iterator[Wave]:
+        nonlocal left
+        if made := tuple(islice(some, max(0, left))):
+            left -= len(made)
+            yield Wave(made, ENOUGH)
+
+    room = ROOM_FOR_PAIRS if left > 2 * ROOM_FOR_PAIRS else 0
+    yield from next_of(islice(likely, left - room))
+    yield from next_of(paired(False, left))
+    yield from next_of(likely)
+    yield from next_of(paired(True, left))
     yield from (Wave(made, ENOUGH) for made in asked if made)
-    rest = tuple(draft for draft in drafts if not (by_test or draft.supports))
     if rest:
         yield Wave(rest, MITIGATIONS)
