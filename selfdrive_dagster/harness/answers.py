@@ -30,8 +30,8 @@ from . import fork
 from .neighbours import _arguments, _call_shape, _finish, _show
 from .observe import observe
 from .perturb import neighbours
+from .running import run_item, run_session
 from .session import SelfdriveDeadline, deadline, qualified, settle
-from .trial import run_item, run_session
 
 Emit = Callable[[dict[str, Any]], None]
 ELEMENTS = 2_000

@@ -12,6 +12,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import functools
 import io
 import os
 import types
@@ -45,7 +46,7 @@ def layout(path: str, source: str) -> Layout:
     return Layout(
         path=os.path.abspath(path),
         source=source,
-        lines=tuple(lines),
+        lines=lines,
         spans=tuple(_spans(tree.body, (), lines)),
         flags=_future(tree),
     )
@@ -60,40 +61,40 @@ def compile_pair(old: Layout, new_source: str) -> tuple[types.CodeType, types.Co
     span, grown = _changed(old, lines)
     if span is not None:
         try:
-            before = _compile(_cut(old.lines, span, span.last), old)
-            after = _compile(_cut(lines, span, span.last + grown), old)
+            before = _compiled(_cut(old.lines, span, span.last), old.path, old.flags)
+            after = _compile(_cut(lines, span, span.last + grown), old.path, old.flags)
         except SyntaxError:
             pass  # only the whole file can tell what it is
         else:
             return before, after
-    return _compile(old.source, old), _compile(new_source, old)
+    return (
+        _compiled(old.source, old.path, old.flags),
+        _compile(new_source, old.path, old.flags),
+    )
 
 
-def _compile(text: str, old: Layout) -> types.CodeType:
-    code: types.CodeType = compile(text, old.path, "exec", flags=old.flags, dont_inherit=True)
+def _compile(text: str, path: str, flags: int) -> types.CodeType:
+    code: types.CodeType = compile(text, path, "exec", flags=flags, dont_inherit=True)
     return code
 
 
-def _cut(lines: tuple[str, ...] | list[str], span: Span, last: int) -> str:
+_compiled = functools.lru_cache(maxsize=64)(_compile)
+"""For what stood there before: it is the same for most candidates."""
+
+
+def _cut(lines: tuple[str, ...], span: Span, last: int) -> str:
     """Return a function alone, its classes' heads before it, on the lines where it stood."""
     padding = "\n" * (span.first - 1 - len(span.heads))
     return padding + "".join(span.heads) + "".join(lines[span.first - 1 : last])
 
 
-def _changed(old: Layout, lines: list[str]) -> tuple[Span | None, int]:
+def _changed(old: Layout, lines: tuple[str, ...]) -> tuple[Span | None, int]:
     """Return the function that holds every changed line, and by how many lines it has grown.
 
     A line added right before or behind a function is not inside it.
     """
-    same = 0
-    for before, after in zip(old.lines, lines, strict=False):
-        if before != after:
-            break
-        same += 1
-    rest = min(len(old.lines), len(lines)) - same
-    behind = 0
-    while behind < rest and old.lines[-1 - behind] == lines[-1 - behind]:
-        behind += 1
+    same = _shared(old.lines, lines)
+    behind = _shared(old.lines[same:][::-1], lines[same:][::-1])
     first, last = same + 1, len(old.lines) - behind
     grown = len(lines) - len(old.lines)
     for span in old.spans:
@@ -102,7 +103,19 @@ def _changed(old: Layout, lines: list[str]) -> tuple[Span | None, int]:
     return None, 0
 
 
-def _spans(body: list[ast.stmt], heads: tuple[str, ...], lines: list[str]) -> list[Span]:
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """Return with how many equal lines two texts begin, by comparing whole parts."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _spans(body: list[ast.stmt], heads: tuple[str, ...], lines: tuple[str, ...]) -> list[Span]:
     found: list[Span] = []
     for number, one in enumerate(body):
         if not isinstance(one, (*Function, ast.ClassDef)):
@@ -135,6 +148,6 @@ def _future(tree: ast.Module) -> int:
     return flags
 
 
-def _lines(text: str) -> list[str]:
+def _lines(text: str) -> tuple[str, ...]:
     """Cut where Python cuts: at line feeds and carriage returns, at nothing else."""
-    return list(io.StringIO(text, newline=""))
+    return tuple(io.StringIO(text, newline=""))

@@ -26,8 +26,8 @@ from typing import Any
 import pytest
 
 from .fork import now
+from .running import run_item, run_session
 from .session import settle
-from .trial import run_item, run_session
 
 Emit = Callable[[dict[str, Any]], None]
 Place = tuple[str, str]

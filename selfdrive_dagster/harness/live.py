@@ -79,26 +79,37 @@ def living(path: str) -> Alive:
     return found
 
 
-def swap(base: Layout, new_source: str, alive: Alive) -> int:
-    """Give the living functions of a file their new code; return how many were swapped.
+Swapped = list[tuple[types.FunctionType, types.CodeType]]
+
+
+def swap(base: Layout, new_source: str, alive: Alive) -> Swapped:
+    """Give the living functions of a file their new code; return what was swapped, for `restore`.
 
     Code that compiles to what it was (`+1` for `1`) needs no swap. Raises Cold if anything but
-    living functions changed, or none of them is alive.
+    living functions changed, or none of them is alive; then all is as it was.
     """
     old, new = compile_pair(base, new_source)
     pairs = changed_functions(old, new)
-    swapped = 0
+    swapped: Swapped = []
     for before, after in pairs:
         for inner_old, inner_new in [(before, after), *_nested_pairs(before, after)]:
             for function in alive.get((inner_old.co_qualname, inner_old.co_firstlineno), ()):
+                held = function.__code__
                 try:
                     function.__code__ = inner_new
                 except ValueError as error:  # another number of free variables
+                    restore(swapped)
                     raise Cold(str(error)) from error
-                swapped += 1
+                swapped.append((function, held))
     if pairs and not swapped:
         raise Cold("no living function carries the change")
     return swapped
+
+
+def restore(swapped: Swapped) -> None:
+    """Give functions the code back that they had."""
+    for function, held in reversed(swapped):
+        function.__code__ = held
 
 
 def _is_function(code: types.CodeType) -> bool:

@@ -34,8 +34,9 @@ from . import fork, live
 from .fragments import compile_pair, layout
 from .observe import observe
 from .perturb import neighbours
+from .running import run_session
 from .session import SelfdriveDeadline, deadline, settle
-from .trial import read_text, run_session
+from .trial import read_text
 
 Emit = Callable[[dict[str, Any]], None]
 Answer = dict[str, Any]

@@ -27,8 +27,8 @@ from typing import Any
 import pytest
 
 from . import fork
+from .running import run_item, run_session
 from .session import settle
-from .trial import run_item, run_session
 
 Emit = Callable[[dict[str, Any]], None]
 TEST_SECONDS = 60.0

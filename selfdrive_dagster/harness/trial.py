@@ -1,105 +1,68 @@
 """Try many candidates in one process: import and collect once, fork for each.
 
-The parent is a zygote: pytest has collected, nothing has run. Each child swaps one
-candidate's code in, runs the failing tests, then the others, and stops at the first
-failure. A survivor is only *plausible*: a clean process must prove it.
+The parent is a zygote: pytest has collected, nothing has run. Most candidates fall in a screening,
+several in one child (`screening`). What passes gets a child of its own, which swaps its code in,
+runs the failing tests, then the others, and stops at the first failure. A survivor is only
+*plausible*: a clean process must prove it.
 
-Spec: `candidates` [{id, path, start, stop, text}], where `text` stands for what a file holds from
-character `start` to `stop` (whole texts would make the process large, and large processes fork
-slowly), `targets` [node id], `suite` [node id], `args` [pytest argument], `deadline_seconds` a
-test, `cpu_seconds` {node id: processor seconds at first}, `stop_after` survivors (0: never). What
-takes long comes last, unless enough hold without it: changes beyond functions, which need a
-process of their own, and what passes its processor seconds, which is tried again with the deadline
-alone, PATIENCE candidates at most.
+Spec: `candidates` [{id, path, start, stop, text, group}], where `text` stands for what a file holds
+from character `start` to `stop` (whole texts would make the process large, and large processes fork
+slowly) and `group`, where there is one, is the number of a list in `groups` of numbers of tests in
+`suite`, which are all that it needs; `targets` [node id], `suite` [node id], `args` [pytest
+argument], `deadline_seconds` a test, `cpu_seconds` {node id: processor seconds at first},
+`stop_after` survivors (0: never).
+What takes long comes last, unless enough hold without it: changes beyond functions, which another
+process imports (`cold`), and what passes its processor seconds, which is tried again with the
+deadline alone, PATIENCE candidates at most.
 Emits: {"kind": "trial", "id", "outcome": plausible | killed | hung | died | broken, "by",
-"cold"}, and {"kind": "end", "exit"} when all were tried or enough held. Nothing is tried when a
-target cannot be collected: no test at all would "pass" on every candidate.
+"cold", "late"}, and {"kind": "end", "exit"} when all were tried or enough held. Nothing is tried
+when a target cannot be collected: no test at all would "pass" on every candidate.
 """
 
 from __future__ import annotations
 
 import gc
-import inspect
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from . import fork, live
+from .cold import Cold
 from .fragments import Layout, layout
-from .session import SelfdriveDeadline, Unreported, arguments, chain, deadline, settle
+from .remains import Remains
+from .running import Bounds, is_plain, run_session, run_until
+from .screening import Screening
+from .session import settle
 
 Emit = Callable[[dict[str, Any]], None]
 Candidate = dict[str, Any]
 Items = dict[str, pytest.Item]
-Bounds = dict[str, float]
 PATIENCE = 12
-PLAIN = "--assert=plain"
-"""Asserts as Python has them: rewriting the tests for better words takes longer than they do."""
 
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
     """Collect once and try every candidate; return pytest's exit code."""
     node_ids = [*spec["targets"], *spec["suite"]]
-    code = run_session(node_ids, spec.get("args", []), Zygote(spec, emit))
+    with Cold(spec.get("args", []), float(spec["deadline_seconds"])) as cold:
+        code = run_session(node_ids, spec.get("args", []), Zygote(spec, emit, cold))
     emit({"kind": "end", "exit": code})
     return code
-
-
-def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:
-    """Run pytest over the files of these tests with one plugin of ours."""
-    files = list(dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids))
-    return int(
-        pytest.main(
-            [*arguments(options(args), os.getcwd()), PLAIN, *files],
-            plugins=[plugin, Terse(), Unreported()],
-        )
-    )
-
-
-def options(args: list[str]) -> list[str]:
-    """Return pytest's options without those that choose tests: files, `-k` and `-m`."""
-    kept: list[str] = []
-    words = iter(args)
-    for word in words:
-        if word in ("-k", "-m"):
-            next(words, None)
-        elif word in ("-p", "-o", "-c", "-W"):
-            kept += [word, next(words, "")]
-        elif word.startswith("-"):
-            kept.append(word)
-    return kept
-
-
-class Terse:
-    """A plugin that says of a failure only what ended it: its words cost more than most tests."""
-
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> pytest.TestReport | None:
-        """Report failures with the single word `hung` or `failed`."""
-        raised = None if call.excinfo is None else call.excinfo.value
-        if raised is None or isinstance(raised, pytest.skip.Exception) or call.when == "collect":
-            return None
-        hung = any(isinstance(one, SelfdriveDeadline) for one in chain(raised))
-        told = "hung" if hung else "failed"
-        return pytest.TestReport(item.nodeid, item.location, {}, "failed", told, call.when)
 
 
 class Zygote:
     """A pytest plugin that forks in place of running."""
 
-    def __init__(self, spec: dict[str, Any], emit: Emit) -> None:
+    def __init__(self, spec: dict[str, Any], emit: Emit, cold: Cold) -> None:
         self.spec = spec
         self.emit = emit
+        self.cold = cold
+        self.seconds = float(spec["deadline_seconds"])
         self.killers: list[str] = []
         self.survivors = 0
         self.alive: dict[str, live.Alive] = {}
         self.layouts: dict[str, Layout] = {}
-        self.plain: set[str] = set()
         self.fit: set[str] = set()
         self.unfit: set[str] = set()
 
@@ -117,52 +80,84 @@ class Zygote:
         paths = {candidate["path"] for candidate in self.spec["candidates"]}
         self.alive = {path: live.living(path) for path in paths}
         self.layouts = {path: layout(path, read_text(path)) for path in paths}
-        self.plain = {node_id for node_id, item in items.items() if is_plain(item)}
+        bounds = self.spec.get("cpu_seconds", {})
+        for item in session.items:
+            is_plain(item)  # so that no child has to ask
+        screening = self._screening([items[i] for i in self.spec["targets"]], bounds)
         gc.freeze()  # a collection in a child would copy every page that it looks at
         gc.disable()
-        slow = self._try_all(self.spec["candidates"], items, self.spec.get("cpu_seconds", {}))
-        self._try_all(slow, items, None)
+        slow = self._try_all(self.spec["candidates"], items, bounds, screening)
+        for candidate, cold in slow:
+            if self._is_enough():
+                break
+            verdict = self._try_cold(candidate) if cold else self._try(candidate, items, None)
+            self._tell(candidate, verdict, late=True)
         return True
 
-    def _try_all(
-        self, candidates: list[Candidate], items: Items, bounds: Bounds | None
-    ) -> list[Candidate]:
-        """Try until enough hold; return those to try again, of which nothing was told.
+    def _screening(self, targets: list[pytest.Item], bounds: Bounds) -> Screening:
+        """Return the screening by the failing tests; what they keep on themselves is looked at."""
+        kept = [getattr(one, "instance", None) for one in targets]
+        given = [one.callspec.params for one in targets if hasattr(one, "callspec")]
+        return Screening(
+            targets,
+            Remains(os.getcwd(), [*kept, *given]),
+            self._swap,
+            lambda tests: run_until(tests, self.seconds, bounds),
+            self._patience(len(targets)),
+        )
 
-        With None for bounds nothing is put off.
-        """
-        slow: list[Candidate] = []
+    def _is_enough(self) -> bool:
+        return 0 < int(self.spec.get("stop_after", 0)) <= self.survivors
+
+    def _try_all(
+        self, candidates: list[Candidate], items: Items, bounds: Bounds, screening: Screening
+    ) -> list[tuple[Candidate, bool]]:
+        """Try until enough hold; return those to try again, of which nothing was told, and whether
+        they need a process of their own."""
+        slow: list[tuple[Candidate, bool]] = []
         hung = 0
-        for candidate in candidates:
-            if 0 < self.spec.get("stop_after", 0) <= self.survivors:
+        screened: dict[str, dict[str, Any]] = {}
+        for number, candidate in enumerate(candidates):
+            if self._is_enough():
                 break
-            verdict = self._try(candidate, items, bounds)
+            if number >= screening.reached:
+                screened = screening.of(candidates[number:])
+            verdict = screened.get(candidate["id"]) or self._try(candidate, items, bounds)
             ran_out = verdict["outcome"] == "hung" and bool(bounds) and hung < PATIENCE
-            if bounds is not None and (ran_out or verdict["cold"]):
-                slow.append(candidate)
+            if ran_out or verdict["cold"]:
+                slow.append((candidate, verdict["cold"]))
                 hung += ran_out
                 continue
-            self.survivors += verdict["outcome"] == "plausible"
-            told = {key: verdict[key] for key in ("outcome", "by", "cold")}
-            self.emit({"kind": "trial", "id": candidate["id"], **told})
+            self._tell(candidate, verdict, late=False)
+            if verdict["by"] in self.fit:
+                screening.add(items[verdict["by"]])
         return slow
+
+    def _tell(self, candidate: Candidate, verdict: dict[str, Any], *, late: bool) -> None:
+        self.survivors += verdict["outcome"] == "plausible"
+        told = {key: verdict[key] for key in ("outcome", "by", "cold")}
+        self.emit({"kind": "trial", "id": candidate["id"], **told, "late": late})
+
+    def _rest(self, candidate: Candidate) -> list[str]:
+        """Return the tests besides the failing ones, those first that refused somebody."""
+        left_out = self.unfit.union(self.spec["targets"])
+        suite, group = self.spec["suite"], candidate.get("group")
+        within = suite if group is None else [suite[n] for n in self.spec["groups"][group]]
+        rest = [i for i in within if i not in left_out]
+        rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
+        return rest
 
     def _try(self, candidate: Candidate, items: Items, bounds: Bounds | None) -> dict[str, Any]:
         targets = [items[i] for i in self.spec["targets"]]
-        left_out = self.unfit.union(self.spec["targets"])
-        rest = [i for i in self.spec["suite"] if i in items and i not in left_out]
-        rest.sort(key=lambda i: self.killers.index(i) if i in self.killers else len(self.killers))
-        seconds = self.spec["deadline_seconds"]
+        rest = [i for i in self._rest(candidate) if i in items]
         answer = fork.in_child(
             lambda: self._run_swapped(
                 candidate, [*targets, *(items[i] for i in rest)], bounds or {}
             ),
-            patience=seconds * (len(targets) + 2) + 30,
+            self._patience(len(targets)),
         )
         if isinstance(answer, fork.Lost):
             return {"outcome": answer.value, "by": "", "cold": False}
-        if answer["cold"] and bounds is None:
-            answer = self._try_cold(candidate, [*self.spec["targets"], *rest])
         if answer["by"] in rest:
             if self._is_unfit(answer["by"], rest, items, bounds or {}):
                 return self._try(candidate, items, bounds)
@@ -178,107 +173,48 @@ class Zygote:
         if by in self.fit:
             return False
         before = [items[i] for i in rest[: rest.index(by) + 1]]
-        patience = self.spec["deadline_seconds"] * (len(before) + 1) + 30
-        answer = fork.in_child(lambda: self._run(before, bounds, stop=False), patience)
+        answer = fork.in_child(
+            lambda: run_until(before, self.seconds, bounds, stop=False), self._patience(len(before))
+        )
         failed = set(rest) if isinstance(answer, fork.Lost) else set(answer["failed"])
         self.unfit |= failed & {by}
         self.fit |= {by} - failed
         return by in failed
 
+    def _patience(self, tests: int) -> float:
+        """Return the seconds that some tests may take in a child, all told."""
+        return self.seconds * (tests + 2) + 30
+
+    def _swap(self, candidate: Candidate) -> live.Swapped:
+        path = candidate["path"]
+        return live.swap(self.layouts[path], self._source(candidate), self.alive[path])
+
     def _run_swapped(
         self, candidate: Candidate, items: list[pytest.Item], bounds: Bounds
     ) -> dict[str, Any]:
         """Runs in a child: swap the candidate in, run the tests, stop at the first failure."""
-        path = candidate["path"]
         try:
-            live.swap(self.layouts[path], self._source(candidate), self.alive[path])
+            self._swap(candidate)
         except live.Cold:
             return {"outcome": "broken", "by": "", "cold": True}
-        return self._run(items, bounds, stop=True)
-
-    def _run(self, items: list[pytest.Item], bounds: Bounds, *, stop: bool) -> dict[str, Any]:
-        """Run tests in turn, to the first failure or to the end."""
-        told: dict[str, Any] = {"outcome": "plausible", "by": "", "cold": False, "failed": []}
-        for item, following in zip(items, [*items[1:], None], strict=True):
-            run = run_plain if item.nodeid in self.plain else run_item
-            bound = bounds.get(item.nodeid)
-            outcome = run(item, following, self.spec["deadline_seconds"], bound)
-            if outcome != "passed":
-                told["failed"].append(item.nodeid)
-                if stop:
-                    return {**told, "outcome": outcome, "by": item.nodeid}
-        return told
+        return run_until(items, self.seconds, bounds)
 
     def _source(self, candidate: Candidate) -> str:
         base = self.layouts[candidate["path"]].source
         return f"{base[: candidate['start']]}{candidate['text']}{base[candidate['stop'] :]}"
 
-    def _try_cold(self, candidate: Candidate, node_ids: list[str]) -> dict[str, Any]:
-        """Write the file, run a fresh pytest, put the file back."""
-        path, original = candidate["path"], read_text(candidate["path"])
-        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    def _try_cold(self, candidate: Candidate) -> dict[str, Any]:
+        """Write the file, let another process import it, put the file back."""
+        path, original = candidate["path"], self.layouts[candidate["path"]].source
         _write_text(path, self._source(candidate))
         try:
-            done = subprocess.run(
-                [*command, *self.spec.get("args", []), PLAIN, *node_ids],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=self.spec["deadline_seconds"] * 3 + 30,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return {"outcome": "hung", "by": "", "cold": True}
+            verdict = self.cold.run(self.spec["targets"])
+            rest = self._rest(candidate)
+            if verdict["outcome"] == "plausible" and rest:
+                verdict = self.cold.run(rest)
         finally:
             _write_text(path, original)
-        outcome = "plausible" if done.returncode == 0 else "killed"
-        return {"outcome": outcome, "by": "", "cold": True}
-
-
-def run_item(
-    item: pytest.Item, following: pytest.Item | None, seconds: float, computing: float | None = None
-) -> str:
-    """Run one test under its alarms: `passed`, `killed` or `hung`."""
-    from _pytest.runner import runtestprotocol
-
-    try:
-        with deadline(seconds, computing):
-            reports = runtestprotocol(item, log=False, nextitem=following)
-    except SelfdriveDeadline:
-        return "hung"
-    if any(report.longrepr == "hung" for report in reports):
-        return "hung"
-    called = any(report.when == "call" and report.passed for report in reports)
-    return "passed" if called and not any(report.failed for report in reports) else "killed"
-
-
-RUNNING = (
-    "pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown", "pytest_pyfunc_call",
-)  # fmt: skip
-OWN = ("_pytest", "_hypothesis_pytestplugin")
-"""Plugins that add nothing to a plain test. Others may: then pytest runs all."""
-
-
-def is_plain(item: pytest.Item) -> bool:
-    """Say whether a test is no more than its function: no fixture, no mark, no foreign hook."""
-    if type(item) is not pytest.Function or item.fixturenames or any(item.iter_markers()):
-        return False
-    hooks = (impl for name in RUNNING for impl in getattr(item.ihook, name).get_hookimpls())
-    ours = all(impl.function.__module__.partition(".")[0] in OWN for impl in hooks)
-    return ours and not inspect.iscoroutinefunction(item.obj)
-
-
-def run_plain(
-    item: Any, _following: pytest.Item | None, seconds: float, computing: float | None
-) -> str:
-    """Run a plain test under its alarms without pytest, which takes longer than most of them."""
-    try:
-        with deadline(seconds, computing):
-            item.obj()
-    except BaseException as error:  # SystemExit and a skip are no pass either
-        hung = any(isinstance(one, SelfdriveDeadline) for one in chain(error))
-        return "hung" if hung else "killed"
-    return "passed"
+        return {**verdict, "cold": True}
 
 
 def read_text(path: str) -> str:

@@ -1,15 +1,14 @@
-"""Try the drafts of a wave in forks, in two sandboxes side by side.
+"""Try the drafts of a wave in forks, in one sandbox or in two side by side.
 
 Each *lane* is a sandbox of its own, so that two candidates that run at once share no file, port
-or process. Which draft goes to which lane and when a lane has enough is fixed before they start:
-the same wave gets the same answers, however many cores there are.
+or process. Answers behind the last of those that are enough are forgotten: the same wave gets the
+same answers, however many lanes there are.
 
 Belongs here: jobs, deadlines, and which tests run. Does not belong: which drafts, and what a
 survivor is worth (`search`).
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
 from threading import Lock
 from typing import Any
 
@@ -18,19 +17,23 @@ import msgspec
 from selfdrive_dagster.model import Ending, Job, Product, Progress, Ran, Reproducer, Sandbox, silent
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.pairs import Partial, partial
+from selfdrive_dagster.patches.reach import Reach
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.text import shared
 from selfdrive_dagster.patches.waves import Wave
 
 LANES = 2
+WORTH_A_LANE = 8.0
+"""Seconds of trials from which on a second sandbox is worth its start, reckoned by what the failing
+test took on base, where it was traced and its failure told at length: a multiple of the truth."""
+
 LEAST_FOR_LANES = 60
-"""Drafts from which on a second sandbox is worth its start."""
+"""Drafts from which on it is, where nobody knows how long the failing test takes."""
+
+TRIAL_SECONDS = 0.003
+"""What a trial takes beside its test, most being refused in a screening."""
 
 TOLD = 50
-
-REACHING_SECONDS = 10.0
-"""What the tests that reach a file may take together on base: a survivor passes all of them, so
-that what the whole suite would refuse is seldom taken for a repair."""
 
 SHORTEST_DEADLINE = 2.0
 """Seconds on the wall that any test may take, for tests that wait."""
@@ -56,11 +59,13 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct):
-    """What is known of a wave so far, by the number of each draft: its outcome, what ended it."""
+    """What is known of a wave so far, by the number of each draft: its outcome, what ended it,
+    and whether it was left to the end."""
 
     outcomes: dict[int, str] = {}
     held: int = 0
     by: dict[int, str] = {}
+    late: set[int] = set()
 
 
 def try_wave(
@@ -73,7 +78,7 @@ def try_wave(
     progress: Progress = silent,
 ) -> Answered:
     """Try drafts until enough hold; the whole of a wave takes `seconds` at most."""
-    lanes = LANES if len(wave.drafts) >= LEAST_FOR_LANES else 1
+    lanes = _lanes(wave, reproducer, base)
     told, turn = Heard(), Lock()
 
     def hear(line: dict[str, Any]) -> None:
@@ -83,12 +88,12 @@ def try_wave(
             _keep(told, line, len(wave.drafts), progress)
 
     jobs = [
-        _job(wave, range(lane, len(wave.drafts), lanes), -(-wave.enough // lanes), seconds,
-             reproducer, base, product)
+        _job(wave, range(lane, len(wave.drafts), lanes), seconds, reproducer, base, product)
         for lane in range(lanes)
     ]  # fmt: skip
     with ThreadPoolExecutor(lanes) as pool:
         ended = list(pool.map(lambda job: sandbox.run(job, hear), jobs))
+    _forget(told, wave.enough)
     answers = [(wave.drafts[number], told.outcomes[number]) for number in sorted(told.outcomes)]
     early = (_early(wave, len(answers), ran, seconds) for ran in ended)
     halves = (
@@ -102,12 +107,31 @@ def try_wave(
     )
 
 
+def _lanes(wave: Wave, reproducer: Reproducer, base: SuiteRun) -> int:
+    """Return how many sandboxes to start: one where its start takes as long as all the trials."""
+    known = [base.tests[one] for one in reproducer.node_ids if one in base.tests]
+    if not known:
+        return LANES if len(wave.drafts) >= LEAST_FOR_LANES else 1
+    quickest = min(test.seconds for test in known)
+    return LANES if len(wave.drafts) * (quickest + TRIAL_SECONDS) > WORTH_A_LANE else 1
+
+
+def _forget(told: Heard, enough: int) -> None:
+    """Drop what one lane would not have told: what comes after enough, and what came late then."""
+    soon = sorted(number for number in told.outcomes if number not in told.late)
+    held = [number for number in soon if told.outcomes[number] == "plausible"]
+    if 0 < enough <= len(held):
+        last = held[enough - 1]
+        told.outcomes = {n: told.outcomes[n] for n in soon if n <= last}
+
+
 def _keep(told: Heard, line: dict[str, Any], drafts: int, progress: Progress) -> None:
     number, outcome = str(line.get("id")), str(line.get("outcome"))
     if not number.isdecimal() or int(number) >= drafts:
         return
     told.outcomes[int(number)] = outcome
     told.by[int(number)] = str(line.get("by", ""))
+    told.late |= {int(number)} if line.get("late") else set()
     if outcome == "plausible":
         told.held += 1
         if told.held == 1:
@@ -119,7 +143,6 @@ def _keep(told: Heard, line: dict[str, Any], drafts: int, progress: Progress) ->
 def _job(
     wave: Wave,
     numbers: range,
-    enough: int,
     seconds: float,
     reproducer: Reproducer,
     base: SuiteRun,
@@ -127,7 +150,13 @@ def _job(
 ) -> Job:
     paths = {draft.path for draft in wave.drafts}
     texts = {path: product.read(path) for path in paths if product.has(path)}
-    suite = _reaching(paths, reproducer, base)
+    reach = Reach(texts, reproducer.node_ids, base)
+    suite = reach.suite
+    changes = [
+        {"id": str(number), **change_of(draft.path, texts[draft.path], draft.source)}
+        for number in numbers
+        for draft in (wave.drafts[number],)
+    ]
     return Job(
         program="trial",
         tree=product.root,
@@ -136,26 +165,25 @@ def _job(
         overlay={} if reproducer.source is None else {reproducer.path: reproducer.source},
         seconds=seconds,
         spec={
-            "candidates": [
-                {"id": str(number), **_change(wave.drafts[number], texts)} for number in numbers
-            ],
+            "candidates": [{**change, "group": reach.group_of(change)} for change in changes],
             "targets": list(reproducer.node_ids),
             "suite": list(suite),
+            "groups": reach.groups,
             "args": list(product.tests),
             "deadline_seconds": _deadline(base),
             "cpu_seconds": {one: _cpu(base, one) for one in (*reproducer.node_ids, *suite)},
-            "stop_after": enough,
+            "stop_after": wave.enough,
         },
     )
 
 
-def _change(draft: Draft, texts: dict[str, str]) -> dict[str, Any]:
-    """Return what a draft makes of its file: the characters from `start` to `stop` are `text`."""
-    old, new = texts[draft.path], draft.source
+def change_of(path: str, old: str, new: str) -> dict[str, Any]:
+    """Return a candidate as trials read it: from `start` to `stop` its file's characters become
+    `text`."""
     start = shared(old, new)
     tail = shared(old[start:][::-1], new[start:][::-1])
     text = new[start : len(new) - tail]
-    return {"path": draft.path, "start": start, "stop": len(old) - tail, "text": text}
+    return {"path": path, "start": start, "stop": len(old) - tail, "text": text}
 
 
 def _early(wave: Wave, answered: int, ran: Ran, seconds: float) -> str:
@@ -174,19 +202,6 @@ _ENDED = {
     Ending.KILLED: "the sandbox was killed (it may have wanted too much memory)",
 }
 """The words of each ending before the end."""
-
-
-def _reaching(paths: set[str], reproducer: Reproducer, base: SuiteRun) -> tuple[str, ...]:
-    """Return passing tests that run lines of these files, the quickest first."""
-    own = set(reproducer.node_ids)
-    reaching = [
-        node_id
-        for node_id in base.with_outcome("passed")
-        if node_id not in own and paths & set(base.lines.get(node_id, {}))
-    ]
-    reaching.sort(key=lambda node_id: base.tests[node_id].seconds)
-    took = accumulate(base.tests[node_id].seconds for node_id in reaching)
-    return tuple(i for i, sum_of in zip(reaching, took, strict=True) if sum_of <= REACHING_SECONDS)
 
 
 def _deadline(base: SuiteRun) -> float:

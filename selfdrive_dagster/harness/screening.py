@@ -1,0 +1,106 @@
+"""Screen candidates: several in one child, against the few tests that refuse nearly all of them.
+
+A process of its own for each candidate costs more than most tests. A child that swaps candidates
+in and out one after another costs one process for all of them, as mutation testing does it (split
+streams; Tokumoto and others, ICST 2016), and is right as long as nothing that one candidate leaves
+behind reaches the next. So the child looks afterwards (`remains`): if anything differs, all it said
+is thrown away and each is tried alone. What passes is tried alone in any case.
+
+Belongs here: who is screened together, and what may be believed. Does not belong: running tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from . import fork, live
+from .remains import Remains
+
+Candidate = dict[str, Any]
+Verdict = dict[str, Any]
+FEWEST, MOST = 4, 32
+"""Candidates in one child: few at first, so that the first answers come soon."""
+
+MISSES = 3
+"""Children whose words were thrown away, less those that were believed, until all go alone."""
+
+HELPERS = 3
+"""Tests that refused candidates before and are asked in a screening too, at most."""
+
+TOLD = ("killed", "hung")
+
+
+class Screening:
+    """Tries batches of candidates against some tests.
+
+    `swap(candidate)` puts a candidate in and `run(tests)` runs tests up to the first failure;
+    `patience` are the seconds that this may take.
+    """
+
+    def __init__(
+        self,
+        targets: list[pytest.Item],
+        remains: Remains,
+        swap: Callable[[Candidate], live.Swapped],
+        run: Callable[[list[pytest.Item]], Verdict],
+        patience: float,
+    ) -> None:
+        self.tests = list(targets)
+        self.remains, self.swap, self.run, self.patience = remains, swap, run, patience
+        self.size, self.misses, self.helpers, self.reached = FEWEST, 0, 0, 0
+        if not (remains.fit and self._leaves_nothing(self.tests)):
+            self.misses = MISSES
+
+    def add(self, test: pytest.Item) -> None:
+        """Ask one more test, which passes on the base, where it leaves nothing behind."""
+        if self.misses < MISSES and self.helpers < HELPERS and test not in self.tests:
+            self.helpers += 1
+            self.tests += [test] * self._leaves_nothing([test])
+
+    def of(self, candidates: list[Candidate]) -> dict[str, Verdict]:
+        """Return what can be said of the first candidates, by id: who was refused, who is cold.
+
+        Of one that is not among them nothing is known. `reached` tells how many were looked at.
+        """
+        if self.misses >= MISSES:
+            return {}
+        batch = candidates[: self.size]
+        self.reached += len(batch)
+        answer = fork.in_child(lambda: self._screen(batch), self.patience + len(batch))
+        if isinstance(answer, fork.Lost) or not answer["clean"]:
+            self.misses += 1
+            self.size = FEWEST
+            return {}
+        self.size = min(2 * self.size, MOST)
+        self.misses = max(0, self.misses - 1)
+        return dict(answer["told"])
+
+    def _screen(self, batch: list[Candidate]) -> dict[str, Any]:
+        """Runs in a child: try each, undo it, and say whether anything is left of any."""
+        told: dict[str, Verdict] = {}
+        self.remains.begin()
+        for candidate in batch:
+            try:
+                swapped = self.swap(candidate)
+            except live.Cold:
+                told[candidate["id"]] = {"outcome": "broken", "by": "", "cold": True}
+                continue
+            verdict = self.run(self.tests)
+            live.restore(swapped)
+            if verdict["outcome"] in TOLD:
+                told[candidate["id"]] = verdict
+        return {"told": told, "clean": self.remains.same()}
+
+    def _leaves_nothing(self, tests: list[pytest.Item]) -> bool:
+        """Say whether the base leaves nothing behind when it runs these tests."""
+        answer = fork.in_child(lambda: self._look(tests), self.patience)
+        return answer is True
+
+    def _look(self, tests: list[pytest.Item]) -> bool:
+        self.remains.begin()
+        for test in tests:
+            self.run([test])
+        return self.remains.same()
