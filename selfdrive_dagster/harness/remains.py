@@ -50,7 +50,7 @@ IMMUTABLE_NAMES = frozenset((
     "datetime.time", "datetime.timedelta", "datetime.timezone", "decimal.Decimal",
     "pathlib.PosixPath", "pathlib.PurePosixPath", "types.GenericAlias", "types.UnionType",
     "typing.TypeVar", "typing.ParamSpec", "zoneinfo.ZoneInfo", "logging.Logger",
-    "logging.RootLogger", "uuid.UUID", "fractions.Fraction", "functools.singledispatch",
+    "logging.RootLogger", "uuid.UUID", "fractions.Fraction",
 ))  # fmt: skip
 """Types by name, so that nothing is imported to ask: immutable, or with caches that tell nothing
 of the product."""
@@ -93,7 +93,7 @@ class Remains:
         try:
             self._walk([*inside, *more])
             self.fit = True
-        except Unseen:
+        except Exception:  # Unseen, or whatever a product's classes raise when they are looked at
             self.fit = False
 
     def begin(self) -> None:

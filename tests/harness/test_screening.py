@@ -111,6 +111,12 @@ CASES = {
         "import pytest\n\n\n@pytest.mark.parametrize('seen', [[]])\ndef test_it(seen):\n"
         "    seen.append(product.of(2))\n    assert seen[0] == 2\n",
     ),
+    "an object that does not let itself be looked at": Case(
+        "class Meta(type):\n    def __getattribute__(cls, name):\n"
+        "        raise RuntimeError(name)\n\n\nclass Box(metaclass=Meta):\n    pass\n\n\n"
+        "BOX = object.__new__(Box)\n\n\ndef of(n):\n    return 1  # nothing yet\n",
+        "return 3",
+    ),
     "a process that ends": Case(
         "def of(n):\n    return 1  # nothing yet\n",
         "os._exit(0)",
