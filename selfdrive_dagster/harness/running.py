@@ -13,13 +13,10 @@ from typing import Any
 
 import pytest
 
-from .session import SelfdriveDeadline, Unreported, arguments, chain, deadline
+from .session import PLAIN, SelfdriveDeadline, Unreported, arguments, chain, deadline
 
 Bounds = dict[str, float]
 """Processor seconds that a test may take, by node id."""
-
-PLAIN = "--assert=plain"
-"""Asserts as Python has them: rewriting the tests for better words takes longer than they do."""
 
 
 def run_session(node_ids: list[str], args: list[str], plugin: object) -> int:

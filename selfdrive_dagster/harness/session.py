@@ -33,6 +33,9 @@ NEUTRALISED = (
 Blocking the plugin instead would turn its options in the product's settings into errors.
 """
 
+PLAIN = "--assert=plain"
+"""Asserts as Python has them: rewriting the tests for better words takes longer than they do."""
+
 
 class SelfdriveDeadline(BaseException):
     """A test ran past its deadline. Not an Exception, so that the product cannot swallow it."""

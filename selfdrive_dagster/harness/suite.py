@@ -1,7 +1,7 @@
 """Run the product's tests in this process and tell of each one.
 
     spec = {"args": ["-q", "tests"], "node_ids": [...] | null, "lines": bool,
-            "sources": ["shop"], "deadline_seconds": 10.0,
+            "sources": ["shop"], "deadline_seconds": 10.0, "plain": bool,
             "extra_canary": {"name": "…", "message": "…"} | null}
 
     {"kind": "collected", "node_ids": [...], "errors": [{"path", "message"}]}
@@ -11,11 +11,12 @@
     {"kind": "end", "exit": int}
 
 One `test` record for each node id. Node ids and paths are relative to the current directory,
-times are seconds. With `node_ids` only those run, in the order of collection; a file or class
-stands for all tests in it. The canary is
-one more test, `selfdrive::<name>`, that must fail with its message: a session in which it
-does not is not to be believed. After MOST_HANGS tests that ran past their deadline no lines are
-watched: the rest runs, without a `lines` record.
+times are seconds. With `plain` asserts stay as Python has them, and tell nothing of what they
+compared: rewriting a file of tests may take longer than its tests do. With `node_ids` only those
+run, in the order of collection; a file or class stands for all tests in it. The canary is one more
+test, `selfdrive::<name>`, that must fail with its message: a session in which it does not is not
+to be believed. After MOST_HANGS tests that ran past their deadline no lines are watched: the rest
+runs, without a `lines` record.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any
 import pytest
 
 from .lines import Lines
-from .session import Unreported, arguments, deadline, describe, settle
+from .session import PLAIN, Unreported, arguments, deadline, describe, settle
 
 Emit = Callable[[dict[str, Any]], None]
 MOST_HANGS = 3
@@ -42,7 +43,8 @@ def main(spec: dict[str, Any], emit: Emit) -> int:
     cwd = os.path.realpath(os.getcwd())
     recorder = Recorder(spec, emit, cwd)
     plugins = [recorder, Watcher(recorder.lines), Unreported()]
-    code = int(pytest.main(arguments(list(spec.get("args") or []), cwd), plugins=plugins))
+    args = [*(spec.get("args") or []), *([PLAIN] if spec.get("plain") else [])]
+    code = int(pytest.main(arguments(args, cwd), plugins=plugins))
     if not recorder.collected:
         emit({"kind": "collected", "node_ids": [], "errors": recorder.errors})
     emit({"kind": "end", "exit": code})

@@ -76,6 +76,7 @@ def run_suite(
     overlay: dict[str, str | None] | None = None,
     lines: bool = False,
     canary: dict[str, str] | None = None,
+    plain: bool = False,
     hash_seed: int = 0,
     seconds: float = SUITE_SECONDS,
     deadline_seconds: float = DEADLINE_SECONDS,
@@ -83,6 +84,7 @@ def run_suite(
 ) -> SuiteRun:
     """Run all tests, or only `node_ids`, on the product with `overlay` laid over it.
 
+    With `plain` asserts say nothing of what they compared, which is quicker.
     Raises Refused when the sandbox is below what is required.
     """
     job = Job(
@@ -97,6 +99,7 @@ def run_suite(
             "args": list(product.tests),
             "node_ids": None if node_ids is None else list(node_ids),
             "lines": lines,
+            "plain": plain,
             "sources": list(product.source) or ["."],
             "deadline_seconds": deadline_seconds,
             "extra_canary": canary,

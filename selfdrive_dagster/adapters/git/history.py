@@ -1,10 +1,14 @@
 """What git knows of one revision's past: the `History` port."""
 
+from collections.abc import Iterator
+
 from selfdrive_dagster.adapters.git.command import GitFailed
 from selfdrive_dagster.adapters.git.shadow import Shadow
 from selfdrive_dagster.model import Commit
 
 FORMAT = "--format=%H%x00%aI%x00%an%x00%s"
+WINDOW = 60
+"""Lines before and behind one that is asked for, about which git is asked in the same call."""
 
 
 class GitHistory:
@@ -13,18 +17,26 @@ class GitHistory:
     def __init__(self, shadow: Shadow, revision: str) -> None:
         self.shadow = shadow
         self.revision = revision
+        self._blamed: dict[tuple[str, int], Commit | None] = {}
+        self._commits: dict[str, Commit | None] = {}
 
     def blame(self, path: str, line: int) -> Commit | None:
         """Return the commit that last touched a line, None when there is no such line."""
-        place = f"-L{line},{line}"
+        if (path, line) not in self._blamed:
+            self._blamed |= {(path, line): None, **self._around(path, line)}
+        return self._blamed[path, line]
+
+    def _around(self, path: str, line: int) -> dict[tuple[str, int], Commit | None]:
+        """Ask for a line and its neighbours at once: who asks for one asks for more."""
+        place = f"-L{max(1, line - WINDOW)},{line + WINDOW}"
         try:
             told = self.shadow.git(
                 *("blame", "--porcelain", "--no-textconv", place, self.revision),
                 *("--", self.full(path)),
             )
         except GitFailed:
-            return None
-        return self.commit(told.split(b" ", 1)[0].decode())
+            return {}
+        return {(path, number): self.commit(sha) for number, sha in _blamed(told)}
 
     def changes(self, path: str, limit: int) -> tuple[Commit, ...]:
         """Return the newest commits that touched a file, newest first."""
@@ -45,12 +57,24 @@ class GitHistory:
 
     def commit(self, sha: str) -> Commit | None:
         """Return one commit's record."""
-        told = self.shadow.git("log", "--max-count=1", FORMAT, sha, "--")
-        return next(iter(read_commits(told)), None)
+        if sha not in self._commits:
+            told = self.shadow.git("log", "--max-count=1", FORMAT, sha, "--")
+            self._commits[sha] = next(iter(read_commits(told)), None)
+        return self._commits[sha]
 
     def full(self, path: str) -> str:
         """Return a path from the repository's top."""
         return self.shadow.place.prefix + path
+
+
+def _blamed(told: bytes) -> Iterator[tuple[int, str]]:
+    """Read the porcelain form: (line, commit) of each entry, which ends at its line's text."""
+    head = True
+    for row in told.split(b"\n"):
+        if head and row:
+            sha, _, number = row.split(b" ")[:3]
+            yield int(number), sha.decode()
+        head = row.startswith(b"\t")
 
 
 def read_commits(told: bytes) -> tuple[Commit, ...]:

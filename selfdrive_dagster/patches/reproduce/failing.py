@@ -35,7 +35,7 @@ def failing_test_reproducer(
     if not failing:
         return _none(_why_none(first))
     progress(f"{len(failing)} failing, running them again")
-    second = run_suite(product, sandbox, node_ids=failing, hash_seed=1)
+    second = run_suite(product, sandbox, node_ids=failing, hash_seed=1, plain=True)
     steady = tuple(one for one in failing if one in second.with_outcome("failed", "error"))
     attempts = tuple(_attempt(one, _why_not(one, second)) for one in failing if one not in steady)
     if not steady:
