@@ -142,7 +142,7 @@ def _same(old: types.CodeType, new: types.CodeType, *, deep: bool) -> bool:
 
 def _shape(code: types.CodeType) -> tuple[object, ...]:
     consts = tuple(
-        (type(const), repr(const))
+        (type(const), _told(const))
         for const in code.co_consts
         if not isinstance(const, types.CodeType)
     )
@@ -158,3 +158,8 @@ def _shape(code: types.CodeType) -> tuple[object, ...]:
         code.co_posonlyargcount,
         code.co_flags,
     )
+
+
+def _told(const: object) -> str:
+    """Return a constant as text; two sets of the same members may come in different orders."""
+    return repr(sorted(map(repr, const)) if isinstance(const, frozenset) else const)

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
+import itertools
 import operator
 import os
 import random
@@ -33,13 +35,13 @@ MOST = 40_000
 CACHING = frozenset((
     "_pytest", "_sre", "abc", "encodings", "fnmatch", "functools", "gc", "genericpath", "importlib",
     "linecache", "pluggy", "posixpath", "pytest", "re", "selfdrive_harness", "sre_compile",
-    "sre_parse", "sys", "tokenize", "traceback", "typing", "zipimport",
+    "sre_parse", "sys", "tempfile", "tokenize", "traceback", "typing", "zipimport",
 ))  # fmt: skip
 """Top packages whose names change with use and tell nothing: caches, and what runs the tests."""
 
 IMMUTABLE = (
     type(None), bool, int, float, complex, str, bytes, range, slice, type(Ellipsis),
-    type(NotImplemented), types.BuiltinFunctionType, types.MethodDescriptorType, types.CodeType,
+    type(NotImplemented), types.MethodDescriptorType, types.CodeType,
     types.WrapperDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, operator.itemgetter,
     operator.attrgetter, operator.methodcaller, type(threading.Lock()), type(threading.RLock()),
@@ -47,16 +49,23 @@ IMMUTABLE = (
 IMMUTABLE_NAMES = frozenset((
     "re.Pattern", "_abc._abc_data", "collections._tuplegetter", "_collections._tuplegetter",
     "weakref.ReferenceType", "_struct.Struct", "datetime.date", "datetime.datetime",
-    "datetime.time", "datetime.timedelta", "datetime.timezone", "decimal.Decimal",
-    "pathlib.PosixPath", "pathlib.PurePosixPath", "types.GenericAlias", "types.UnionType",
-    "typing.TypeVar", "typing.ParamSpec", "zoneinfo.ZoneInfo", "logging.Logger",
-    "logging.RootLogger", "uuid.UUID", "fractions.Fraction",
+    "datetime.time", "datetime.timedelta", "datetime.timezone", "datetime.tzinfo",
+    "decimal.Decimal", "pathlib.PosixPath", "pathlib.PurePosixPath", "types.GenericAlias",
+    "types.UnionType", "typing.TypeVar", "typing.ParamSpec", "zoneinfo.ZoneInfo",
+    "logging.Logger", "logging.RootLogger", "uuid.UUID", "fractions.Fraction",
+    "_pytest.mark.structures.MarkGenerator", "_pytest.config.Config",
 ))  # fmt: skip
-"""Types by name, so that nothing is imported to ask: immutable, or with caches that tell nothing
-of the product."""
+"""Types by name, so that nothing is imported to ask: immutable, or with state that tells nothing of
+the product."""
 
 OUTSIDE = frozenset(("__builtins__", "__spec__", "__loader__"))
 """What a module holds of the interpreter, which leads to all else."""
+
+OF_UNITTEST = frozenset(("_classSetupFailed", "_class_cleanups", "tearDown_exceptions"))
+"""What unittest writes into a class of tests before each of its runs."""
+
+CHANCE: Any = vars(random)["_inst"]
+"""The generator behind the functions of `random`; its state is one of the settings."""
 
 _MISSING = object()
 _HEAP_TYPE = 1 << 9
@@ -121,9 +130,10 @@ class Remains:
                 waiting.extend(self.noted[-1][2])
 
     def _is_foreign(self, thing: object) -> bool:
-        """Say whether this is a module, of which the names are kept, or another's class."""
+        """Say whether this is a module, of which the names are kept, another's class, or the
+        chance that all share, which is reseeded in each process."""
         foreign = isinstance(thing, type) and thing.__module__ not in self.own
-        return foreign or isinstance(thing, types.ModuleType)
+        return foreign or isinstance(thing, types.ModuleType) or thing is CHANCE
 
 
 def _noted(look: Look, thing: Any, alike: Same) -> Noted:
@@ -152,7 +162,8 @@ def _dict(thing: dict[Any, Any]) -> list[Any]:
 
 
 def _class(thing: type) -> list[Any]:
-    return list(type.__getattribute__(thing, "__dict__").values())
+    held = dict(type.__getattribute__(thing, "__dict__"))
+    return _dict({name: one for name, one in held.items() if name not in OF_UNITTEST})
 
 
 def _function(thing: Any) -> list[Any]:
@@ -194,6 +205,14 @@ def _method(thing: Any) -> list[Any]:
     return [thing.__func__, thing.__self__]
 
 
+def _unused(thing: Any) -> str:
+    """Of a generator, whether it was begun; in the middle its state stays hidden."""
+    state = inspect.getgeneratorstate(thing)
+    if state not in (inspect.GEN_CREATED, inspect.GEN_CLOSED):
+        raise Unseen("a generator that was begun")
+    return state
+
+
 KNOWN: tuple[tuple[type, Look, Same], ...] = (
     (dict, _dict, _are_same),
     (list, list.copy, _are_same),
@@ -213,11 +232,15 @@ KNOWN: tuple[tuple[type, Look, Same], ...] = (
     (types.MappingProxyType, lambda thing: list(thing.values()), _are_same),
     (types.SimpleNamespace, lambda thing: list(vars(thing).values()), _are_same),
     (BaseException, lambda thing: [thing.args], _are_same),
+    (types.BuiltinFunctionType, lambda thing: [thing.__self__], _are_same),
+    (types.GeneratorType, lambda thing: [_unused(thing)], operator.eq),
     (bytearray, lambda thing: list(bytes(thing)), operator.eq),
+    (itertools.count, lambda thing: [repr(thing)], operator.eq),
+    (random.Random, lambda thing: [thing.getstate()], operator.eq),
 )
 """How each kind of container is looked into, and how two looks compare."""
 
-VALUES = (object, int, float, complex, str, bytes)
+VALUES = (object, int, float, complex, str, bytes, random.Random.__base__)
 """Bases that hold a value and no more."""
 
 
@@ -296,9 +319,12 @@ def _settings(_nothing: None) -> list[Any]:
     ]
 
 
-def _context() -> str:
-    decimal = sys.modules.get("decimal")
-    return "" if decimal is None else repr(decimal.getcontext())
+def _context() -> tuple[object, ...]:
+    """Return how decimals are reckoned with; that a signal was raised once changes nothing."""
+    if "decimal" not in sys.modules:
+        return ()
+    one = sys.modules["decimal"].getcontext()
+    return one.prec, one.rounding, one.Emin, one.Emax, one.capitals, one.clamp, dict(one.traps)
 
 
 def _locale() -> str:

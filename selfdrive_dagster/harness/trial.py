@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import gc
 import os
+import unittest
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,7 @@ class Zygote:
 
     def _screening(self, targets: list[pytest.Item], bounds: Bounds) -> Screening:
         """Return the screening by the failing tests; what they keep on themselves is looked at."""
-        kept = [getattr(one, "instance", None) for one in targets]
+        kept = [getattr(one, "instance", None) for one in targets if _keeps_instance(one)]
         given = [one.callspec.params for one in targets if hasattr(one, "callspec")]
         return Screening(
             targets,
@@ -215,6 +216,12 @@ class Zygote:
         finally:
             _write_text(path, original)
         return {**verdict, "cold": True}
+
+
+def _keeps_instance(item: pytest.Item) -> bool:
+    """Say whether the object of a test's class lives on: unittest makes one for each run."""
+    owner = getattr(item, "cls", None)
+    return owner is not None and not issubclass(owner, unittest.TestCase)
 
 
 def read_text(path: str) -> str:

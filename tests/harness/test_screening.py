@@ -111,6 +111,31 @@ CASES = {
         "import pytest\n\n\n@pytest.mark.parametrize('seen', [[]])\ndef test_it(seen):\n"
         "    seen.append(product.of(2))\n    assert seen[0] == 2\n",
     ),
+    "a random number generator of its own": Case(
+        "DICE = random.Random(5)\nFIRST = random.Random(5).random()\n\n\ndef of(n):\n"
+        "    return made(n) if DICE.random() == FIRST else 3\n\n\n"
+        "def made(n):\n    return 1  # nothing yet\n",
+        "return 3",
+    ),
+    "a generator": Case(
+        "TURNS = (n for n in (2, 3, 4))\n\n\ndef of(n):\n"
+        "    return 3 if next(TURNS) > 2 else made(n)\n\n\n"
+        "def made(n):\n    return 1  # nothing yet\n",
+        "return 3",
+    ),
+    "a method of a list": Case(
+        "SEEN = []\nsee = SEEN.append\ndel SEEN\n\n\ndef of(n):\n"
+        "    return see.__self__[0] if see.__self__ else made(n)\n\n\n"
+        "def made(n):\n    return 1  # nothing yet\n",
+        "see(3); return 3",
+    ),
+    "a class of unittest": Case(
+        "def of(n):\n    return 1  # nothing yet\n",
+        "return 3",
+        "import unittest\n\n\nclass TestIt(unittest.TestCase):\n    seen = None\n\n"
+        "    def test_it(self):\n        TestIt.seen = TestIt.seen or product.of(2)\n"
+        "        self.assertEqual(self.seen, 2)\n",
+    ),
     "an object that does not let itself be looked at": Case(
         "class Meta(type):\n    def __getattribute__(cls, name):\n"
         "        raise RuntimeError(name)\n\n\nclass Box(metaclass=Meta):\n    pass\n\n\n"
