@@ -53,7 +53,8 @@ IMMUTABLE_NAMES = frozenset((
     "decimal.Decimal", "pathlib.PosixPath", "pathlib.PurePosixPath", "types.GenericAlias",
     "types.UnionType", "typing.TypeVar", "typing.ParamSpec", "zoneinfo.ZoneInfo",
     "logging.Logger", "logging.RootLogger", "uuid.UUID", "fractions.Fraction",
-    "_pytest.mark.structures.MarkGenerator", "_pytest.config.Config",
+    "_pytest.mark.structures.MarkGenerator", "_pytest.config.Config", "_pytest.raises.RaisesExc",
+    "_pytest.python_api.RaisesContext",
 ))  # fmt: skip
 """Types by name, so that nothing is imported to ask: immutable, or with state that tells nothing of
 the product."""

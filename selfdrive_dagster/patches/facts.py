@@ -8,12 +8,13 @@ nothing. Belongs here: types, observed values, the clues of an exception's messa
 import ast
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from selfdrive_dagster.model import Diagnosis
-from selfdrive_dagster.patches.syntax import FunctionNode, Module, dotted
+from selfdrive_dagster.patches.syntax import KEPT, FunctionNode, Module, dotted
 
 UNKNOWN = object()
 """No value was observed; None is a value."""
@@ -105,6 +106,7 @@ def kind_of(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
+@lru_cache(maxsize=KEPT)
 def _annotated(module: Module, function: FunctionNode | None) -> dict[str, str]:
     """Return the types that annotations and assignments give to names and attributes."""
     types: dict[str, str] = {}

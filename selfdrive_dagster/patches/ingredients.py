@@ -7,11 +7,12 @@ is made up. Belongs here: finding material. Does not belong: where to put it.
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in
-from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, Module, Tree, dotted
+from selfdrive_dagster.patches.syntax import FUNCTIONS, KEPT, FunctionNode, Module, Tree, dotted
 
 
 class Repository(Tree):
@@ -72,7 +73,15 @@ Keep = Callable[[ast.expr], bool]
 def expressions(module: Module, scope: ast.AST, line: int, keep: Keep) -> tuple[ast.expr, ...]:
     """Return the distinct one-line expressions of a scope, nearest to `line` first."""
     found: dict[str, ast.expr] = {}
-    nodes = [
+    nodes = [node for node in _one_liners(module, scope) if keep(node)]
+    for node in sorted(nodes, key=lambda node: (abs(node.lineno - line), node.col_offset)):
+        found.setdefault(module.source(node), node)
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=KEPT)
+def _one_liners(module: Module, scope: ast.AST) -> tuple[ast.expr, ...]:
+    return tuple(
         node
         for node in ast.walk(scope)
         if isinstance(node, ast.expr)
@@ -80,11 +89,7 @@ def expressions(module: Module, scope: ast.AST, line: int, keep: Keep) -> tuple[
         and node.lineno == node.end_lineno
         and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
         and not isinstance(node, (ast.Slice, ast.Starred))
-        and keep(node)
-    ]
-    for node in sorted(nodes, key=lambda node: (abs(node.lineno - line), node.col_offset)):
-        found.setdefault(module.source(node), node)
-    return tuple(found.values())
+    )
 
 
 def constants(

@@ -7,6 +7,7 @@ crash, types of values, what to change.
 
 from selfdrive_dagster.patches.syntax.definitions import FUNCTIONS, Class, Function, FunctionNode
 from selfdrive_dagster.patches.syntax.module import (
+    KEPT,
     Module,
     first_line,
     header_nodes,
@@ -20,6 +21,7 @@ from selfdrive_dagster.patches.syntax.tree import Tree, exception_classes
 __all__ = [
     "ANONYMOUS",
     "FUNCTIONS",
+    "KEPT",
     "Class",
     "Function",
     "FunctionNode",

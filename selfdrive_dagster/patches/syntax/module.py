@@ -15,6 +15,9 @@ from selfdrive_dagster.patches.syntax.definitions import FUNCTIONS, Class, Funct
 from selfdrive_dagster.patches.text import Lines, Spanned
 
 N = TypeVar("N", bound=ast.AST)
+KEPT = 64
+"""Walks over modules and functions that a caller keeps: each site of a function asks the same."""
+
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _INDENT = re.compile(r"[ \t\f]*")
 

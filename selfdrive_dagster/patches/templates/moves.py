@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import attributes_of
-from selfdrive_dagster.patches.syntax import dotted
+from selfdrive_dagster.patches.syntax import KEPT, Module, dotted
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
 _ADDING = {"list": "append", "set": "add"}
@@ -70,16 +71,7 @@ def _donors(site: Site) -> Iterator[tuple[list[str], str]]:
 def _near_statements(site: Site) -> list[ast.stmt]:
     """Return one-line simple statements of the file, the same function's first, nearest first."""
     found: dict[str, ast.stmt] = {}
-    kinds = (ast.Assign, ast.AugAssign, ast.Expr, ast.Return)
-    nodes = [
-        node
-        for function in site.module.functions
-        for node in ast.walk(function.node)
-        if isinstance(node, kinds)
-        and node.lineno == node.end_lineno
-        and node is not site.statement
-        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-    ]
+    nodes = [node for node in _simple_statements(site.module) if node is not site.statement]
 
     def distance(node: ast.stmt) -> tuple[bool, int]:
         return site.module.function_of(node) is not site.function, abs(node.lineno - site.line)
@@ -87,6 +79,19 @@ def _near_statements(site: Site) -> list[ast.stmt]:
     for node in sorted(nodes, key=distance):
         found.setdefault(site.module.source(node), node)
     return list(found.values())
+
+
+@lru_cache(maxsize=KEPT)
+def _simple_statements(module: Module) -> tuple[ast.stmt, ...]:
+    kinds = (ast.Assign, ast.AugAssign, ast.Expr, ast.Return)
+    return tuple(
+        node
+        for function in module.functions
+        for node in ast.walk(function.node)
+        if isinstance(node, kinds)
+        and node.lineno == node.end_lineno
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    )
 
 
 def delete(site: Site) -> Iterator[Rewrite]:
