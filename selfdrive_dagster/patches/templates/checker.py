@@ -1,7 +1,8 @@
 """The gate between a rewrite and a draft: it compiles, it is new, it brings in nothing bad.
 
-Only the outermost function around an edit is parsed again, so that a draft costs the size
-of a function and not of a file; the rest of the file is the same text as before.
+Only what holds an edit is parsed again: the statement of a function's body, where nothing else is
+asked of a draft, or the outermost function, so that a draft does not cost the size of a file. The
+rest is the same text as before.
 """
 
 import ast
@@ -45,20 +46,29 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 class Segment:
-    """The smallest run of lines that can be parsed alone: an outermost function or the file."""
+    """The smallest run of lines that can be parsed alone: `holder`, or the file where it is None.
 
-    def __init__(self, module: Module, function: FunctionNode | None) -> None:
+    A `holder` is a function outside of functions or a statement of the body of one.
+    """
+
+    def __init__(self, module: Module, holder: ast.stmt | None) -> None:
         self.start, self.stop = 0, len(module.text)
         self.place = ("", "")
-        if function is not None:
-            holder = module.class_of(function)
-            self.place = (holder.name if holder else "", "")
-            self.start = module.lines.starts[first_line(function) - 1]
-            self.stop = module.lines.bounds(function.end_lineno or function.lineno)[1]
-        self.tree = parse(module.text[self.start : self.stop])
+        if holder is not None:
+            owner = module.class_of(holder)
+            self.place = (owner.name if owner else "", "")
+            self.start = module.lines.starts[first_line(holder) - 1]
+            self.stop = module.lines.bounds(holder.end_lineno or holder.lineno)[1]
+        text = module.text[self.start : self.stop]
+        self.head = _head(module, holder) if text[:1] in (" ", "\t", "\f") else ""
+        self.tree = self.parse(text)
         self.essence = essence(compiled(self.tree))
         self.calls = forbidden(self.tree)
         self.shell = int(_is_shell(self.tree))
+
+    def parse(self, text: str) -> ast.Module:
+        """Parse a new text of it. Raises SyntaxError, ValueError or RecursionError."""
+        return parse_quietly(self.head + text.removeprefix("\ufeff"))
 
     @cached_property
     def before(self) -> tuple[Idiom, ...]:
@@ -82,11 +92,12 @@ def _is_shell(tree: ast.Module) -> bool:
     return bool(tree.body) and getattr(tree.body[0], "name", "") == _SHELL
 
 
-def parse(text: str) -> ast.Module:
-    """Parse a segment. Raises SyntaxError, ValueError or RecursionError."""
-    # A method is indented: a class header above it makes it a text of its own.
-    shell = f"class {_SHELL}:\n" if text[:1] in (" ", "\t", "\f") else ""
-    return parse_quietly(shell + text.removeprefix("\ufeff"))
+def _head(module: Module, holder: ast.stmt | None) -> str:
+    """Return the line that makes an indented text one of its own: a class's or a function's."""
+    if holder is None or isinstance(holder, FUNCTIONS):
+        return f"class {_SHELL}:\n"
+    late = "async " if isinstance(module.function_of(holder), ast.AsyncFunctionDef) else ""
+    return f"{late}def {_SHELL}():\n"
 
 
 def compiled(tree: ast.Module) -> CodeType:
@@ -143,21 +154,39 @@ class Checker:
     def __init__(self, repository: Repository, *, vouching: bool = True) -> None:
         self._repository = repository
         self._vouching = vouching
-        self._segments: dict[tuple[str, int], Segment | None] = {}
+        self._segments: dict[tuple[str, ast.stmt | None], Segment | None] = {}
         self._seen: set[tuple[str, int, tuple[object, ...]]] = set()
 
     def draft(self, family: str, site: Site, rewrite: Rewrite) -> Draft | None:
         """Return the draft of a rewrite, None when it is broken, forbidden, nonsense or not new."""
-        segment = self._segment(site, rewrite)
-        if segment is None:
-            return None
-        module = site.module
+        for segment in self._segments_around(site, rewrite):
+            if (read := self._read(segment, site.module, rewrite)) is not None:
+                return self._checked(family, site, rewrite, segment, *read)
+        return None
+
+    def _read(
+        self, segment: Segment, module: Module, rewrite: Rewrite
+    ) -> tuple[str, ast.Module, tuple[object, ...]] | None:
+        """Return the file's new text, the segment's new tree and what it does; None if broken."""
         try:
             source = apply_edits(module.text, rewrite.edits)
-            tree = parse(source[segment.start : segment.stop + len(source) - len(module.text)])
-            doing = essence(compiled(tree))
+            stop = segment.stop + len(source) - len(module.text)
+            tree = segment.parse(source[segment.start : stop])
+            return source, tree, essence(compiled(tree))
         except (SyntaxError, ValueError, RecursionError):
             return None
+
+    def _checked(
+        self,
+        family: str,
+        site: Site,
+        rewrite: Rewrite,
+        segment: Segment,
+        source: str,
+        tree: ast.Module,
+        doing: tuple[object, ...],
+    ) -> Draft | None:
+        module = site.module
         key = (module.path, segment.start, doing)
         if doing == segment.essence or key in self._seen or _brings_in(rewrite, tree, segment):
             return None
@@ -186,20 +215,25 @@ class Checker:
             family, site.module, site.function, tree, self._repository
         )
 
-    def _segment(self, site: Site, rewrite: Rewrite) -> Segment | None:
-        """Return the segment that holds all edits, None when the file itself cannot compile."""
+    def _segments_around(self, site: Site, rewrite: Rewrite) -> Iterator[Segment]:
+        """Yield the segments that hold all edits, the smallest first, those alone that compile."""
         module = site.module
-        segment = self._parsed(module, outermost(module, site.statement))
-        held = segment and all(
-            segment.start <= edit.start and edit.end <= segment.stop for edit in rewrite.edits
-        )
-        return segment if held else self._parsed(module, None)
+        outer = outermost(module, site.statement)
+        inner = None if self._vouching else statement_of(module, outer, site.statement)
+        parsed = [self._parsed(module, one) for one in (inner, outer) if one is not None]
+        holding = [
+            one
+            for one in parsed
+            if one and all(one.start <= e.start and e.end <= one.stop for e in rewrite.edits)
+        ]
+        whole = None if holding else self._parsed(module, None)
+        yield from [whole] if whole else holding
 
-    def _parsed(self, module: Module, function: FunctionNode | None) -> Segment | None:
-        key = (module.path, function.lineno if function else 0)
+    def _parsed(self, module: Module, holder: ast.stmt | None) -> Segment | None:
+        key = (module.path, holder)
         if key not in self._segments:
             try:
-                self._segments[key] = Segment(module, function)
+                self._segments[key] = Segment(module, holder)
             except (SyntaxError, ValueError, RecursionError):
                 self._segments[key] = None
         return self._segments[key]
@@ -218,6 +252,18 @@ def outermost(module: Module, statement: ast.stmt) -> FunctionNode | None:
     chain = [statement, *module.ancestors(statement)]
     outer = [up for up in chain if isinstance(up, FUNCTIONS)]
     return outer[-1] if outer and module.indent(outer[-1]) is not None else None
+
+
+def statement_of(
+    module: Module, outer: FunctionNode | None, statement: ast.stmt
+) -> ast.stmt | None:
+    """Return the statement of a function's body that holds another one."""
+    if outer is None:
+        return None
+    chain = [statement, *module.ancestors(statement)]
+    top = next((one for one in chain if one in outer.body), None)
+    whole = isinstance(top, ast.stmt) and module.indent(top) is not None
+    return top if whole and isinstance(top, ast.stmt) else None
 
 
 def changed_tokens(old: str, new: str) -> int:
