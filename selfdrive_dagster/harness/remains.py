@@ -62,8 +62,10 @@ the product."""
 OUTSIDE = frozenset(("__builtins__", "__spec__", "__loader__"))
 """What a module holds of the interpreter, which leads to all else."""
 
-OF_UNITTEST = frozenset(("_classSetupFailed", "_class_cleanups", "tearDown_exceptions"))
-"""What unittest writes into a class of tests before each of its runs."""
+NOTES = frozenset((
+    "_classSetupFailed", "_class_cleanups", "tearDown_exceptions", "__slotnames__",
+))  # fmt: skip
+"""What unittest and copyreg write into classes for themselves."""
 
 CHANCE: Any = vars(random)["_inst"]
 """The generator behind the functions of `random`; its state is one of the settings."""
@@ -164,7 +166,7 @@ def _dict(thing: dict[Any, Any]) -> list[Any]:
 
 def _class(thing: type) -> list[Any]:
     held = dict(type.__getattribute__(thing, "__dict__"))
-    return _dict({name: one for name, one in held.items() if name not in OF_UNITTEST})
+    return _dict({name: one for name, one in held.items() if name not in NOTES})
 
 
 def _function(thing: Any) -> list[Any]:

@@ -3,8 +3,8 @@
 A process of its own for each candidate costs more than most tests. A child that swaps candidates
 in and out one after another costs one process for all of them, as mutation testing does it (split
 streams; Tokumoto and others, ICST 2016), and is right as long as nothing that one candidate leaves
-behind reaches the next. So the child looks afterwards (`remains`): if anything differs, all it said
-is thrown away and each is tried alone. What passes is tried alone in any case.
+behind reaches the next. So the child looks now and then (`remains`): if anything differs, what it
+said since is thrown away and those are tried alone. What passes is tried alone in any case.
 
 Belongs here: who is screened together, and what may be believed. Does not belong: running tests.
 """
@@ -24,13 +24,17 @@ Verdict = dict[str, Any]
 FEWEST, MOST = 4, 32
 """Candidates in one child: few at first, so that the first answers come soon."""
 
+LOOKED_AT = 8
+"""Candidates between two looks in one child."""
+
 MISSES = 3
-"""Children whose words were thrown away, less those that were believed, until all go alone."""
+"""Children that left something behind, less those that did not, until all go alone."""
 
 HELPERS = 3
 """Tests that refused candidates before and are asked in a screening too, at most."""
 
-TOLD = ("killed", "hung")
+TOLD = ("killed", "hung", "broken")
+"""What is believed; what passes is tried alone."""
 
 
 class Screening:
@@ -68,31 +72,45 @@ class Screening:
         if self.misses >= MISSES:
             return {}
         batch = candidates[: self.size]
-        self.reached += len(batch)
         answer = fork.in_child(lambda: self._screen(batch), self.patience + len(batch))
-        if isinstance(answer, fork.Lost) or not answer["clean"]:
-            self.misses += 1
+        if isinstance(answer, fork.Lost):
+            answer = {"told": {}, "clean": False, "looked_at": len(batch)}
+        self.reached += answer["looked_at"]
+        if answer["clean"]:
+            self.size = min(2 * self.size, MOST)
+            self.misses = max(0, self.misses - 1)
+        else:
             self.size = FEWEST
-            return {}
-        self.size = min(2 * self.size, MOST)
-        self.misses = max(0, self.misses - 1)
+            self.misses += 1
         return dict(answer["told"])
 
     def _screen(self, batch: list[Candidate]) -> dict[str, Any]:
-        """Runs in a child: try each, undo it, and say whether anything is left of any."""
+        """Runs in a child: try each, undo it, and look now and then whether anything is left.
+
+        What was said since the last look that found nothing is forgotten, and no more is tried.
+        """
         told: dict[str, Verdict] = {}
         self.remains.begin()
-        for candidate in batch:
-            try:
-                swapped = self.swap(candidate)
-            except live.Cold:
-                told[candidate["id"]] = {"outcome": "broken", "by": "", "cold": True}
-                continue
-            verdict = self.run(self.tests)
-            live.restore(swapped)
-            if verdict["outcome"] in TOLD:
-                told[candidate["id"]] = verdict
-        return {"told": told, "clean": self.remains.same()}
+        for start in range(0, len(batch), LOOKED_AT):
+            part = {
+                candidate["id"]: verdict
+                for candidate in batch[start : start + LOOKED_AT]
+                if (verdict := self._verdict(candidate))["outcome"] in TOLD
+            }
+            if not self.remains.same():
+                looked_at = min(start + LOOKED_AT, len(batch))
+                return {"told": told, "clean": False, "looked_at": looked_at}
+            told |= part
+        return {"told": told, "clean": True, "looked_at": len(batch)}
+
+    def _verdict(self, candidate: Candidate) -> Verdict:
+        try:
+            swapped = self.swap(candidate)
+        except live.Cold:
+            return {"outcome": "broken", "by": "", "cold": True}
+        verdict = self.run(self.tests)
+        live.restore(swapped)
+        return verdict
 
     def _leaves_nothing(self, tests: list[pytest.Item]) -> bool:
         """Say whether the base leaves nothing behind when it runs these tests."""
