@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from types import TracebackType
 from typing import Any
 
@@ -49,6 +50,7 @@ class Cold:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
     ) -> None:
+        os.kill(self.child, signal.SIGKILL)  # a stray child of a trial may hold its pipe open
         self.asking.close()
         self.answers.close()
         os.waitpid(self.child, 0)

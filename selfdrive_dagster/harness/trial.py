@@ -74,7 +74,7 @@ class Zygote:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Fork once for each candidate."""
+        """Screen candidates, and fork for each that is not refused there."""
         items = {item.nodeid: item for item in session.items}
         if not items.keys() >= set(self.spec["targets"]):
             return True
