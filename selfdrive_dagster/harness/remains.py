@@ -62,6 +62,9 @@ the product."""
 OUTSIDE = frozenset(("__builtins__", "__spec__", "__loader__"))
 """What a module holds of the interpreter, which leads to all else."""
 
+TOLD_ONCE = "__warningregistry__"
+"""A module's name for the warnings that it gave: whoever catches warnings begins a new one."""
+
 NOTES = frozenset((
     "_classSetupFailed", "_class_cleanups", "tearDown_exceptions", "__slotnames__",
 ))  # fmt: skip
@@ -101,7 +104,8 @@ class Remains:
             for one in modules
             if one.__name__ in self.own or one.__name__.partition(".")[0] not in CACHING
         ]
-        inside = [held for one in own for name, held in vars(one).items() if name not in OUTSIDE]
+        left_out = {*OUTSIDE, TOLD_ONCE}
+        inside = [held for one in own for name, held in vars(one).items() if name not in left_out]
         try:
             self._walk([*inside, *more])
             self.fit = True
@@ -110,7 +114,7 @@ class Remains:
 
     def begin(self) -> None:
         """Note in a child what differs from process to process: names of modules, settings."""
-        self.noted += [_noted(_dict, one, _are_same) for one in self.names]
+        self.noted += [_noted(_names, one, _are_same) for one in self.names]
         self.noted.append(_noted(_settings, None, operator.eq))
 
     def same(self) -> bool:
@@ -162,6 +166,10 @@ def _is_immutable(kind: type) -> bool:
 
 def _dict(thing: dict[Any, Any]) -> list[Any]:
     return [*dict.keys(thing), *dict.values(thing)]
+
+
+def _names(thing: dict[Any, Any]) -> list[Any]:
+    return _dict({name: held for name, held in thing.items() if name != TOLD_ONCE})
 
 
 def _class(thing: type) -> list[Any]:

@@ -30,6 +30,9 @@ LOOKED_AT = 8
 MISSES = 3
 """Children that left something behind, less those that did not, until all go alone."""
 
+ENOUGH = 12
+"""Failing tests that are asked in a screening, of those that come first, the cheapest."""
+
 HELPERS = 3
 """Tests that refused candidates before and are asked in a screening too, at most."""
 
@@ -52,7 +55,7 @@ class Screening:
         run: Callable[[list[pytest.Item]], Verdict],
         patience: float,
     ) -> None:
-        self.tests = list(targets)
+        self.tests = targets[:ENOUGH]
         self.remains, self.swap, self.run, self.patience = remains, swap, run, patience
         self.size, self.misses, self.helpers, self.reached = FEWEST, 0, 0, 0
         if not (remains.fit and self._leaves_nothing(self.tests)):

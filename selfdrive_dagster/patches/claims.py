@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from selfdrive_dagster.model import Claim, Product, Support
 from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in, needle, raised_class
-from selfdrive_dagster.patches.ingredients import Repository
+from selfdrive_dagster.patches.ingredients import Repository, idioms_of
 
 # Families that choose a value or a branch; copies of code (donors, ingredients) agree with
 # their original by construction, which is no evidence.
@@ -38,9 +38,7 @@ def supports(draft: Draft, product: Product) -> tuple[Support, ...]:
         return ()
     if before is None:
         return ()
-    return sibling_idioms(
-        draft.family, draft.path, idioms_in(before.tree), idioms_in(after), repository
-    )
+    return sibling_idioms(draft.family, draft.path, idioms_of(before), idioms_in(after), repository)
 
 
 def sibling_idioms(
@@ -70,7 +68,7 @@ def sibling_idioms(
 def introduced(draft: Draft, repository: Repository) -> tuple[Idiom, ...]:
     """Return the idioms that a draft brings into its file."""
     before = repository.module(draft.path)
-    there = idioms_in(before.tree) if before else ()
+    there = idioms_of(before) if before else ()
     known = Counter((idiom.place, idiom.key) for idiom in there)
     after = idioms_in(ast.parse(draft.source.removeprefix("\ufeff")))
     return tuple(idiom for idiom in after if _is_new(idiom, known))

@@ -6,7 +6,7 @@ parameters and nothing else. Belongs here: classes. Does not belong: what was re
 
 import ast
 
-from selfdrive_dagster.patches.syntax import Class, dotted
+from selfdrive_dagster.patches.syntax import Class, dotted, walk
 
 
 def _declared(made: Class) -> dict[str, ast.expr | None]:
@@ -25,9 +25,7 @@ def as_written(made: Class, fields: dict[str, ast.expr]) -> dict[str, ast.expr]:
 
 def has_alias(made: Class) -> bool:
     """Say whether a field of a model is given by another name than its own."""
-    return any(
-        isinstance(one, ast.keyword) and "alias" in str(one.arg) for one in ast.walk(made.node)
-    )
+    return any(isinstance(one, ast.keyword) and "alias" in str(one.arg) for one in walk(made.node))
 
 
 def constructing(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from selfdrive_dagster.model import Support
 from selfdrive_dagster.patches.ingredients import Repository
-from selfdrive_dagster.patches.syntax import FunctionNode, Module, dotted, last_name
+from selfdrive_dagster.patches.syntax import FunctionNode, Module, dotted, last_name, walk
 
 OWN_RAISE, CALLER_CATCHES = "own_raise", "caller_catches"
 OF_VALUES = frozenset(
@@ -36,7 +36,7 @@ def expected_failure(
     if family != "translate" or function is None:
         return ()
     known = {ast.dump(node) for node in _handlers(function)}
-    same = [one for one in ast.walk(after) if getattr(one, "name", None) == function.name]
+    same = [one for one in walk(after) if getattr(one, "name", None) == function.name]
     new = [node for one in same for node in _handlers(one) if ast.dump(node) not in known]
     if len(new) != 1:
         return ()
@@ -49,7 +49,7 @@ def expected_failure(
 
 
 def _handlers(tree: ast.AST) -> Iterator[ast.ExceptHandler]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))
+    return (node for node in walk(tree) if isinstance(node, ast.ExceptHandler))
 
 
 def _raised(handler: ast.ExceptHandler) -> ast.Call | None:
@@ -72,7 +72,7 @@ def _kinds(handler: ast.ExceptHandler) -> list[str]:
 
 def _own_raise(raised: ast.Call, module: Module, function: FunctionNode) -> Support | None:
     """Return the statement of the function that raises the very same."""
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Raise) and node.exc and ast.dump(node.exc) == ast.dump(raised):
             says = f"the function raises `{ast.unparse(raised)}` for another failure"
             return Support(kind=OWN_RAISE, where=f"{module.path}:{node.lineno}", says=says)
@@ -101,7 +101,7 @@ def _calls(node: ast.Try, name: str) -> bool:
     return any(
         isinstance(call, ast.Call) and last_name(dotted(call.func)) == name
         for statement in node.body
-        for call in ast.walk(statement)
+        for call in walk(statement)
     )
 
 

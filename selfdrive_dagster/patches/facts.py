@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from selfdrive_dagster.model import Diagnosis
-from selfdrive_dagster.patches.syntax import KEPT, FunctionNode, Module, dotted
+from selfdrive_dagster.patches.syntax import KEPT, FunctionNode, Module, dotted, walk
 
 UNKNOWN = object()
 """No value was observed; None is a value."""
@@ -112,7 +112,7 @@ def _annotated(module: Module, function: FunctionNode | None) -> dict[str, str]:
     types: dict[str, str] = {}
     holder = module.class_of(function) if function else None
     for scope in (holder, function):
-        for node in ast.walk(scope) if scope else ():
+        for node in walk(scope) if scope else ():
             _note(node, types)
     if function:
         for arg in _arguments(function):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, dotted
+from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, children, dotted, walk
 
 
 class Idiom(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ def idioms_in(
 
     `place` is where the tree itself stands, `around` the functions it stands in.
     """
-    for node in ast.iter_child_nodes(tree):
+    for node in children(tree):
         inner, functions = place, around
         if isinstance(node, ast.ClassDef):
             inner = (node.name, "")
@@ -94,7 +94,7 @@ def _thing(node: ast.AST, holder: str, kin: str) -> str:
 
 def _own(node: ast.expr, holder: str) -> str:
     """Return an expression that reads nothing but `self`, with its class; else ""."""
-    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    names = {inner.id for inner in walk(node) if isinstance(inner, ast.Name)}
     return f"{holder}'s {ast.unparse(node)}" if holder and names == {"self"} else ""
 
 
@@ -114,7 +114,7 @@ def _sole_call(node: ast.Try) -> str:
 
 def _annotated(test: ast.expr, function: FunctionNode) -> str:
     """Return `name: annotation -> annotation` of the one parameter that a test reads."""
-    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - {"len"}
+    names = {node.id for node in walk(test) if isinstance(node, ast.Name)} - {"len"}
     spec = function.args
     for argument in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs):
         if {argument.arg} == names and argument.annotation and function.returns:
@@ -128,7 +128,7 @@ def _binds(function: FunctionNode, name: str) -> bool:
     return any(
         (isinstance(node, ast.arg) and node.arg == name)
         or (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
-        for node in ast.walk(function)
+        for node in walk(function)
     )
 
 
@@ -190,7 +190,7 @@ def looked_up(node: ast.expr) -> str:
 def _index_tests(node: ast.BoolOp) -> Iterator[_Read]:
     """Yield the test that stands before an index of the same attribute, in one `and`."""
     for place, operand in enumerate(node.values):
-        for inner in ast.walk(operand):
+        for inner in walk(operand):
             if isinstance(inner, ast.Subscript) and "." in (base := dotted(inner.value)):
                 for atom in node.values[:place]:
                     said = ast.unparse(atom)
@@ -208,7 +208,7 @@ def _handlers(node: ast.Try) -> Iterator[_Read]:
     callees = frozenset(
         name.rpartition(".")[2]
         for statement in node.body
-        for call in ast.walk(statement)
+        for call in walk(statement)
         if isinstance(call, ast.Call) and (name := dotted(call.func))
     )
     for handler in node.handlers:

@@ -9,25 +9,32 @@ import ast
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
-from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.idioms import Idiom, idioms_in
-from selfdrive_dagster.patches.syntax import FUNCTIONS, KEPT, FunctionNode, Module, Tree, dotted
+from selfdrive_dagster.patches.syntax import (
+    FUNCTIONS,
+    KEPT,
+    FunctionNode,
+    Module,
+    Tree,
+    dotted,
+    walk,
+)
+
+
+@lru_cache(maxsize=KEPT)
+def idioms_of(module: Module) -> tuple[Idiom, ...]:
+    """Return the idioms of a file, in order."""
+    return tuple(idioms_in(module.tree))
 
 
 class Repository(Tree):
-    """The product's own files with the idioms in them, each read at most once."""
-
-    def __init__(self, product: Product) -> None:
-        super().__init__(product)
-        self._idioms: dict[str, tuple[Idiom, ...]] = {}
+    """The product's own files with the idioms in them."""
 
     def idioms(self, needle: str, near: str) -> Iterator[tuple[str, Idiom]]:
         """Yield path and idiom of the files whose text holds `needle`, nearest file first."""
         for module in self.mentioning(needle, near):
-            if module.path not in self._idioms:
-                self._idioms[module.path] = tuple(idioms_in(module.tree))
-            for idiom in self._idioms[module.path]:
+            for idiom in idioms_of(module):
                 yield module.path, idiom
 
 
@@ -36,7 +43,7 @@ def names_in_scope(module: Module, function: FunctionNode | None, line: int) -> 
     if function is None:
         return ()
     distance: dict[str, int] = dict.fromkeys(parameters(function), 1_000)
-    for node in ast.walk(function):
+    for node in walk(function):
         if not isinstance(node, ast.Name):
             continue
         written = isinstance(node.ctx, ast.Store)
@@ -73,17 +80,18 @@ Keep = Callable[[ast.expr], bool]
 def expressions(module: Module, scope: ast.AST, line: int, keep: Keep) -> tuple[ast.expr, ...]:
     """Return the distinct one-line expressions of a scope, nearest to `line` first."""
     found: dict[str, ast.expr] = {}
-    nodes = [node for node in _one_liners(module, scope) if keep(node)]
-    for node in sorted(nodes, key=lambda node: (abs(node.lineno - line), node.col_offset)):
-        found.setdefault(module.source(node), node)
+    told = [(node, text) for node, text in _one_liners(module, scope) if keep(node)]
+    told.sort(key=lambda one: (abs(one[0].lineno - line), one[0].col_offset))
+    for node, text in told:
+        found.setdefault(text, node)
     return tuple(found.values())
 
 
 @lru_cache(maxsize=KEPT)
-def _one_liners(module: Module, scope: ast.AST) -> tuple[ast.expr, ...]:
+def _one_liners(module: Module, scope: ast.AST) -> tuple[tuple[ast.expr, str], ...]:
     return tuple(
-        node
-        for node in ast.walk(scope)
+        (node, module.source(node))
+        for node in walk(scope)
         if isinstance(node, ast.expr)
         and node not in module.sealed
         and node.lineno == node.end_lineno
@@ -113,7 +121,7 @@ def returned(module: Module, function: FunctionNode | None) -> tuple[str, ...]:
         return ()
     simple = (ast.Constant, ast.Name, ast.Attribute, ast.List, ast.Dict, ast.Tuple, ast.Call)
     found = []
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Return) and module.function_of(node) is function:
             if node.value is None:
                 found.append("")

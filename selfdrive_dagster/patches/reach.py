@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.syntax import FUNCTIONS, parse_quietly
+from selfdrive_dagster.patches.syntax import FUNCTIONS, children, parse_quietly
 
 REACHING_SECONDS = 10.0
 """What the tests that reach a file may take together on base: a survivor passes all of them, so
@@ -59,7 +59,7 @@ class Reach:
 
 def _bodies(node: ast.AST) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
-    for one in ast.iter_child_nodes(node):
+    for one in children(node):
         if isinstance(one, FUNCTIONS):
             found.append((one.body[0].lineno, one.end_lineno or one.lineno))
         else:

@@ -33,6 +33,9 @@ LEAST_FOR_LANES = 60
 TRIAL_SECONDS = 0.003
 """What a trial takes beside its test, most being refused in a screening."""
 
+STEPS = (0.03, 0.3, 3.0)
+"""Seconds that part cheap tests from dear ones."""
+
 TOLD = 50
 
 SHORTEST_DEADLINE = 2.0
@@ -78,6 +81,7 @@ def try_wave(
     progress: Progress = silent,
 ) -> Answered:
     """Try drafts until enough hold; the whole of a wave takes `seconds` at most."""
+    reproducer = _cheapest_first(reproducer, base)
     lanes = _lanes(wave, reproducer, base)
     told, turn = Heard(), Lock()
 
@@ -114,6 +118,20 @@ def _lanes(wave: Wave, reproducer: Reproducer, base: SuiteRun) -> int:
         return LANES if len(wave.drafts) >= LEAST_FOR_LANES else 1
     quickest = min(test.seconds for test in known)
     return LANES if len(wave.drafts) * (quickest + TRIAL_SECONDS) > WORTH_A_LANE else 1
+
+
+def _cheapest_first(reproducer: Reproducer, base: SuiteRun) -> Reproducer:
+    """Put the failing tests into the order of magnitude of what they took on base: no finer, so
+    that two runs come to the same order. One that hung is the dearest."""
+
+    def magnitude(node_id: str) -> int:
+        test = base.tests.get(node_id)
+        if test is None:
+            return 0
+        return len(STEPS) if test.hung else sum(test.seconds > step for step in STEPS)
+
+    ordered = tuple(sorted(reproducer.node_ids, key=magnitude))
+    return msgspec.structs.replace(reproducer, node_ids=ordered)
 
 
 def _forget(told: Heard, enough: int) -> None:

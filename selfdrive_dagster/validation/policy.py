@@ -135,7 +135,10 @@ def _hidden(given: Given) -> list[str]:
 def _unseen(text: str, base: str) -> Counter[str]:
     """Count control and format characters; in a file of `\\r\\n` lines those are lines."""
     plain = text.replace("\r\n", "\n") if "\r\n" in base else text
-    return Counter(one for one in plain if not one.isprintable() and one not in "\n\t")
+    plain = plain.replace("\n", "").replace("\t", "")
+    if plain.isprintable():
+        return Counter()
+    return Counter(one for one in plain if not one.isprintable())
 
 
 def _coding(text: str) -> str:

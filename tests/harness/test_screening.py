@@ -179,8 +179,16 @@ def test_what_one_candidate_leaves_behind_refuses_no_other(name: str, tmp_path: 
     assert held == dict(zip("012345", [wrong] * 3 + ["plausible", wrong, "plausible"], strict=True))
 
 
-def test_candidates_that_leave_nothing_share_a_process(tmp_path: Path) -> None:
-    module = "def of(n):\n    return 1\n"
+SHARED = {
+    "nothing is kept": "def of(n):\n    return 1\n",
+    "a warning that is given once": "import warnings\n\n\ndef of(n):\n"
+    "    warnings.warn('old', DeprecationWarning)\n    return 1\n",
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_candidates_that_leave_nothing_share_a_process(name: str, tmp_path: Path) -> None:
+    module = SHARED[name]
     (tmp_path / "product.py").write_text(module)
     (tmp_path / "test_it.py").write_text(
         "import os\nimport product\n\n\ndef test_it():\n"

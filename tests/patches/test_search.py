@@ -18,6 +18,7 @@ from selfdrive_dagster.model import (
     Way,
 )
 from selfdrive_dagster.patches.search import Search, search
+from selfdrive_dagster.patches.suite import TestResult
 from tests.fakes.made_findings import NO_SUITE
 from tests.fakes.plain_sandbox import PlainSandbox
 from tests.fakes.scripted_sandbox import ScriptedSandbox, answer
@@ -109,6 +110,24 @@ def test_a_reproducer_that_cannot_be_collected_makes_nothing_plausible(product: 
     )
     assert (found.plausible, found.tried) == ((), 0)
     assert found.stopped == "no answer came: the reproducer cannot be collected"
+
+
+def test_the_cheapest_failing_test_is_asked_first(product: Product) -> None:
+    took = {"hangs": 0.0, "reads": 0.9, "one": 0.009, "two": 0.001}
+    tests = {
+        f"test_till.py::{name}": TestResult(
+            outcome="failed",
+            seconds=seconds,
+            exception_type="selfdrive_harness.session.SelfdriveDeadline" if name == "hangs" else "",
+        )
+        for name, seconds in took.items()
+    }
+    base = replace(NO_SUITE, tests=tests)
+    several = replace(FAILING, node_ids=tuple(base.tests))
+    sandbox = ScriptedSandbox(answer(*told("killed"), END))
+    search(DIAGNOSIS, several, base, product, sandbox, max_candidates=5, seconds=30.0)
+    asked = [node_id.rpartition("::")[2] for node_id in sandbox.jobs[0].spec["targets"]]
+    assert asked == ["one", "two", "reads", "hangs"]
 
 
 def test_a_search_goes_on_without_what_may_not_be(product: Product) -> None:

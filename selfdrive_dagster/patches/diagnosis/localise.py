@@ -21,7 +21,7 @@ import msgspec
 from selfdrive_dagster.model import FrameFinding, Suspicion
 from selfdrive_dagster.model.product import is_test_path
 from selfdrive_dagster.patches.suite import Lines, SuiteRun, TestResult
-from selfdrive_dagster.patches.syntax import Function, Module, Tree, last_name
+from selfdrive_dagster.patches.syntax import Function, Module, Tree, last_name, walk
 
 NEIGHBOUR = 0.5
 """What another line of a crashing function weighs, against the line that raised."""
@@ -287,10 +287,7 @@ def _statements(function: Function) -> set[int]:
     has_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     start = body[1:] if has_docstring else body
     return {
-        node.lineno
-        for statement in start
-        for node in ast.walk(statement)
-        if isinstance(node, ast.stmt)
+        node.lineno for statement in start for node in walk(statement) if isinstance(node, ast.stmt)
     }
 
 

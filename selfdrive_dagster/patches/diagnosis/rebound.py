@@ -7,7 +7,7 @@ no longer the argument that went in.
 import ast
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.syntax import FunctionNode
+from selfdrive_dagster.patches.syntax import FunctionNode, children, walk
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -66,9 +66,9 @@ def _shallow(statement: ast.stmt) -> Iterator[ast.AST]:
         node = waiting.pop()
         if isinstance(node, _COMPREHENSIONS):
             # their own names stay inside; `:=` alone binds in the function
-            yield from (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+            yield from (n.target for n in walk(node) if isinstance(n, ast.NamedExpr))
             continue
         yield node
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             if not isinstance(child, (ast.stmt, *_INNER)):
                 waiting.append(child)

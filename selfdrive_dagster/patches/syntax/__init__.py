@@ -17,6 +17,7 @@ from selfdrive_dagster.patches.syntax.module import (
 from selfdrive_dagster.patches.syntax.names import ANONYMOUS, dotted, last_name, named_function
 from selfdrive_dagster.patches.syntax.precedence import binding, demanded
 from selfdrive_dagster.patches.syntax.tree import Tree, exception_classes
+from selfdrive_dagster.patches.syntax.walking import children, walk
 
 __all__ = [
     "ANONYMOUS",
@@ -28,6 +29,7 @@ __all__ = [
     "Module",
     "Tree",
     "binding",
+    "children",
     "demanded",
     "dotted",
     "exception_classes",
@@ -37,4 +39,5 @@ __all__ = [
     "named_function",
     "parse_expression",
     "parse_quietly",
+    "walk",
 ]

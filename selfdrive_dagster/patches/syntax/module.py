@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from selfdrive_dagster.patches.syntax.definitions import FUNCTIONS, Class, Function, FunctionNode
+from selfdrive_dagster.patches.syntax.walking import children, walk
 from selfdrive_dagster.patches.text import Lines, Spanned
 
 N = TypeVar("N", bound=ast.AST)
@@ -61,15 +62,15 @@ class Module:
         stack: list[ast.AST] = [self.tree]
         while stack:
             node = stack.pop()
-            children = list(ast.iter_child_nodes(node))
-            found.update(dict.fromkeys(children, node))
-            stack += reversed(children)
+            below = children(node)
+            found.update(dict.fromkeys(below, node))
+            stack += reversed(below)
         return found
 
     @cached_property
     def sealed(self) -> frozenset[ast.AST]:
         """The nodes of f-strings: before Python 3.12 their spans are wrong, so none is edited."""
-        return frozenset(node for one in self.all(ast.JoinedStr) for node in ast.walk(one))
+        return frozenset(node for one in self.all(ast.JoinedStr) for node in walk(one))
 
     @cached_property
     def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
@@ -78,7 +79,7 @@ class Module:
         while stack:
             node = stack.pop()
             kinds.setdefault(type(node), []).append(node)
-            stack += reversed(list(ast.iter_child_nodes(node)))
+            stack += reversed(children(node))
         return kinds
 
     def all(self, kind: type[N]) -> Iterator[N]:
@@ -129,7 +130,7 @@ class Module:
     def _functions(
         self, parent: ast.AST, prefix: str, owner: ast.ClassDef | None
     ) -> Iterator[Function]:
-        for node in ast.iter_child_nodes(parent):
+        for node in children(parent):
             if isinstance(node, FUNCTIONS):
                 name = prefix + node.name
                 yield Function(
@@ -142,7 +143,7 @@ class Module:
                 yield from self._functions(node, prefix, owner)
 
     def _classes(self, parent: ast.AST, prefix: str) -> Iterator[Class]:
-        for node in ast.iter_child_nodes(parent):
+        for node in children(parent):
             if isinstance(node, ast.ClassDef):
                 name = prefix + node.name
                 yield Class(path=self.path, module=self.name, qualname=name, node=node)
@@ -165,7 +166,7 @@ class Module:
         """Return first and last line of every statement that holds no block."""
         return tuple(
             (node.lineno, node.end_lineno or node.lineno)
-            for node in ast.walk(self.tree)
+            for node in walk(self.tree)
             if isinstance(node, ast.stmt) and not hasattr(node, "body")
         )
 
@@ -173,7 +174,7 @@ class Module:
         """Say whether a line belongs to a `raise` statement."""
         return any(
             isinstance(node, ast.Raise) and node.lineno <= line <= (node.end_lineno or node.lineno)
-            for node in ast.walk(self.tree)
+            for node in walk(self.tree)
         )
 
     @cached_property
@@ -272,4 +273,4 @@ def header_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
     while stack:
         node = stack.pop()
         yield node
-        stack += list(ast.iter_child_nodes(node))
+        stack += children(node)

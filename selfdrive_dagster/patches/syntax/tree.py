@@ -1,13 +1,16 @@
 """All files of a product, each read and parsed at most once, when it is asked for."""
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
 from selfdrive_dagster.model import Product
 from selfdrive_dagster.patches.syntax.definitions import Class, Function
 from selfdrive_dagster.patches.syntax.module import Module
 from selfdrive_dagster.patches.syntax.names import last_name
+
+KEPT_MODULES = 64
+"""Parsed files that outlive their tree."""
 
 MOST_CHARACTERS = 4_000_000
 """So much text is searched for a word, the nearest files first."""
@@ -83,10 +86,16 @@ class Tree:
     def _parse(self, path: str) -> Module | None:
         inner = PurePosixPath(self.importable(path)).with_suffix("")
         parts = inner.parts[:-1] if inner.name == "__init__" else inner.parts
-        try:
-            return Module(path, self.text(path), ".".join(parts)) if self.text(path) else None
-        except (SyntaxError, ValueError, RecursionError):
-            return None  # told by the caller: a frame in it is simply not found
+        return _module(path, self.text(path), ".".join(parts))
+
+
+@lru_cache(maxsize=KEPT_MODULES)
+def _module(path: str, text: str, name: str) -> Module | None:
+    """Return a parsed text. Kept, since each search and each claim looks at the same files."""
+    try:
+        return Module(path, text, name) if text else None
+    except (SyntaxError, ValueError, RecursionError):
+        return None  # told by the caller: a frame in it is simply not found
 
 
 def exception_classes(tree: Tree) -> tuple[Class, ...]:

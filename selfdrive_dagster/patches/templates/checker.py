@@ -25,6 +25,7 @@ from selfdrive_dagster.patches.syntax import (
     Module,
     first_line,
     parse_quietly,
+    walk,
 )
 from selfdrive_dagster.patches.templates.nonsense import nonsense
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
@@ -126,7 +127,7 @@ def essence(code: CodeType) -> tuple[object, ...]:
 def forbidden(tree: ast.AST) -> Counter[str]:
     """Count what a draft must not add: calls and names of forbidden modules and built-ins."""
     found: Counter[str] = Counter()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Name) and node.id in FORBIDDEN_ROOTS | FORBIDDEN_CALLS:
             found[node.id] += 1
         elif isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_CALLS:

@@ -12,10 +12,13 @@ import msgspec
 from selfdrive_dagster.patches.facts import number_of
 from selfdrive_dagster.patches.ingredients import constants, expressions
 from selfdrive_dagster.patches.ordering import round_robin
-from selfdrive_dagster.patches.syntax import dotted
+from selfdrive_dagster.patches.syntax import dotted, walk
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _BRACKETS = {"{": "}", "(": ")", "[": "]", "<": ">"}
+LONGEST_MARK = len(r"'\U0010ffff'")
+"""Characters of the longest spelling of one character."""
+
 _SIZED = ("str", "list", "tuple", "dict", "set", "bytes", "")
 
 
@@ -61,13 +64,11 @@ def _ends(site: Site) -> Iterator[Atom]:
     """Yield `x[-1] == "}"` for the texts read here and the short texts the function knows."""
     held = {
         dotted(node.value)
-        for node in (ast.walk(site.function) if site.function else ())
+        for node in (walk(site.function) if site.function else ())
         if isinstance(node, ast.Subscript)
     }
     marks = [
-        text
-        for text in constants(site.module, site.function, "str", site.line)
-        if len(ast.literal_eval(text)) == 1
+        text for text in constants(site.module, site.function, "str", site.line) if _is_mark(text)
     ]
     for name in site.names[:4]:
         kind = site.facts.types.get(name, "")
@@ -75,6 +76,10 @@ def _ends(site: Site) -> Iterator[Atom]:
             for mark in marks[:2]:
                 yield Atom(f"{name}[-1] == {mark}", "", 2.0)
                 yield Atom(f"{name}[0] == {mark}", "", 2.5)
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) <= LONGEST_MARK and len(ast.literal_eval(text)) == 1
 
 
 def _tests(site: Site) -> Iterator[ast.expr]:
@@ -134,7 +139,7 @@ def _enclosed(site: Site, node: ast.expr) -> bool:
 def _atoms(site: Site, test: ast.AST, whole: ast.expr) -> list[Atom]:
     """Return the atoms that the expressions inside a test suggest, first seen first."""
     found: dict[str, Atom] = {}
-    for node in ast.walk(test):
+    for node in walk(test):
         if isinstance(node, ast.expr) and node not in site.module.sealed:
             for atom in _atoms_of(site, node, whole):
                 found.setdefault(atom.text, atom)

@@ -10,7 +10,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
-from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, dotted, first_line
+from selfdrive_dagster.patches.syntax import FUNCTIONS, FunctionNode, dotted, first_line, walk
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 from selfdrive_dagster.patches.text import Edit
 
@@ -103,7 +103,7 @@ def _at_hand(site: Site, node: Decorated) -> Iterator[str]:
         for name, call in roots.items():
             yield from (f"{call}({given})" for given in wrapped if name in imported)
     known = _OF_CLASSES if isinstance(node, ast.ClassDef) else _OF_FUNCTIONS
-    yields = any(isinstance(inner, ast.Yield) for inner in ast.walk(node))
+    yields = any(isinstance(inner, ast.Yield) for inner in walk(node))
     for name in known:
         if name in imported and (name != "contextmanager" or yields):
             yield name

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from selfdrive_dagster.patches.idioms import key_subject, looked_up, needle
-from selfdrive_dagster.patches.syntax import dotted
+from selfdrive_dagster.patches.syntax import dotted, walk
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _EMPTIES = {"str": '""', "list": "[]", "dict": "{}", "int": "0", "float": "0.0", "tuple": "()"}
@@ -253,7 +253,7 @@ def initialise(site: Site) -> Iterator[Rewrite]:
         return
     bound = [
         node
-        for node in ast.walk(function)
+        for node in walk(function)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name
     ]
     if not bound:

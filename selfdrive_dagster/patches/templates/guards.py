@@ -11,7 +11,7 @@ from typing import Any
 
 from selfdrive_dagster.patches.facts import UNKNOWN, number_of
 from selfdrive_dagster.patches.ingredients import returned
-from selfdrive_dagster.patches.syntax import FUNCTIONS, dotted, parse_quietly
+from selfdrive_dagster.patches.syntax import FUNCTIONS, dotted, parse_quietly, walk
 from selfdrive_dagster.patches.templates.handlers import raisable
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
@@ -56,7 +56,7 @@ def _top(site: Site) -> ast.stmt | None:
 
 def _holds_at_top(site: Site, condition: str) -> bool:
     """Say whether a condition reads only parameters, so that it means the same at the top."""
-    names = {n.id for n in ast.walk(parse_quietly(condition)) if isinstance(n, ast.Name)}
+    names = {n.id for n in walk(parse_quietly(condition)) if isinstance(n, ast.Name)}
     arguments = site.function.args if site.function else None
     if arguments is None:
         return False
@@ -132,7 +132,7 @@ def results(site: Site) -> list[str]:
     typed = [_EMPTIES[annotation]] if annotation in _EMPTIES else []
     kinds = [
         site.type_of(node.value)
-        for node in ast.walk(function or site.statement)
+        for node in walk(function or site.statement)
         if isinstance(node, ast.Return) and node.value is not None
     ]
     alike = [_EMPTIES[kind] for kind in kinds if kind in _EMPTIES]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import caught_here, raised_here
-from selfdrive_dagster.patches.syntax import dotted, parse_quietly
+from selfdrive_dagster.patches.syntax import dotted, parse_quietly, walk
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
 # Classes that the same call may raise as well, by what the standard library documents.
@@ -136,7 +136,7 @@ def _documented(site: Site) -> tuple[str, ...]:
 
 
 def _called(node: ast.AST) -> list[str]:
-    calls = (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
+    calls = (inner for inner in walk(node) if isinstance(inner, ast.Call))
     return [dotted(call.func).rpartition(".")[2] for call in calls]
 
 
@@ -163,7 +163,7 @@ def raisable(site: Site) -> list[str]:
         node = parse_quietly(text).body[0]
         if not isinstance(node, ast.Raise) or node.exc is None:
             continue
-        used = {n.id for n in ast.walk(node.exc) if isinstance(n, ast.Name)}
+        used = {n.id for n in walk(node.exc) if isinstance(n, ast.Name)}
         kind = dotted(_callee(node.exc))
         if not used & foreign:
             found.append(_uncaused(text))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import attributes_of, is_settled
-from selfdrive_dagster.patches.syntax import dotted
+from selfdrive_dagster.patches.syntax import dotted, walk
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 _WHOLE = ("{0}", "{0}.items()", "enumerate({0})", "range(len({0}))", "range({0})", "{0}.values()",
@@ -42,7 +42,7 @@ def _loops(site: Site) -> Iterator[tuple[ast.expr, ast.expr]]:
 
 
 def _filled(site: Site, target: ast.expr, iterable: ast.expr, cost: float) -> Iterator[Rewrite]:
-    own = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+    own = {node.id for node in walk(target) if isinstance(node, ast.Name)}
     names = [name for name in _unread_first(site) if name not in own][:_NAMES]
     held = [f"self.{name}" for name in attributes_of(site.module, "self", iterable)[:_NAMES]]
     pair = isinstance(target, ast.Tuple)
@@ -64,7 +64,7 @@ def _unread_first(site: Site) -> list[str]:
         return list(site.names)
     reads = Counter(
         node.id
-        for node in ast.walk(site.function)
+        for node in walk(site.function)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     )
     near = {name: place for place, name in enumerate(site.names)}
@@ -98,7 +98,7 @@ def _elsewhere(site: Site, own: set[str]) -> list[str]:
     )
     found = []
     for node in near:
-        used = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        used = {one.id for one in walk(node) if isinstance(one, ast.Name)}
         if not used & foreign and not is_settled(node) and "\n" not in site.text(node):
             found.append(site.text(node))
     return list(dict.fromkeys(found))

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from selfdrive_dagster.patches.facts import parameters
 from selfdrive_dagster.patches.ingredients import attributes_of
-from selfdrive_dagster.patches.syntax import KEPT, Module, dotted
+from selfdrive_dagster.patches.syntax import KEPT, Module, dotted, walk
 from selfdrive_dagster.patches.templates.site import SIMPLE, Rewrite, Site
 
 _ADDING = {"list": "append", "set": "add"}
@@ -20,7 +20,7 @@ def retarget(site: Site) -> Iterator[Rewrite]:
     target = node.targets[0] if isinstance(node, ast.Assign) else node.target
     known = [
         site.text(other)
-        for other in ast.walk(site.function)
+        for other in walk(site.function)
         if isinstance(other, (ast.Name, ast.Attribute, ast.Subscript))
         and isinstance(other.ctx, ast.Store)
         and other not in site.module.sealed
@@ -52,7 +52,7 @@ def _donors(site: Site) -> Iterator[tuple[list[str], str]]:
     readable = {*site.names, *parameters(site.function)}
     taken = 0
     for other in _near_statements(site):
-        read = {n.id for n in ast.walk(other) if isinstance(n, ast.Name)}
+        read = {n.id for n in walk(other) if isinstance(n, ast.Name)}
         local = read & site.module.local_names
         if local <= readable and taken < 12:
             taken += 1
@@ -87,7 +87,7 @@ def _simple_statements(module: Module) -> tuple[ast.stmt, ...]:
     return tuple(
         node
         for function in module.functions
-        for node in ast.walk(function.node)
+        for node in walk(function.node)
         if isinstance(node, kinds)
         and node.lineno == node.end_lineno
         and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))

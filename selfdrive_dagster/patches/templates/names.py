@@ -8,7 +8,7 @@ from itertools import combinations
 
 from selfdrive_dagster.patches.ingredients import attributes_of
 from selfdrive_dagster.patches.ordering import round_robin
-from selfdrive_dagster.patches.syntax import dotted
+from selfdrive_dagster.patches.syntax import dotted, walk
 from selfdrive_dagster.patches.templates.site import Rewrite, Site
 
 RELATED: tuple[tuple[str, ...], ...] = (
@@ -150,7 +150,7 @@ def _class_members(site: Site, kind: str) -> Iterable[str]:
     """Yield the methods and `self` attributes of a class of this file."""
     for holder in site.module.all(ast.ClassDef):
         if holder.name == kind:
-            for node in ast.walk(holder):
+            for node in walk(holder):
                 if isinstance(node, ast.FunctionDef):
                     yield node.name
                 elif isinstance(node, ast.Attribute) and dotted(node.value) == "self":

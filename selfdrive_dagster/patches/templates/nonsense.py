@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+from selfdrive_dagster.patches.syntax import children, walk
+
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 _HOLDERS = (
     ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp,
@@ -33,7 +35,7 @@ def _near(tree: ast.AST, lines: range | None) -> Iterator[ast.AST]:
         first = getattr(node, "lineno", None)
         if lines is None or first is None or _meets(lines, first, node.end_lineno):  # type: ignore[attr-defined]
             yield node
-            waiting += ast.iter_child_nodes(node)
+            waiting += children(node)
 
 
 def _meets(lines: range, first: int, last: int) -> bool:
@@ -64,7 +66,7 @@ def _is_nonsense(node: ast.AST) -> bool:
 
 def _same(one: ast.expr, other: ast.expr) -> bool:
     """Say whether two expressions without calls are the same text."""
-    called = any(isinstance(node, (ast.Call, ast.Await)) for node in ast.walk(one))
+    called = any(isinstance(node, (ast.Call, ast.Await)) for node in walk(one))
     return not called and ast.dump(one) == ast.dump(other)
 
 

@@ -23,6 +23,7 @@ from selfdrive_dagster.patches.syntax import (
     first_line,
     header_nodes,
     parse_expression,
+    walk,
 )
 from selfdrive_dagster.patches.text import Edit, Spanned
 
@@ -227,7 +228,7 @@ class Site:
         stop = self.module.lines.span(statement).stop
         if space is None or not _QUIET.fullmatch(self.module.text[stop:end]):
             return None
-        if any(_spans_lines(node) for node in ast.walk(statement)):
+        if any(_spans_lines(node) for node in walk(statement)):
             return None
         unit, newline = self.module.unit, self.module.newline
         # Line by line, so that the lines themselves stay and only indentation is added.
