@@ -6,14 +6,13 @@ of what a test did (`suite`), and forks.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 from typing import Any
 
 import pytest
 
 from .session import PLAIN, SelfdriveDeadline, Unreported, arguments, chain, deadline
+from .shortcuts import Way, needs_fixtures, unmake, way_of
 
 Bounds = dict[str, float]
 """Processor seconds that a test may take, by node id."""
@@ -44,8 +43,24 @@ def options(args: list[str]) -> list[str]:
     return kept
 
 
+TERSE = "selfdrive_terse"
+"""The name under which pytest knows the plugin."""
+
+
 class Terse:
-    """A plugin that says of a failure only what ended it: its words cost more than most tests."""
+    """A plugin that says of a failure only what ended it: its words cost more than most tests.
+
+    It notes what failed besides, which is how pytest tells of a part of a test (`subTest`).
+    """
+
+    __name__ = TERSE
+
+    def __init__(self) -> None:
+        self.failed: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the tests of which something failed."""
+        self.failed |= {report.nodeid} if report.failed else set()
 
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -65,6 +80,8 @@ def run_item(
     """Run one test under its alarms: `passed`, `killed` or `hung`."""
     from _pytest.runner import runtestprotocol
 
+    terse: Any = item.config.pluginmanager.get_plugin(TERSE)
+    terse.failed.discard(item.nodeid)
     try:
         with deadline(seconds, computing):
             reports = runtestprotocol(item, log=False, nextitem=following)
@@ -73,40 +90,21 @@ def run_item(
     if any(report.longrepr == "hung" for report in reports):
         return "hung"
     called = any(report.when == "call" and report.passed for report in reports)
-    return "passed" if called and not any(report.failed for report in reports) else "killed"
+    failed = any(report.failed for report in reports) or item.nodeid in terse.failed
+    return "passed" if called and not failed else "killed"
 
 
-RUNNING = (
-    "pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown", "pytest_pyfunc_call",
-)  # fmt: skip
-OWN = ("_pytest", "_hypothesis_pytestplugin")
-"""Plugins that add nothing to a plain test. Others may: then pytest runs all."""
-
-
-@functools.cache
-def is_plain(item: pytest.Item) -> bool:
-    """Say whether a test is no more than its function: no fixture, no mark, no foreign hook.
-
-    Asked once before a process forks, it costs the children nothing.
-    """
-    if type(item) is not pytest.Function or item.fixturenames or any(item.iter_markers()):
-        return False
-    hooks = (impl for name in RUNNING for impl in getattr(item.ihook, name).get_hookimpls())
-    ours = all(impl.function.__module__.partition(".")[0] in OWN for impl in hooks)
-    return ours and not inspect.iscoroutinefunction(item.obj)
-
-
-def run_plain(
-    item: Any, _following: pytest.Item | None, seconds: float, computing: float | None
+def run_shortly(
+    way: Way, item: pytest.Item, following: pytest.Item | None, seconds: float, bound: float | None
 ) -> str:
-    """Run a plain test under its alarms without pytest, which takes longer than most of them."""
+    """Run a simple test its short way under its alarms: `passed`, `killed` or `hung`."""
     try:
-        with deadline(seconds, computing):
-            item.obj()
-    except BaseException as error:  # SystemExit and a skip are no pass either
-        hung = any(isinstance(one, SelfdriveDeadline) for one in chain(error))
-        return "hung" if hung else "killed"
-    return "passed"
+        with deadline(seconds, bound):
+            raised = way(item, following)
+    except SelfdriveDeadline as error:
+        raised = [error]
+    hung = any(isinstance(one, SelfdriveDeadline) for error in raised for one in chain(error))
+    return "hung" if hung else "killed" if raised else "passed"
 
 
 def run_until(
@@ -117,11 +115,25 @@ def run_until(
     Returns `outcome` (plausible, killed, hung), the test `by` which it came to that, and `failed`.
     """
     told: dict[str, Any] = {"outcome": "plausible", "by": "", "cold": False, "failed": []}
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        run = run_plain if is_plain(item) else run_item
-        outcome = run(item, following, seconds, bounds.get(item.nodeid))
+    for item, following in zip(items, _following(items), strict=True):
+        way, bound = way_of(item), bounds.get(item.nodeid)
+        if way is None:
+            outcome = run_item(item, following, seconds, bound)
+        else:
+            outcome = run_shortly(way, item, following, seconds, bound)
         if outcome != "passed":
             told["failed"].append(item.nodeid)
             if stop:
+                unmake(item)
                 return {**told, "outcome": outcome, "by": item.nodeid}
     return told
+
+
+def _following(items: list[pytest.Item]) -> list[pytest.Item | None]:
+    """Return for each test the next one for which fixtures are made: until then they are kept."""
+    found: list[pytest.Item | None] = []
+    after: pytest.Item | None = None
+    for item in reversed(items):
+        found.append(after)
+        after = item if needs_fixtures(item) else after
+    return found[::-1]

@@ -33,9 +33,10 @@ from . import fork, live
 from .cold import Cold
 from .fragments import Layout, layout
 from .remains import Remains
-from .running import Bounds, is_plain, run_session, run_until
+from .running import Bounds, run_session, run_until
 from .screening import Screening
 from .session import settle
+from .shortcuts import way_of
 
 Emit = Callable[[dict[str, Any]], None]
 Candidate = dict[str, Any]
@@ -83,7 +84,7 @@ class Zygote:
         self.layouts = {path: layout(path, read_text(path)) for path in paths}
         bounds = self.spec.get("cpu_seconds", {})
         for item in session.items:
-            is_plain(item)  # so that no child has to ask
+            way_of(item)  # so that no child has to ask
         screening = self._screening([items[i] for i in self.spec["targets"]], bounds)
         gc.freeze()  # a collection in a child would copy every page that it looks at
         gc.disable()

@@ -23,6 +23,7 @@ class Case(NamedTuple):
     module: str
     spoiling: str
     test: str = "def test_it():\n    assert product.of(2) == 2\n"
+    targets: tuple[str, ...] = ("test_it",)
 
 
 CASES = {
@@ -104,12 +105,14 @@ CASES = {
         "class TestIt:\n    def test_it(self):\n"
         "        self.seen = getattr(self, 'seen', None) or product.of(2)\n"
         "        assert self.seen == 2\n",
+        ("TestIt::test_it",),
     ),
     "a parameter that the test changes": Case(
         "def of(n):\n    return 1  # nothing yet\n",
         "return 3",
         "import pytest\n\n\n@pytest.mark.parametrize('seen', [[]])\ndef test_it(seen):\n"
         "    seen.append(product.of(2))\n    assert seen[0] == 2\n",
+        ("test_it[seen0]",),
     ),
     "a random number generator of its own": Case(
         "DICE = random.Random(5)\nFIRST = random.Random(5).random()\n\n\ndef of(n):\n"
@@ -135,6 +138,15 @@ CASES = {
         "import unittest\n\n\nclass TestIt(unittest.TestCase):\n    seen = None\n\n"
         "    def test_it(self):\n        TestIt.seen = TestIt.seen or product.of(2)\n"
         "        self.assertEqual(self.seen, 2)\n",
+        ("TestIt::test_it",),
+    ),
+    "a fixture that two tests share": Case(
+        "def of(n):\n    return 1  # nothing yet\n",
+        "return 3",
+        "import pytest\n\n\n@pytest.fixture(scope='module')\ndef seen():\n"
+        "    return product.of(2)\n\n\ndef test_it(seen):\n    assert seen == 2\n\n\n"
+        "def test_also(seen):\n    assert seen == 2\n",
+        ("test_it", "test_also"),
     ),
     "an object that does not let itself be looked at": Case(
         "class Meta(type):\n    def __getattribute__(cls, name):\n"
@@ -164,11 +176,9 @@ def test_what_one_candidate_leaves_behind_refuses_no_other(name: str, tmp_path: 
         return {"id": str(number), **place, "text": text}
 
     texts = [case.spoiling, case.spoiling + " ", case.spoiling, right, case.spoiling, right]
-    inside = "TestIt::" if "class TestIt" in case.test else ""
-    given = "[seen0]" if "parametrize" in case.test else ""
     spec = {
         "candidates": [candidate(number, text) for number, text in enumerate(texts)],
-        "targets": [f"test_it.py::{inside}test_it{given}"],
+        "targets": [f"test_it.py::{target}" for target in case.targets],
         "suite": [],
         "deadline_seconds": 5.0,
     }
