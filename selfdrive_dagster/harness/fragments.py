@@ -14,6 +14,7 @@ import __future__
 import ast
 import functools
 import io
+import itertools
 import os
 import types
 from typing import NamedTuple
@@ -21,55 +22,75 @@ from typing import NamedTuple
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-class Span(NamedTuple):
-    """Where a function stands: lines counted from 1, both ends included, and its classes' heads."""
+class Edit(NamedTuple):
+    """A change of a file: `text` stands for what it holds from character `start` to `stop`."""
 
-    first: int
-    last: int
+    start: int
+    stop: int
+    text: str
+
+
+class Span(NamedTuple):
+    """Where a function stands: its first line, its characters, and its classes' heads."""
+
+    line: int
+    start: int
+    stop: int
     heads: tuple[str, ...]
 
 
 class Layout(NamedTuple):
-    """A file as it was imported: its text, its lines and the functions outside of functions."""
+    """A file as it was imported: its text and the functions outside of functions."""
 
     path: str
     source: str
-    lines: tuple[str, ...]
     spans: tuple[Span, ...]
     flags: int
+
+    def edited(self, edit: Edit) -> str:
+        """Return the whole new text."""
+        return f"{self.source[: edit.start]}{edit.text}{self.source[edit.stop :]}"
 
 
 def layout(path: str, source: str) -> Layout:
     """Read a file's text once. `path` is made absolute, as an import would."""
-    lines = _lines(source)
     tree = ast.parse(source)
+    lines = _lines(source)
+    starts = (0, *itertools.accumulate(map(len, lines)))
     return Layout(
         path=os.path.abspath(path),
         source=source,
-        lines=lines,
-        spans=tuple(_spans(tree.body, (), lines)),
+        spans=tuple(_spans(tree.body, (), lines, starts)),
         flags=_future(tree),
     )
 
 
-def compile_pair(old: Layout, new_source: str) -> tuple[types.CodeType, types.CodeType]:
+def edit_of(old: str, new: str) -> Edit:
+    """Return the change that makes one text of another."""
+    start = _shared(old, new)
+    tail = _shared(old[start:][::-1], new[start:][::-1])
+    return Edit(start, len(old) - tail, new[start : len(new) - tail])
+
+
+def compile_pair(old: Layout, edit: Edit) -> tuple[types.CodeType, types.CodeType]:
     """Return module code before and after, of one function where that is all that changed.
 
     Raises SyntaxError or ValueError where the new text is no Python.
     """
-    lines = _lines(new_source)
-    span, grown = _changed(old, lines)
+    span = _around(old, edit)
     if span is not None:
+        start, stop = old.source[span.start : edit.start], old.source[edit.stop : span.stop]
         try:
-            before = _compiled(_cut(old.lines, span, span.last), old.path, old.flags)
-            after = _compile(_cut(lines, span, span.last + grown), old.path, old.flags)
+            after = _compile(_alone(span, f"{start}{edit.text}{stop}"), old.path, old.flags)
+            text = old.source[span.start : span.stop]
+            before = _compiled(_alone(span, text), old.path, old.flags)
         except SyntaxError:
             pass  # only the whole file can tell what it is
         else:
             return before, after
     return (
         _compiled(old.source, old.path, old.flags),
-        _compile(new_source, old.path, old.flags),
+        _compile(old.edited(edit), old.path, old.flags),
     )
 
 
@@ -82,29 +103,23 @@ _compiled = functools.lru_cache(maxsize=64)(_compile)
 """For what stood there before: it is the same for most candidates."""
 
 
-def _cut(lines: tuple[str, ...], span: Span, last: int) -> str:
-    """Return a function alone, its classes' heads before it, on the lines where it stood."""
-    padding = "\n" * (span.first - 1 - len(span.heads))
-    return padding + "".join(span.heads) + "".join(lines[span.first - 1 : last])
+def _alone(span: Span, text: str) -> str:
+    """Return a function's text with its classes' heads before it, on the lines where it stood."""
+    padding = "\n" * (span.line - 1 - len(span.heads))
+    return f"{padding}{''.join(span.heads)}{text}"
 
 
-def _changed(old: Layout, lines: tuple[str, ...]) -> tuple[Span | None, int]:
-    """Return the function that holds every changed line, and by how many lines it has grown.
+def _around(old: Layout, edit: Edit) -> Span | None:
+    """Return the function that holds a whole change.
 
-    A line added right before or behind a function is not inside it.
+    What comes right before or behind a function is not inside it.
     """
-    same = _shared(old.lines, lines)
-    behind = _shared(old.lines[same:][::-1], lines[same:][::-1])
-    first, last = same + 1, len(old.lines) - behind
-    grown = len(lines) - len(old.lines)
-    for span in old.spans:
-        if span.first <= min(first, last) and max(first, last) <= span.last:
-            return span, grown
-    return None, 0
+    inside = (one for one in old.spans if one.start < edit.start and edit.stop < one.stop)
+    return next(inside, None)
 
 
-def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """Return with how many equal lines two texts begin, by comparing whole parts."""
+def _shared(one: str, other: str) -> int:
+    """Return with how many equal characters two texts begin, by comparing whole parts."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -115,7 +130,9 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     return low
 
 
-def _spans(body: list[ast.stmt], heads: tuple[str, ...], lines: tuple[str, ...]) -> list[Span]:
+def _spans(
+    body: list[ast.stmt], heads: tuple[str, ...], lines: tuple[str, ...], starts: tuple[int, ...]
+) -> list[Span]:
     found: list[Span] = []
     for number, one in enumerate(body):
         if not isinstance(one, (*Function, ast.ClassDef)):
@@ -127,9 +144,9 @@ def _spans(body: list[ast.stmt], heads: tuple[str, ...], lines: tuple[str, ...])
             continue
         if isinstance(one, ast.ClassDef):
             indent = lines[one.lineno - 1][: one.col_offset]
-            found += _spans(one.body, (*heads, f"{indent}class {one.name}:\n"), lines)
+            found += _spans(one.body, (*heads, f"{indent}class {one.name}:\n"), lines, starts)
         else:
-            found.append(Span(first, last, heads))
+            found.append(Span(first, starts[first - 1], starts[last], heads))
     return found
 
 

@@ -13,7 +13,7 @@ import os
 import types
 from collections.abc import Iterator
 
-from .fragments import Layout, compile_pair
+from .fragments import Edit, Layout, compile_pair
 
 COMPREHENSIONS = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 CO_NEWLOCALS = 0x2  # set on function code, not on module or class bodies
@@ -82,13 +82,13 @@ def living(path: str) -> Alive:
 Swapped = list[tuple[types.FunctionType, types.CodeType]]
 
 
-def swap(base: Layout, new_source: str, alive: Alive) -> Swapped:
+def swap(base: Layout, edit: Edit, alive: Alive) -> Swapped:
     """Give the living functions of a file their new code; return what was swapped, for `restore`.
 
     Code that compiles to what it was (`+1` for `1`) needs no swap. Raises Cold if anything but
     living functions changed, or none of them is alive; then all is as it was.
     """
-    old, new = compile_pair(base, new_source)
+    old, new = compile_pair(base, edit)
     pairs = changed_functions(old, new)
     swapped: Swapped = []
     for before, after in pairs:

@@ -31,7 +31,7 @@ from typing import Any
 import pytest
 
 from . import fork, live
-from .fragments import compile_pair, layout
+from .fragments import Edit, compile_pair, edit_of, layout
 from .observe import observe
 from .perturb import neighbours
 from .running import run_session
@@ -86,7 +86,7 @@ class Laboratory:
         """Find the functions that the variants change."""
         for variant in self.spec["variants"]:
             try:
-                pairs = list(live.changed_code(*compile_pair(self.base, variant["source"])))
+                pairs = list(live.changed_code(*compile_pair(self.base, self._edit(variant))))
             except live.Cold:
                 self.emit({"kind": "cold", "id": variant["id"]})
                 continue
@@ -224,10 +224,13 @@ class Laboratory:
     def _is_over(self) -> bool:
         return bool(fork.now() > self.end)
 
+    def _edit(self, variant: Variant) -> Edit:
+        return edit_of(self.base.source, variant["source"])
+
     def _become(self, variant: Variant | None) -> None:
         self.emit({"kind": "asking", "id": "" if variant is None else variant["id"]})
         if variant is not None:
-            live.swap(self.base, variant["source"], self.alive)
+            live.swap(self.base, self._edit(variant), self.alive)
 
 
 def _answer(function: types.FunctionType, arguments: dict[str, Any], seconds: float) -> Answer:

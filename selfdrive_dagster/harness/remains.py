@@ -63,7 +63,8 @@ OUTSIDE = frozenset(("__builtins__", "__spec__", "__loader__"))
 """What a module holds of the interpreter, which leads to all else."""
 
 TOLD_ONCE = "__warningregistry__"
-"""A module's name for the warnings that it gave: whoever catches warnings begins a new one."""
+"""A module's name for the warnings that it gave, which is taken away at each look: whoever catches
+warnings begins a new one."""
 
 NOTES = frozenset((
     "_classSetupFailed", "_class_cleanups", "tearDown_exceptions", "__slotnames__",
@@ -87,6 +88,10 @@ Noted = tuple[Look, Any, "list[Any]", Same]
 """How to look at a thing, the thing, what it held, and how two looks compare."""
 
 
+Bound = tuple["dict[str, Any]", "list[str]", "list[Any]"]
+"""A module's dict with the names and values that it held."""
+
+
 class Unseen(Exception):
     """Some state cannot be looked at, or there is too much of it."""
 
@@ -99,6 +104,7 @@ class Remains:
         own = [one for one in modules if _is_below(one, folder)]
         self.own = {one.__name__ for one in own}
         self.noted: list[Noted] = []
+        self.bound: list[Bound] = []
         self.names = [
             vars(one)
             for one in modules
@@ -114,12 +120,14 @@ class Remains:
 
     def begin(self) -> None:
         """Note in a child what differs from process to process: names of modules, settings."""
-        self.noted += [_noted(_names, one, _are_same) for one in self.names]
+        self.bound = [_bound(one) for one in self.names]
         self.noted.append(_noted(_settings, None, operator.eq))
 
     def same(self) -> bool:
         """Say whether all is as it was."""
-        return all(alike(look(thing), before) for look, thing, before, alike in self.noted)
+        return all(_is_bound(*one) for one in self.bound) and all(
+            alike(look(thing), before) for look, thing, before, alike in self.noted
+        )
 
     def _walk(self, waiting: list[Any]) -> None:
         """Go through all that can be reached, and keep what each container holds."""
@@ -168,8 +176,19 @@ def _dict(thing: dict[Any, Any]) -> list[Any]:
     return [*dict.keys(thing), *dict.values(thing)]
 
 
-def _names(thing: dict[Any, Any]) -> list[Any]:
-    return _dict({name: held for name, held in thing.items() if name != TOLD_ONCE})
+def _bound(module: dict[str, Any]) -> Bound:
+    module.pop(TOLD_ONCE, None)
+    return module, list(module), list(module.values())
+
+
+def _is_bound(module: dict[str, Any], names: list[str], values: list[Any]) -> bool:
+    """Say whether a module holds what it held; compared without a copy, since there are many."""
+    module.pop(TOLD_ONCE, None)
+    return (
+        len(module) == len(names)
+        and all(map(operator.is_, module, names))
+        and all(map(operator.is_, module.values(), values))
+    )
 
 
 def _class(thing: type) -> list[Any]:

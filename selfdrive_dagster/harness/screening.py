@@ -21,10 +21,10 @@ from .remains import Remains
 
 Candidate = dict[str, Any]
 Verdict = dict[str, Any]
-FEWEST, MOST = 4, 32
+FEWEST, MOST = 4, 64
 """Candidates in one child: few at first, so that the first answers come soon."""
 
-LOOKED_AT = 8
+LOOKED_AT = 16
 """Candidates between two looks in one child."""
 
 MISSES = 3

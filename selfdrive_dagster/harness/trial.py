@@ -31,7 +31,7 @@ import pytest
 
 from . import fork, live
 from .cold import Cold
-from .fragments import Layout, layout
+from .fragments import Edit, Layout, layout
 from .remains import Remains
 from .running import Bounds, run_session, run_until
 from .screening import Screening
@@ -189,7 +189,7 @@ class Zygote:
 
     def _swap(self, candidate: Candidate) -> live.Swapped:
         path = candidate["path"]
-        return live.swap(self.layouts[path], self._source(candidate), self.alive[path])
+        return live.swap(self.layouts[path], _edit(candidate), self.alive[path])
 
     def _run_swapped(
         self, candidate: Candidate, items: list[pytest.Item], bounds: Bounds
@@ -201,22 +201,22 @@ class Zygote:
             return {"outcome": "broken", "by": "", "cold": True}
         return run_until(items, self.seconds, bounds)
 
-    def _source(self, candidate: Candidate) -> str:
-        base = self.layouts[candidate["path"]].source
-        return f"{base[: candidate['start']]}{candidate['text']}{base[candidate['stop'] :]}"
-
     def _try_cold(self, candidate: Candidate) -> dict[str, Any]:
         """Write the file, let another process import it, put the file back."""
-        path, original = candidate["path"], self.layouts[candidate["path"]].source
-        _write_text(path, self._source(candidate))
+        path, base = candidate["path"], self.layouts[candidate["path"]]
+        _write_text(path, base.edited(_edit(candidate)))
         try:
             verdict = self.cold.run(self.spec["targets"])
             rest = self._rest(candidate)
             if verdict["outcome"] == "plausible" and rest:
                 verdict = self.cold.run(rest)
         finally:
-            _write_text(path, original)
+            _write_text(path, base.source)
         return {**verdict, "cold": True}
+
+
+def _edit(candidate: Candidate) -> Edit:
+    return Edit(candidate["start"], candidate["stop"], candidate["text"])
 
 
 def _keeps_instance(item: pytest.Item) -> bool:

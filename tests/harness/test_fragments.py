@@ -31,6 +31,10 @@ def told(code: CodeType) -> tuple[object, ...]:
     return (code.co_qualname, code.co_firstlineno, code.co_filename, lines, plain, *free, inner)
 
 
+def pair(base: fragments.Layout, edited: str) -> tuple[CodeType, CodeType]:
+    return fragments.compile_pair(base, fragments.edit_of(base.source, edited))
+
+
 def edits(text: str, chance: random.Random) -> list[str]:
     """Take statements out of functions, or put `pass` before them: changes on whole lines."""
     lines = text.splitlines(keepends=True)
@@ -50,11 +54,11 @@ def edits(text: str, chance: random.Random) -> list[str]:
     return made
 
 
-def changed(pair: Callable[..., tuple[CodeType, CodeType]], *of: object) -> object:
+def changed(both: Callable[..., tuple[CodeType, CodeType]], *of: object) -> object:
     """Return what differs, or that it is no function: one that leaves off `super` changes its
     class."""
     try:
-        return functions(live.changed_functions(*pair(*of)))
+        return functions(live.changed_functions(*both(*of)))
     except live.Cold:
         return "cold"
 
@@ -65,7 +69,7 @@ def test_edits_of_our_own_files(path: Path) -> None:
     base = fragments.layout(str(path), text)
     for edited in edits(text, random.Random(path.stem)):
         both = whole(str(path), text), whole(str(path), edited)
-        assert changed(fragments.compile_pair, base, edited) == changed(lambda *one: one, *both)
+        assert changed(pair, base, edited) == changed(lambda *one: one, *both)
 
 
 SHAPES = {
@@ -86,9 +90,7 @@ def test_shapes(text: str) -> None:
     edited = text.replace("return", "y = 7; return", 1)
     base = fragments.layout("some.py", text)
     expected = live.changed_functions(whole("some.py", text), whole("some.py", edited))
-    assert functions(live.changed_functions(*fragments.compile_pair(base, edited))) == functions(
-        expected
-    )
+    assert functions(live.changed_functions(*pair(base, edited))) == functions(expected)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +105,10 @@ def test_shapes(text: str) -> None:
 def test_what_reaches_beyond_a_function_is_cold(edited: str) -> None:
     base = fragments.layout("some.py", "def f():\n    return 1\nLIMIT = 3\n")
     with pytest.raises(live.Cold):
-        live.changed_functions(*fragments.compile_pair(base, edited))
+        live.changed_functions(*pair(base, edited))
 
 
 def test_what_is_no_python_says_so() -> None:
     base = fragments.layout("some.py", "def f():\n    return 1\n")
     with pytest.raises(SyntaxError):
-        fragments.compile_pair(base, "def f():\n    return '''1\n")
+        pair(base, "def f():\n    return '''1\n")
