@@ -63,7 +63,11 @@ def _loops_around(module: Module, node: ast.AST, line: int) -> bool:
 
 def attributes_of(module: Module, base: str, near: ast.AST) -> tuple[str, ...]:
     """Return attribute names used on `base` (`self`, `request` …) in the class or module."""
-    holder = module.class_of(near) if base in ("self", "cls") else None
+    return _attributes_of(module, base, module.class_of(near) if base in ("self", "cls") else None)
+
+
+@lru_cache(maxsize=4 * KEPT)
+def _attributes_of(module: Module, base: str, holder: ast.ClassDef | None) -> tuple[str, ...]:
     found = [
         node.attr
         for node in module.all(ast.Attribute)
@@ -74,21 +78,29 @@ def attributes_of(module: Module, base: str, near: ast.AST) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+LONGEST_LITERAL = 40
+"""Characters: longer texts are seldom what is missing."""
+
 Keep = Callable[[ast.expr], bool]
 
 
 def expressions(module: Module, scope: ast.AST, line: int, keep: Keep) -> tuple[ast.expr, ...]:
     """Return the distinct one-line expressions of a scope, nearest to `line` first."""
     found: dict[str, ast.expr] = {}
-    told = [(node, text) for node, text in _one_liners(module, scope) if keep(node)]
-    told.sort(key=lambda one: (abs(one[0].lineno - line), one[0].col_offset))
-    for node, text in told:
+    for node, text in _nearest((one for one in _one_liners(module, scope) if keep(one[0])), line):
         found.setdefault(text, node)
     return tuple(found.values())
 
 
+_Spelled = tuple[ast.expr, str]
+
+
+def _nearest(spelled: Iterable[_Spelled], line: int) -> list[_Spelled]:
+    return sorted(spelled, key=lambda one: (abs(one[0].lineno - line), one[0].col_offset))
+
+
 @lru_cache(maxsize=KEPT)
-def _one_liners(module: Module, scope: ast.AST) -> tuple[tuple[ast.expr, str], ...]:
+def _one_liners(module: Module, scope: ast.AST) -> tuple[_Spelled, ...]:
     return tuple(
         (node, module.source(node))
         for node in walk(scope)
@@ -104,15 +116,20 @@ def constants(
     module: Module, function: FunctionNode | None, kind: str, line: int
 ) -> tuple[str, ...]:
     """Return the spellings of literals of one type, the function's first, then the file's."""
-
-    def keep(node: ast.expr) -> bool:
-        return isinstance(node, ast.Constant) and type(node.value).__name__ == kind
-
     scopes: Iterable[ast.AST] = [scope for scope in (function, module.tree) if scope]
-    near = [
-        module.source(node) for scope in scopes for node in expressions(module, scope, line, keep)
-    ]
-    return tuple(dict.fromkeys(text for text in near if len(text) <= 40))
+    told = (one for scope in scopes for one in _nearest(_literals(module, scope, kind), line))
+    return tuple(dict.fromkeys(text for _, text in told))
+
+
+@lru_cache(maxsize=4 * KEPT)
+def _literals(module: Module, scope: ast.AST, kind: str) -> tuple[_Spelled, ...]:
+    return tuple(
+        (node, text)
+        for node, text in _one_liners(module, scope)
+        if isinstance(node, ast.Constant)
+        and type(node.value).__name__ == kind
+        and len(text) <= LONGEST_LITERAL
+    )
 
 
 def returned(module: Module, function: FunctionNode | None) -> tuple[str, ...]:

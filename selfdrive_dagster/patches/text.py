@@ -50,6 +50,7 @@ class Lines:
         # The parser takes no byte order mark; whoever parses skips it, and so do we.
         first = 1 if text.startswith("\ufeff") else 0
         self.starts = [first, *(end.end() for end in _LINE_END.finditer(text))]
+        self._is_ascii = text.isascii()
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -66,10 +67,10 @@ class Lines:
 
     def offset(self, line: int, column: int) -> int:
         """Return the offset of a line (from 1) and a column in UTF-8 bytes."""
-        row = self.line(line)
-        if row.isascii():
-            return self.starts[line - 1] + column
-        return self.starts[line - 1] + len(row.encode()[:column].decode())
+        start = self.starts[line - 1]
+        if self._is_ascii:
+            return start + column
+        return start + len(self.line(line).encode()[:column].decode())
 
     def span(
         self, node: ast.expr | ast.stmt | ast.excepthandler | ast.keyword | ast.alias
@@ -111,7 +112,7 @@ def render_diff(path: str, old: str | None, new: str | None) -> str:
 def _around(old: str, new: str) -> tuple[int, list[str], list[str]]:
     """Return the lines in which two texts differ with their context, and how many come before."""
     start = shared(old, new)
-    tail = shared(old[start:][::-1], new[start:][::-1])
+    tail = shared_end(old, new, start)
     begin = start + 1
     for _ in range(_CONTEXT + 1):
         begin = old.rfind("\n", 0, max(0, begin - 1)) + 1
@@ -284,6 +285,18 @@ def shared(one: str, other: str) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def shared_end(one: str, other: str, start: int) -> int:
+    """Return how many characters two texts end with alike, of those behind `start`."""
+    low, high = 0, min(len(one), len(other)) - start
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[-middle : len(one) - low] == other[-middle : len(other) - low]:
             low = middle
         else:
             high = middle - 1

@@ -19,7 +19,7 @@ from selfdrive_dagster.patches.drafts import Draft
 from selfdrive_dagster.patches.pairs import Partial, partial
 from selfdrive_dagster.patches.reach import Reach
 from selfdrive_dagster.patches.suite import SuiteRun
-from selfdrive_dagster.patches.text import shared
+from selfdrive_dagster.patches.text import shared, shared_end
 from selfdrive_dagster.patches.waves import Wave
 
 LANES = 2
@@ -199,7 +199,7 @@ def change_of(path: str, old: str, new: str) -> dict[str, Any]:
     """Return a candidate as trials read it: from `start` to `stop` its file's characters become
     `text`."""
     start = shared(old, new)
-    tail = shared(old[start:][::-1], new[start:][::-1])
+    tail = shared_end(old, new, start)
     text = new[start : len(new) - tail]
     return {"path": path, "start": start, "stop": len(old) - tail, "text": text}
 

@@ -49,7 +49,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 class Segment:
     """The smallest run of lines that can be parsed alone: `holder`, or the file where it is None.
 
-    A `holder` is a function outside of functions or a statement of the body of one.
+    A `holder` is a function outside of functions or a statement in the body of one.
     """
 
     def __init__(self, module: Module, holder: ast.stmt | None) -> None:
@@ -220,8 +220,8 @@ class Checker:
         """Yield the segments that hold all edits, the smallest first, those alone that compile."""
         module = site.module
         outer = outermost(module, site.statement)
-        inner = None if self._vouching else statement_of(module, outer, site.statement)
-        parsed = [self._parsed(module, one) for one in (inner, outer) if one is not None]
+        inner = () if self._vouching or outer is None else statements_of(module, outer, site)
+        parsed = [self._parsed(module, one) for one in (*inner, outer) if one is not None]
         holding = [
             one
             for one in parsed
@@ -255,16 +255,15 @@ def outermost(module: Module, statement: ast.stmt) -> FunctionNode | None:
     return outer[-1] if outer and module.indent(outer[-1]) is not None else None
 
 
-def statement_of(
-    module: Module, outer: FunctionNode | None, statement: ast.stmt
-) -> ast.stmt | None:
-    """Return the statement of a function's body that holds another one."""
-    if outer is None:
-        return None
-    chain = [statement, *module.ancestors(statement)]
+def statements_of(module: Module, outer: FunctionNode, site: Site) -> tuple[ast.stmt, ...]:
+    """Return a site's own statement and the one of the function's body that holds it, where they
+    stand on lines of their own."""
+    chain = (site.statement, *module.ancestors(site.statement))
     top = next((one for one in chain if one in outer.body), None)
-    whole = isinstance(top, ast.stmt) and module.indent(top) is not None
-    return top if whole and isinstance(top, ast.stmt) else None
+    both = dict.fromkeys((site.statement, top))
+    return tuple(
+        one for one in both if isinstance(one, ast.stmt) and module.indent(one) is not None
+    )
 
 
 def changed_tokens(old: str, new: str) -> int:
