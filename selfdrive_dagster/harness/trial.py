@@ -46,6 +46,7 @@ PATIENCE = 12
 
 def main(spec: dict[str, Any], emit: Emit) -> int:
     """Collect once and try every candidate; return pytest's exit code."""
+    gc.disable()  # nothing that is made here is thrown away before a child ends
     node_ids = [*spec["targets"], *spec["suite"]]
     with Cold(spec.get("args", []), float(spec["deadline_seconds"])) as cold:
         code = run_session(node_ids, spec.get("args", []), Zygote(spec, emit, cold))
@@ -87,7 +88,6 @@ class Zygote:
             way_of(item)  # so that no child has to ask
         screening = self._screening([items[i] for i in self.spec["targets"]], bounds)
         gc.freeze()  # a collection in a child would copy every page that it looks at
-        gc.disable()
         slow = self._try_all(self.spec["candidates"], items, bounds, screening)
         for candidate, cold in slow:
             if self._is_enough():

@@ -6,9 +6,11 @@ file, in a fork. Proving it is the work of `validation`. Candidates without an a
 candidates that failed: where a sandbox ends before its time, `stopped` says so.
 """
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -36,6 +38,9 @@ from selfdrive_dagster.patches.proposers import Asking, Proposer, Templates
 from selfdrive_dagster.patches.suite import SuiteRun
 from selfdrive_dagster.patches.trying import Answered, try_wave
 from selfdrive_dagster.patches.waves import Wave, drafts_of, revised_by, waves
+
+SELDOM = 100_000
+"""New objects between two collections of garbage while a search runs."""
 
 ROOM_FOR_ASKED = 8
 """Candidates kept free for each proposer that asks a model, which drafts late."""
@@ -93,21 +98,23 @@ def search(
     hunt = _Hunt(diagnosis, product, proposers, earlier, max_candidates, seconds)
     progress("drafting candidates")
     early, stopped = "", "the candidates are exhausted"
-    for wave in _whole(hunt.waves(reproducer), hunt):
-        if hunt.left <= 0:
-            stopped = f"{seconds:g} s are over"
-            break
-        told = try_wave(wave, reproducer, base, product, sandbox, hunt.left, progress)
-        early = hunt.keep(told, allowed) or early
-        progress(f"tried {len(hunt.tried)} candidates, {len(hunt.held)} plausible")
-        if hunt.held:
-            are = "is" if len(hunt.held) == 1 else "are"
-            why = early or "enough of the likeliest kind"
-            stopped = f"{len(hunt.held)} {are} plausible: {why}"
-            break
-        stopped = early or stopped
+    with _collecting_seldom():
+        for wave in _whole(hunt.waves(reproducer), hunt):
+            if hunt.left <= 0:
+                stopped = f"{seconds:g} s are over"
+                break
+            told = try_wave(wave, reproducer, base, product, sandbox, hunt.left, progress)
+            early = hunt.keep(told, allowed) or early
+            progress(f"tried {len(hunt.tried)} candidates, {len(hunt.held)} plausible")
+            if hunt.held:
+                are = "is" if len(hunt.held) == 1 else "are"
+                why = early or "enough of the likeliest kind"
+                stopped = f"{len(hunt.held)} {are} plausible: {why}"
+                break
+            stopped = early or stopped
+        ranked = _ranked(hunt.held, reproducer, product)
     return Search(
-        plausible=_ranked(hunt.held, reproducer, product),
+        plausible=ranked,
         tried=len(hunt.tried),
         outcomes=dict(Counter(outcome for _, outcome in hunt.tried)),
         families=dict(Counter(draft.family for draft, _ in hunt.tried)),
@@ -116,6 +123,18 @@ def search(
         barred=hunt.barred,
         asks=tuple(ask for one in hunt.asking for ask in one.told()),
     )
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Let garbage be collected seldom: syntax trees are many objects that live on, and to look
+    through them again and again takes a tenth of a search."""
+    before = gc.get_threshold()
+    gc.set_threshold(SELDOM, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _whole(waves: Iterable[Wave], hunt: "_Hunt") -> Iterator[Wave]:
