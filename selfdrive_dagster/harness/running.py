@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .session import PLAIN, SelfdriveDeadline, Unreported, arguments, chain, deadline
-from .shortcuts import Way, needs_fixtures, unmake, way_of
+from .shortcuts import Way, needs_fixtures, unmake, warnings_as_set, way_of
 
 Bounds = dict[str, float]
 """Processor seconds that a test may take, by node id."""
@@ -99,7 +99,7 @@ def run_shortly(
 ) -> str:
     """Run a simple test its short way under its alarms: `passed`, `killed` or `hung`."""
     try:
-        with deadline(seconds, bound):
+        with deadline(seconds, bound), warnings_as_set(item.config):
             raised = way(item, following)
     except SelfdriveDeadline as error:
         raised = [error]

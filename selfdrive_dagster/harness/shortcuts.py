@@ -13,7 +13,9 @@ import functools
 import inspect
 import os
 import unittest
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -50,6 +52,21 @@ def way_of(item: pytest.Item) -> Way | None:
     if not names:
         return bare
     return filled if _can_be_filled(item, names) else None
+
+
+@contextmanager
+def warnings_as_set(config: Any) -> Iterator[None]:
+    """Treat warnings as the product's settings say, by which some become errors."""
+    from _pytest.config import apply_warning_filters
+
+    settings = config.getini("filterwarnings") if config.pluginmanager.hasplugin("warnings") else ()
+    words = getattr(config.known_args_namespace, "pythonwarnings", None) or []
+    if not settings and not words:
+        yield
+        return
+    with warnings.catch_warnings():
+        apply_warning_filters(settings, words)
+        yield
 
 
 def bare(item: Any, _following: pytest.Item | None) -> list[BaseException]:

@@ -36,9 +36,12 @@ def turn(request):
     return request.param
 """
 
+SETTINGS = "[pytest]\nfilterwarnings =\n    error::FutureWarning\n"
+
 TESTS = """
 import os
 import unittest
+import warnings
 
 import pytest
 
@@ -46,6 +49,8 @@ def test_passes(): assert True
 def test_fails(): assert False
 def test_skips(): pytest.skip("not here")
 def test_exits(): raise SystemExit(0)
+def test_warns(): warnings.warn("old")
+def test_may_not_warn(): warnings.warn("gone soon", FutureWarning)
 def test_fixture(three): assert three == 3
 def test_fixture_wrong(three): assert three == 4
 def test_setup_breaks(breaks): pass
@@ -143,6 +148,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], list[dict[s
     """What passes with pytest, and what the ways say in each of two turns."""
     folder = tmp_path_factory.mktemp("tests")
     (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "pytest.ini").write_text(SETTINGS)
     (folder / "test_it.py").write_text(TESTS)
 
     def run(*words: str) -> list[str]:
@@ -167,7 +173,7 @@ def test_every_way_comes_to_what_pytest_comes_to(ran: tuple) -> None:
 
 
 WAYS = {
-    "bare": {"test_passes", "test_fails", "test_skips", "test_exits", "test_is_unset"},
+    "bare": {"test_passes", "test_fails", "test_skips", "test_exits", "test_may_not_warn"},
     "case": {"TestCase::test_ready", "TestCase::test_parts", "TestEnds::test_ends"},
     "filled": {"test_fixture", "test_made", "test_number[1]", "test_sets", "TestClass::test_own"},
     "": {"test_folder", "test_prints", "test_expected", "test_never", "TestWhole::test_ready"},
