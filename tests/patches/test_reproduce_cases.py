@@ -25,6 +25,7 @@ REPRODUCED = {
     "rebound_parameter": Way.CAPTURED_ARGUMENTS,
     "hostile_strings": Way.CAPTURED_ARGUMENTS,
     "refused_argument": Way.CAPTURED_ARGUMENTS,
+    "held_in_a_file": Way.CAPTURED_ARGUMENTS,
     "borrowed_self": Way.BORROWED_STATE,
     "unsent_state": Way.BORROWED_STATE,
     "http_login": Way.HTTP_REPLAY,
@@ -73,6 +74,7 @@ def test_a_crash_that_cannot_be_reproduced_says_why(case: str, reproduced: Repro
 FIXES = [
     ("literal_arguments", "parcels/rates.py", "ZONES[country]", 'ZONES.get(country, "world")'),
     ("literal_arguments", "parcels/rates.py", "weight_g <= 0", "country not in ZONES"),
+    ("held_in_a_file", "scales/rates.json", '"pots": 19', '"pots": 0.19'),
     ("borrowed_self", "bank/ledger.py", "== currency)", "== currency), default=0)"),
     ("unsent_state", "letters/writing.py", "if text and", "if text and self.bullet and"),
     ("http_login", "kiosk/app.py", "share = ", "share = wanted['quantity'] and "),

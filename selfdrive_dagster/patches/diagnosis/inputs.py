@@ -7,6 +7,7 @@ not sent stays unknown, with the reason.
 import ast
 
 from selfdrive_dagster.model import Frame, FrameFinding, ObservedInput
+from selfdrive_dagster.patches.diagnosis.datafiles import from_file
 from selfdrive_dagster.patches.diagnosis.frames import Placed
 from selfdrive_dagster.patches.diagnosis.rebound import rebound_before
 from selfdrive_dagster.patches.syntax import ANONYMOUS, Function, Tree
@@ -62,4 +63,4 @@ def _argument(tree: Tree, frame: Frame, given: ast.arg, changed: set[str]) -> Va
         return Unknown("is not among the ten variables that were sent" if full else "was not sent")
     if given.arg in changed:
         return Unknown("was changed before the raise")
-    return rebuild(variables[given.arg], tree, given.annotation)
+    return from_file(rebuild(variables[given.arg], tree, given.annotation), tree.product)

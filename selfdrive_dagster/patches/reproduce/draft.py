@@ -146,12 +146,20 @@ def _ancestors(name: str, classes: dict[str, Class]) -> set[str]:
 def literals(node: ast.AST) -> tuple[str, ...]:
     """Return every literal below a node, for the reviewer.
 
-    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out, and so are stand-ins.
+    `None`, flags, `""`, 0 and 1 tell nothing of anybody and are left out, and so are stand-ins and
+    the paths of the product's own files.
     """
+    paths = {
+        id(given)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and dotted(call.func) == "Path"
+        for given in call.args
+    }
     found = [
         ascii(one.value)
         for one in ast.walk(node)
         if isinstance(one, ast.Constant)
+        and id(one) not in paths
         and one.value not in (None, True, False, "", 0, 1)
         and one.value not in MADE_UP
     ]
